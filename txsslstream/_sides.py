@@ -1,0 +1,398 @@
+# -*- test-case-name: tests.test_sides -*-
+"""
+The two sides of a stream: who waits to read, who waits to write, and what is
+kept meanwhile.  They know nothing of TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from ._deferreds import Occurrence
+from .errors import (
+    IncompleteReadError,
+    InvalidOperationError,
+    LimitExceededError,
+    NotSupportedError,
+    ReadTimeout,
+    StreamClosedError,
+    WriteTimeout,
+)
+from .states import (
+    READER_TRANSITIONS,
+    WRITER_TRANSITIONS,
+    ReaderState,
+    WriterState,
+    checkedTransition,
+)
+
+
+class _Operation:
+    """
+    One pending read or write, with its time-out.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        timeout: float | None,
+        timedOut: Callable[[], None],
+        cancelled: Callable[[], None],
+    ) -> None:
+        self.deferred: Deferred[Any] = Deferred(lambda _: cancelled())
+        self._timer: IDelayedCall | None = None
+        if timeout is not None:
+            self._timer = clock.callLater(timeout, timedOut)
+
+    def end(self, result: object) -> None:
+        """
+        Fire, with a result, a Failure or an exception.
+        """
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if isinstance(result, BaseException):
+            result = Failure(result)
+        self.deferred.callback(result)
+
+
+class Reader:
+    """
+    The reading side: what has come and was not read, and who waits for it.
+    """
+
+    #: With more than this unread, in bytes, the peer is held back.
+    HIGH_WATER = 64 * 1024
+
+    def __init__(self, clock: IReactorTime, pause: Callable[[bool], None]) -> None:
+        """
+        @param pause: told whether to hold the peer back.
+        """
+        self.timeout: float | None = None
+        self.error: BaseException | None = None
+        self._clock = clock
+        self._pause = pause
+        self._isPaused = False
+        self._state = ReaderState.idle
+        self._buffer = bytearray()
+        self._take: Callable[[], bytes | None] | None = None
+        self._operation: _Operation | None = None
+
+    def _moved(self, state: ReaderState) -> None:
+        self._state = checkedTransition(READER_TRANSITIONS, self._state, state)
+
+    def request(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
+        """
+        Read.
+
+        @param take: takes the result from the buffer, or returns L{None} if it
+            is not there yet.
+        """
+        if self._operation is not None:
+            return fail(NotSupportedError("another read is in progress"))
+        if self._state is ReaderState.closed:
+            return fail(StreamClosedError("the stream is closed"))
+        try:
+            result = take()
+        except Exception as e:
+            return fail(e)
+        if result is not None:
+            self._regulate()
+            return succeed(result)
+        self._moved(ReaderState.reading)
+        self._take = take
+        operation = _Operation(self._clock, self.timeout, self._timedOut, self._forget)
+        self._operation = operation
+        self._regulate()
+        return operation.deferred
+
+    def upTo(self, size: int) -> bytes | None:
+        """
+        At least one byte; at the end, none.
+        """
+        if self._buffer:
+            return self._cut(size)
+        return self._atEnd(b"")
+
+    def exactly(self, size: int) -> bytes | None:
+        """
+        So many bytes.
+        """
+        if len(self._buffer) >= size:
+            return self._cut(size)
+        if self._state is ReaderState.ended and self.error is None:
+            partial = self._cut(size)
+            raise IncompleteReadError(
+                f"the stream ended after {len(partial)} of {size} bytes", partial
+            )
+        return self._atEnd(b"")
+
+    def until(self, separator: bytes, limit: int, searched: list[int]) -> bytes | None:
+        """
+        All up to a separator, and that.
+
+        @param searched: one number: where no separator begins any more.
+        """
+        found = self._buffer.find(separator, searched[0])
+        end = found + len(separator)
+        if (end if found >= 0 else len(self._buffer)) > limit:
+            raise LimitExceededError(f"no {separator!r} within {limit} bytes")
+        if found >= 0:
+            return self._cut(end)
+        searched[0] = max(0, len(self._buffer) - len(separator) + 1)
+        if self._state is ReaderState.ended and self.error is None:
+            partial = self._cut(len(self._buffer))
+            raise IncompleteReadError(f"the stream ended before {separator!r}", partial)
+        return self._atEnd(b"")
+
+    def _atEnd(self, clean: bytes) -> bytes | None:
+        if self._state is not ReaderState.ended:
+            return None
+        if self.error is not None:
+            raise self.error
+        return clean
+
+    def _cut(self, size: int) -> bytes:
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
+
+    def received(self, data: bytes) -> None:
+        """
+        Take plaintext.
+        """
+        if self._state in (ReaderState.idle, ReaderState.reading):
+            self._buffer += data
+            self._serve()
+
+    def ended(self, error: BaseException | None) -> None:
+        """
+        Nothing more comes.
+
+        @param error: why, or L{None} for a clean end.
+        """
+        if self._state in (ReaderState.ended, ReaderState.closed):
+            return
+        self.error = error
+        wasReading = self._state is ReaderState.reading
+        self._state = checkedTransition(READER_TRANSITIONS, self._state, ReaderState.ended)
+        if wasReading:
+            self._serve()
+
+    def _serve(self) -> None:
+        """
+        Try again to give the waiting reader what it wants.
+        """
+        result: object = None
+        if self._take is not None:
+            try:
+                result = self._take()
+            except Exception as e:
+                result = e
+        if result is not None:
+            operation = self._done()
+            self._regulate()
+            operation.end(result)
+        else:
+            self._regulate()
+
+    def _done(self) -> _Operation:
+        operation, self._operation, self._take = self._operation, None, None
+        assert operation is not None
+        if self._state is ReaderState.reading:
+            self._moved(ReaderState.idle)
+        return operation
+
+    def _forget(self) -> None:
+        """
+        The reader has lost interest; nothing was consumed.
+        """
+        self._done().end(CancelledError())
+
+    def _timedOut(self) -> None:
+        self._done().end(ReadTimeout(f"nothing was read within {self.timeout} s"))
+
+    def _regulate(self) -> None:
+        isFull = self._operation is None and len(self._buffer) > self.HIGH_WATER
+        if isFull is not self._isPaused:
+            self._isPaused = isFull
+            self._pause(isFull)
+
+    @property
+    def hasEnded(self) -> bool:
+        """
+        Whether the peer has ended the stream.
+        """
+        return self._state is ReaderState.ended
+
+    def surrender(self) -> bytes:
+        """
+        @return: all that is unread; nothing can be read here any more.
+        """
+        data = bytes(self._buffer)
+        self.close(StreamClosedError("another stream has taken this one over"))
+        return data
+
+    def release(self) -> None:
+        """
+        The transport is gone.
+        """
+        self._pause = _nobody
+
+    def close(self, error: BaseException) -> None:
+        """
+        Whatever is there or comes is discarded.
+
+        @param error: what a waiting reader gets.
+        """
+        if self._state is ReaderState.closed:
+            return
+        operation = None if self._operation is None else self._done()
+        self._moved(ReaderState.closed)
+        self._buffer.clear()
+        self._regulate()
+        if operation is not None:
+            operation.end(error)
+
+
+class Writer:
+    """
+    The writing side: what was not yet handed over, and who waits for that.
+    """
+
+    #: As much as is handed over before the inner transport is asked whether it
+    #: takes more, in bytes.
+    CHUNK = 64 * 1024
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        write: Callable[[bytes], None],
+        abort: Callable[[], None],
+    ) -> None:
+        """
+        @param write: hands over.
+        @param abort: ends the connection.
+        """
+        self.timeout: float | None = None
+        self.error: BaseException | None = None
+        self._clock = clock
+        self._write = write
+        self._abort = abort
+        self._isHeldBack = False
+        self._state = WriterState.idle
+        self._rest = b""
+        self._operation: _Operation | None = None
+        self._finished: Occurrence[None] | None = None
+
+    def _moved(self, state: WriterState) -> None:
+        self._state = checkedTransition(WRITER_TRANSITIONS, self._state, state)
+
+    def request(self, data: bytes) -> Deferred[None]:
+        """
+        Write.
+        """
+        if self._operation is not None:
+            return fail(NotSupportedError("another write is in progress"))
+        if self.error is not None:
+            return fail(self.error)
+        if self._state is WriterState.shut:
+            return fail(InvalidOperationError("the writing side was shut down"))
+        self._rest = data
+        broken = self._pump()
+        if broken is not None:
+            return fail(broken)
+        if not self._rest and not self._isHeldBack:
+            return succeed(None)
+        self._moved(WriterState.writing)
+        operation = _Operation(self._clock, self.timeout, self._timedOut, self._cancelled)
+        self._operation = operation
+        self._finished = Occurrence()
+        return operation.deferred
+
+    def whenFinished(self) -> Deferred[None]:
+        """
+        @return: a Deferred that fires once nothing is being written.
+        """
+        return succeed(None) if self._finished is None else self._finished.when()
+
+    def _pump(self) -> BaseException | None:
+        """
+        Hand over what the inner transport takes.
+
+        @return: what came out as broken meanwhile, or L{None}.
+        """
+        while self._rest and not self._isHeldBack:
+            chunk, self._rest = self._rest[: self.CHUNK], self._rest[self.CHUNK :]
+            self._write(chunk)
+        return self.error
+
+    def heldBack(self, isHeldBack: bool) -> None:
+        """
+        The inner transport takes no more, or does again.
+        """
+        self._isHeldBack = isHeldBack
+        if not isHeldBack and self._operation is not None:
+            self._pump()
+            if not self._rest and not self._isHeldBack:
+                self._end(None)
+
+    def _end(self, result: object) -> None:
+        operation, self._operation = self._operation, None
+        finished, self._finished = self._finished, None
+        if operation is not None and finished is not None:
+            if self._state is WriterState.writing:
+                self._moved(WriterState.idle)
+            finished.happened(None)
+            operation.end(result)
+
+    def _cancelled(self) -> None:
+        self._giveUp(CancelledError())
+
+    def _timedOut(self) -> None:
+        self._giveUp(WriteTimeout(f"the peer did not take the data within {self.timeout} s"))
+
+    def _giveUp(self, error: BaseException) -> None:
+        """
+        The writer has lost patience.  If the peer would miss a part, it must
+        not get what comes behind it.
+        """
+        if self._rest:
+            self._rest = b""
+            self._end(error)
+            self._abort()
+        else:
+            self._end(error)
+
+    def shut(self) -> None:
+        """
+        Take no more.
+        """
+        if self._state in (WriterState.idle, WriterState.writing):
+            self._moved(WriterState.shut)
+
+    def broke(self, error: BaseException) -> None:
+        """
+        Nothing can be written any more.
+        """
+        if self._state is not WriterState.broken:
+            self._moved(WriterState.broken)
+            self.error = error
+            self._rest = b""
+            self._end(error)
+
+    def release(self) -> None:
+        """
+        The transport is gone.
+        """
+        self._write = self._abort = _nobody
+
+
+def _nobody(*_: object) -> None:
+    """
+    Stands for whom a side no longer has.
+    """

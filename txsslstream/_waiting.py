@@ -1,0 +1,126 @@
+# -*- test-case-name: tests.test_waiting -*-
+"""
+A handshake that can wait.
+
+OpenSSL asks for verdicts and certificates in C callbacks and wants the answer
+as their return value; on a server it has no other way.  Our users answer with
+Deferreds.  So the call into OpenSSL runs in a greenlet, and a callback that
+needs an answer switches out of it: the C stack stays parked, with the question
+handed to whoever started the call, until L{PausableCall.answer} switches back
+in.  The thread goes on with other connections meanwhile.
+
+Rules that keep this sound:
+
+  - a parked call is resumed exactly once per question: a second answer is
+    ignored;
+  - a parked call is never collected, which would raise C{GreenletExit} inside
+    a C callback: L{_parked} holds it, and the process's exit answers what is
+    left;
+  - user code never runs in the greenlet, only in the caller's context.
+
+Nothing here knows OpenSSL, TLS or Deferreds.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+_T = TypeVar("_T")
+
+_parked: set[PausableCall[Any]] = set()
+
+
+class _CallGreenlet(greenlet):
+    """
+    Tells our greenlets from those that an application runs us in.
+    """
+
+
+class PausableCall(Generic[_T]):
+    """
+    One call of a function that may stop in the middle to ask something.
+
+    @ivar isParked: whether a question is open.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], _T],
+        asked: Callable[[Any], None],
+        finished: Callable[[_T], None],
+        refusal: object,
+    ) -> None:
+        """
+        @param function: what to run; it must not raise.
+        @param asked: called with each question, outside of the function's
+            stack; it calls L{answer} at once or later.
+        @param finished: called with the function's result.
+        @param refusal: the answer for a question that nobody will answer.
+        """
+        self._greenlet = _CallGreenlet(function)
+        self._asked = asked
+        self._finished = finished
+        self._refusal = refusal
+        self.isParked = False
+
+    def start(self) -> None:
+        """
+        Run until the end or to the first question.
+        """
+        self._step()
+
+    def answer(self, answer: object) -> None:
+        """
+        Go on with the answer to the open question, to the end or to the next
+        question.  Without an open question nothing happens.
+        """
+        if self.isParked:
+            self.isParked = False
+            _parked.discard(self)
+            self._step(answer)
+
+    def refuse(self) -> None:
+        """
+        Answer the open question, if any, with the refusal.
+        """
+        self.answer(self._refusal)
+
+    def _step(self, *answer: object) -> None:
+        # The answer may come from any stack, so the way back leads there.
+        self._greenlet.parent = getcurrent()
+        outcome = self._greenlet.switch(*answer)
+        if self._greenlet.dead:
+            self._finished(outcome)
+        else:
+            self.isParked = True
+            _parked.add(self)
+            self._asked(outcome)
+
+
+def pause(question: object, refusal: object) -> Any:
+    """
+    Ask from inside a L{PausableCall}'s function; the call is parked until it is
+    answered.
+
+    @param refusal: returned at once where there is nobody to ask, because the
+        function was not called through L{PausableCall}.
+    """
+    current = getcurrent()
+    if not isinstance(current, _CallGreenlet) or current.parent is None:
+        return refusal
+    return current.parent.switch(question)
+
+
+def _refuseParked() -> None:
+    """
+    The process ends: nobody will answer any more.
+    """
+    while _parked:
+        _parked.pop().refuse()
+
+
+atexit.register(_refuseParked)

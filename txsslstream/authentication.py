@@ -1,0 +1,601 @@
+# -*- test-case-name: tests.test_authentication -*-
+"""
+From the first byte to the verdict.
+
+An L{Authentication} drives one handshake: it feeds the engine, answers its
+questions, by the default policy or by asking the user, keeps everything back
+while somebody decides, and ends with exactly one outcome.  The verdict, the
+error and the alert are decided together, in one place per kind of refusal.
+
+The server's side of a connection without a client certificate is judged too,
+although OpenSSL never asks about it.  That happens when everything is
+negotiated but nothing of it has left: in TLS 1.3 before the server's first
+flight, in TLS 1.2 before its last.  Up to there an alert may go in the clear,
+so that a refusal still reaches the client as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptography import x509
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ._openssl import Negotiated, PeerChain, Step, TlsEngine
+from ._waiting import PausableCall, pause
+from .certificates import SslStreamCertificateContext
+from .chain import X509Chain, alertFor, chainOf
+from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509RevocationMode
+from .errors import (
+    AuthenticationError,
+    HandshakeCancelled,
+    HandshakeInterrupted,
+    HandshakeTimeout,
+)
+from .names import certificateMatchesHost, serverNameFor, unicodeHostName
+from .options import (
+    AuthenticationOptions,
+    LocalCertificateSelectionCallback,
+    SslClientAuthenticationOptions,
+    SslServerAuthenticationOptions,
+)
+from .parameters import TlsParameters
+from .records import APPLICATION_DATA, alertRecord, recordKinds
+from .security import SecurityInfo, securityInfo
+from .states import WireState
+
+#: What OpenSSL says about bytes that are no TLS.
+_NOT_TLS = (
+    "wrong version number",
+    "http request",
+    "https proxy request",
+    "unknown protocol",
+    "packet length too long",
+    "invalid alert",
+)
+
+
+@dataclass
+class Owner:
+    """
+    Whom an authentication works for.
+
+    @ivar write: takes bytes for the peer.
+    @ivar changed: told of each new state.
+    @ivar finished: told of the end, with the error or L{None}.
+    """
+
+    write: Callable[[bytes], None]
+    changed: Callable[[WireState], None]
+    finished: Callable[[AuthenticationError | None], None]
+
+
+class Authentication:
+    """
+    One handshake with its verdict.
+
+    @ivar engine: OpenSSL's side of it.
+    @ivar remoteCertificate: the peer's certificate, once it was presented.
+    @ivar remoteChain: the chain that was judged.
+    @ivar sslPolicyErrors: what was found wrong.
+    @ivar facts: what was negotiated, once it has succeeded.
+    @ivar handshakeTimeout: seconds, or L{None}.
+    """
+
+    #: More than this, in bytes, is not taken from a peer while somebody decides.
+    WITHHELD_LIMIT = 64 * 1024
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        options: AuthenticationOptions,
+        sender: object,
+        clock: IReactorTime,
+        *,
+        handshakeTimeout: float | None,
+        localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None,
+    ) -> None:
+        """
+        @param sender: the stream, as callbacks get it.
+        @param localCertificateSelectionCallback: a server's, if it has one.
+        """
+        self.options = options
+        self.isServer = isinstance(options, SslServerAuthenticationOptions)
+        name = None
+        if isinstance(options, SslClientAuthenticationOptions):
+            name = serverNameFor(options.targetHost)
+            localCertificateSelectionCallback = options.localCertificateSelectionCallback
+        self.engine = TlsEngine(options.parameters, self, name)
+        self.remoteCertificate: x509.Certificate | None = None
+        self.remoteChain: X509Chain | None = None
+        self.sslPolicyErrors = SslPolicyErrors.None_
+        self._sender: object = sender
+        self._clock = clock
+        self.handshakeTimeout = handshakeTimeout
+        self._localSelection = localCertificateSelectionCallback
+        self._timer: IDelayedCall | None = None
+        self._owner: Owner | None = None
+        self._call: PausableCall[Step] | None = None
+        self._decision: Deferred[Any] | None = None
+        self._held: tuple[bytes, Step] | None = None
+        self._withheld = bytearray()
+        self.facts: Negotiated | None = None
+        self._isJudged = False
+        self._error: AuthenticationError | None = None
+        self._alert: TlsAlert | None = None
+
+    # The way through
+
+    def begin(self, owner: Owner) -> None:
+        """
+        Send what comes first and start the clock.
+        """
+        self._owner = owner
+        if self.handshakeTimeout is not None:
+            self._timer = self._clock.callLater(self.handshakeTimeout, self._timedOut)
+        self._proceed()
+
+    @property
+    def isWaiting(self) -> bool:
+        """
+        Whether somebody is deciding.
+        """
+        return self._call is not None or self._held is not None
+
+    @property
+    def isFinished(self) -> bool:
+        """
+        Whether there is an outcome.
+        """
+        return self._owner is None
+
+    def feed(self, data: bytes) -> bool:
+        """
+        Take bytes from the peer.
+
+        @return: whether more are welcome at the moment.
+        """
+        if self.isWaiting:
+            self._withheld += data
+            return len(self._withheld) < self.WITHHELD_LIMIT
+        self.engine.feed(data)
+        self._proceed()
+        return True
+
+    def _proceed(self) -> None:
+        self._changed(WireState.handshaking)
+        self._call = PausableCall(self.engine.handshake, self._asked, self._stepped, None)
+        self._call.start()
+
+    def _changed(self, state: WireState) -> None:
+        if self._owner is not None:
+            self._owner.changed(state)
+
+    def _asked(self, question: Callable[[], Deferred[Any]]) -> None:
+        call = self._call
+        assert call is not None
+        self._await(maybeDeferred(question), call.answer, call.refuse)
+
+    def _await(
+        self,
+        decision: Deferred[Any],
+        answer: Callable[[Any], None],
+        refuse: Callable[[], None],
+    ) -> None:
+        """
+        Stand still until a decision is there.
+        """
+
+        def decided(result: Any) -> None:
+            if self._decision is not decision:
+                return
+            self._decision = None
+            self._changed(WireState.handshaking)
+            if self._withheld:
+                self.engine.feed(bytes(self._withheld))
+                self._withheld.clear()
+            if isinstance(result, Failure):
+                self._refuse(
+                    AuthenticationError("deciding about the connection failed"), result.value
+                )
+                refuse()
+            else:
+                answer(result)
+
+        if self.isFinished:
+            # The question itself has made an end of it.
+            decision.addErrback(lambda _: None)
+            return
+        self._decision = decision
+        decision.addBoth(decided)
+        if self._decision is decision:
+            self._changed(WireState.waiting)
+
+    def _stepped(self, step: Step) -> None:
+        """
+        OpenSSL has come to the end of what it had, or of the handshake.
+        """
+        self._call = None
+        wasEncrypting = self.engine.isEncrypting
+        output = self.engine.output()
+        if step is Step.failed:
+            if self._alert is not None and not wasEncrypting:
+                output = self._plainAlert(self._alert)
+            self._write(output)
+            self._fail()
+            return
+        isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
+        if isFlight and not self._isJudged and self._nobodyIsExpected(step):
+            self._held = (output, step)
+            self._await(maybeDeferred(self._judgeNobody), self._letGo, self._refuseHeld)
+            return
+        self._write(output)
+        if step is Step.complete:
+            self._finish(None)
+
+    def _nobodyIsExpected(self, step: Step) -> bool:
+        """
+        Whether no certificate of the peer will come any more.
+        """
+        return step is Step.complete or not self.engine.parameters.asksForCertificate
+
+    def _letGo(self, refusal: TlsAlert | None) -> None:
+        """
+        A connection without a certificate of the peer has been judged.
+        """
+        if refusal is not None:
+            self._refuseHeld(refusal)
+        elif self._held is not None:
+            output, step = self._held
+            self._held = None
+            self._write(output)
+            if step is Step.complete:
+                self._finish(None)
+            else:
+                self._proceed()
+
+    def _refuseHeld(self, alert: TlsAlert = TlsAlert.internal_error) -> None:
+        self._held = None
+        if self.isServer:
+            # The flight that was held back is what would have begun encryption.
+            self._write(self._plainAlert(alert))
+        self._fail()
+
+    def _plainAlert(self, alert: TlsAlert) -> bytes:
+        self.engine.alertSent = alert
+        return alertRecord(alert)
+
+    def _write(self, data: bytes) -> None:
+        if data and self._owner is not None:
+            self._owner.write(data)
+
+    # The outcome
+
+    def _refuse(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
+        """
+        Note why the handshake is refused; the first reason stays.
+        """
+        if self._error is None:
+            error.__cause__ = cause
+            self._error = error
+
+    def _fail(self) -> None:
+        error = self._error or self._engineError()
+        error.alert = self.engine.alertReceived
+        error.alertSent = self.engine.alertSent
+        self._finish(error)
+
+    def _engineError(self) -> AuthenticationError:
+        reasons = ", ".join(self.engine.reasons) or "no reason given"
+        late = self.engine.lateFindings
+        if late:
+            flags = X509ChainStatusFlags.NoError
+            for finding in late:
+                flags |= finding.status
+            return AuthenticationError(
+                "the remote certificate is invalid: "
+                + ", ".join(finding.information for finding in late),
+                sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
+                chainStatus=flags,
+            )
+        if self.engine.alertReceived is not None:
+            return AuthenticationError(f"the peer refused the handshake: {reasons}")
+        if any(reason in _NOT_TLS for reason in self.engine.reasons):
+            return AuthenticationError(f"the peer does not speak TLS: {reasons}")
+        errors = SslPolicyErrors.None_
+        if "peer did not return a certificate" in self.engine.reasons:
+            errors = SslPolicyErrors.RemoteCertificateNotAvailable
+        return AuthenticationError(f"the handshake failed: {reasons}", sslPolicyErrors=errors)
+
+    def _finish(self, error: AuthenticationError | None) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        owner, self._owner = self._owner, None
+        # These lead back to the stream, and nobody needs them any more.
+        self._call = None
+        self._sender = None
+        self._localSelection = None
+        if error is None:
+            self.facts = self.engine.negotiated()
+        self.engine.release()
+        if owner is not None:
+            owner.changed(WireState.open if error is None else WireState.failed)
+            owner.finished(error)
+
+    # Giving up
+
+    def _timedOut(self) -> None:
+        self._timer = None
+        what = " while a callback was deciding" if self.isWaiting else ""
+        self._giveUp(
+            HandshakeTimeout(f"no end of the handshake within {self.handshakeTimeout} s{what}")
+        )
+
+    def cancel(self, why: str = "the authentication was cancelled") -> None:
+        """
+        End it, unless it has ended.
+        """
+        self._giveUp(HandshakeCancelled(why))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        End it, unless it has ended, because the peer is gone.
+        """
+        self._giveUp(HandshakeInterrupted("the connection was lost in the handshake"), reason.value)
+
+    def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
+        if self.isFinished:
+            return
+        self._refuse(error, cause)
+        decision, self._decision = self._decision, None
+        call = self._call
+        if call is not None:
+            call.refuse()
+        elif self._held is not None:
+            self._refuseHeld(TlsAlert.user_canceled)
+        else:
+            if not self.engine.isEncrypting:
+                self._write(self._plainAlert(TlsAlert.user_canceled))
+            self._fail()
+        if decision is not None:
+            # Nobody waits for it any more; its outcome is ours to swallow.
+            decision.addErrback(lambda _: None)
+            try:
+                decision.cancel()
+            except Exception:
+                self._log.failure("a callback's Deferred failed to be cancelled")
+
+    # The verdict about the peer
+
+    def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
+        """
+        See L{txsslstream._openssl.Decisions}.
+        """
+        answer = pause(lambda: self._judge(chain), None)
+        if answer is _ACCEPTED:
+            return None
+        return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
+
+    def peerPresentedNothing(self) -> bool:
+        """
+        See L{txsslstream._openssl.Decisions}.
+        """
+        return pause(lambda: self._judgeNobody().addCallback(_acceptance), None) is _ACCEPTED
+
+    def _judge(self, peer: PeerChain) -> Deferred[object]:
+        chain = chainOf(peer, self.options.certificateRevocationCheckMode)
+        certificate = peer.built[0]
+        errors = SslPolicyErrors.None_
+        if chain.chainStatus:
+            errors |= SslPolicyErrors.RemoteCertificateChainErrors
+        if isinstance(self.options, SslClientAuthenticationOptions) and not certificateMatchesHost(
+            certificate, self.options.targetHost
+        ):
+            errors |= SslPolicyErrors.RemoteCertificateNameMismatch
+        self.remoteChain = chain
+        self.remoteCertificate = certificate
+        return self._decide(errors).addCallback(_acceptance)
+
+    def _judgeNobody(self) -> Deferred[TlsAlert | None]:
+        """
+        Judge a peer that has shown no certificate.
+        """
+        errors = SslPolicyErrors.None_
+        if not self.isServer or self.engine.parameters.asksForCertificate:
+            errors = SslPolicyErrors.RemoteCertificateNotAvailable
+        return self._decide(errors)
+
+    def _decide(self, errors: SslPolicyErrors) -> Deferred[TlsAlert | None]:
+        """
+        @return: a Deferred of L{None} for acceptance or of the alert.
+        """
+        self._isJudged = True
+        self.sslPolicyErrors = errors
+        callback = self.options.remoteCertificateValidationCallback
+        if callback is None:
+            return succeed(self._refusal("is invalid") if errors else None)
+        answer = maybeDeferred(
+            callback, self._sender, self.remoteCertificate, self.remoteChain, errors
+        )
+        return answer.addCallbacks(self._verdict, self._callbackFailed)
+
+    def _verdict(self, answer: object) -> TlsAlert | None:
+        if answer is True:
+            return None
+        if answer is False:
+            return self._refusal("was refused by remoteCertificateValidationCallback")
+        return self._callbackFailed(
+            Failure(TypeError(f"the answer must be True or False, not {type(answer).__name__}"))
+        )
+
+    def _refusal(self, what: str) -> TlsAlert:
+        flags = X509ChainStatusFlags.NoError if self.remoteChain is None else self.remoteChain.flags
+        details = [
+            str(error.name).rstrip("_")
+            for error in SslPolicyErrors
+            if (error and error in self.sslPolicyErrors)
+        ]
+        if self.remoteChain is not None:
+            details += [status.statusInformation for status in self.remoteChain.chainStatus]
+        self._refuse(
+            AuthenticationError(
+                f"the remote certificate {what}" + "".join(f"; {each}" for each in details),
+                sslPolicyErrors=self.sslPolicyErrors,
+                chainStatus=flags,
+            )
+        )
+        if self.remoteCertificate is None:
+            return TlsAlert.handshake_failure
+        return alertFor(flags)
+
+    def _callbackFailed(self, failure: Failure) -> TlsAlert:
+        self._refuse(
+            AuthenticationError(
+                f"a callback failed: {type(failure.value).__name__}: {failure.getErrorMessage()}",
+                sslPolicyErrors=self.sslPolicyErrors,
+            ),
+            failure.value,
+        )
+        return TlsAlert.internal_error
+
+    # The choice of our certificate
+
+    def certificateWanted(self) -> TlsParameters | TlsAlert | None:
+        """
+        See L{txsslstream._openssl.Decisions}.
+        """
+        if isinstance(self.options, SslServerAuthenticationOptions):
+            isAsked = bool(self.options.serverCertificateSelectionCallback or self._localSelection)
+        else:
+            isAsked = self._localSelection is not None or len(self.options.candidates) > 1
+        if not isAsked:
+            return None
+        answer = pause(self._choose, None)
+        if isinstance(answer, SslStreamCertificateContext):
+            return replace(self.engine.parameters, certificate=answer)
+        if answer is _UNCHANGED:
+            return None
+        self._alert = answer if isinstance(answer, TlsAlert) else TlsAlert.internal_error
+        return self._alert
+
+    def _choose(self) -> Deferred[object]:
+        if isinstance(self.options, SslServerAuthenticationOptions):
+            select = self.options.serverCertificateSelectionCallback
+            if select is not None:
+                answer = maybeDeferred(select, self._sender, self.targetHostName)
+            else:
+                assert self._localSelection is not None
+                configured = self.options.parameters.certificate
+                answer = maybeDeferred(
+                    self._localSelection,
+                    self._sender,
+                    "",
+                    () if configured is None else (configured,),
+                    None,
+                    (),
+                )
+        else:
+            issuers = tuple(name.rfc4514_string() for name in self.engine.acceptableIssuers())
+            candidates = self.options.candidates
+            if self._localSelection is None:
+                return succeed(_issuedByOneOf(issuers, candidates))
+            answer = maybeDeferred(
+                self._localSelection,
+                self._sender,
+                self.options.targetHost,
+                candidates,
+                self.engine.peerCertificate(),
+                issuers,
+            )
+        return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
+
+    def _chosen(self, certificate: Any) -> object:
+        if certificate is not None:
+            return SslStreamCertificateContext.create(certificate)
+        if not self.isServer:
+            return _UNCHANGED
+        self._refuse(
+            AuthenticationError(f"no certificate for the server name {self.targetHostName!r}")
+        )
+        return TlsAlert.unrecognized_name
+
+    @property
+    def targetHostName(self) -> str:
+        """
+        The server's name: what a client asked for, in Unicode; empty if it
+        asked for none.
+        """
+        if isinstance(self.options, SslClientAuthenticationOptions):
+            return self.options.targetHost
+        return unicodeHostName((self.facts or self.engine.negotiated()).serverName)
+
+    # What came of it
+
+    @property
+    def checksRevocation(self) -> bool:
+        """
+        Whether the peer's certificate was to be checked for revocation.
+        """
+        return self.options.certificateRevocationCheckMode is not X509RevocationMode.NoCheck
+
+    @property
+    def localCertificate(self) -> x509.Certificate | None:
+        """
+        Our certificate, if the peer was shown one.
+        """
+        chosen = self.engine.parameters.certificate
+        isShown = self.isServer or self.engine.wasAskedForCertificate
+        return chosen.certificate if chosen is not None and isShown else None
+
+    def describe(self, leaveInnerStreamOpen: bool) -> SecurityInfo | None:
+        """
+        @return: the properties; without certificates while somebody decides
+            about them, and L{None} before that and after a failure.
+        """
+        facts = self.facts
+        isAuthenticated = facts is not None
+        if facts is None:
+            if not self.isWaiting:
+                return None
+            facts = self.engine.negotiated()
+        return securityInfo(
+            facts,
+            isAuthenticated=isAuthenticated,
+            isServer=self.isServer,
+            checkCertRevocationStatus=self.checksRevocation,
+            localCertificate=self.localCertificate if isAuthenticated else None,
+            remoteCertificate=self.remoteCertificate if isAuthenticated else None,
+            remoteChain=self.remoteChain if isAuthenticated else None,
+            targetHostName=self.targetHostName,
+            leaveInnerStreamOpen=leaveInnerStreamOpen,
+        )
+
+
+#: Answers that are neither an alert nor L{None}, which a refused question gets.
+_ACCEPTED = object()
+_UNCHANGED = object()
+
+
+def _acceptance(refusal: TlsAlert | None) -> object:
+    return _ACCEPTED if refusal is None else refusal
+
+
+def _issuedByOneOf(
+    issuers: tuple[str, ...], candidates: tuple[SslStreamCertificateContext, ...]
+) -> SslStreamCertificateContext:
+    """
+    @return: the first certificate that comes from one of the issuers a server
+        named, or else the first.
+    """
+    for candidate in candidates:
+        chain = (candidate.certificate, *candidate.intermediates)
+        if any(each.issuer.rfc4514_string() in issuers for each in chain):
+            return candidate
+    return candidates[0]

@@ -1,0 +1,290 @@
+# -*- test-case-name: tests.test_certificates -*-
+"""
+Certificates and keys from wherever users keep them.
+
+Wherever this package takes a certificate it takes a
+L{cryptography.x509.Certificate}, one of Twisted's C{ssl.Certificate} and
+C{ssl.PrivateCertificate}, or the path of a PEM or PKCS#12 file.  The functions
+here turn all of these into C{cryptography}'s types, once, when options are
+built.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pem
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    PublicKeyTypes,
+)
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from .errors import CertificateError
+
+#: A private key that can sign handshakes.
+PrivateKey = CertificateIssuerPrivateKeyTypes
+
+_SomePath: TypeAlias = "str | os.PathLike[str]"
+
+#: What is taken for a certificate: see the module's docstring.  (Twisted's
+#: classes are recognized by their C{original}: this room knows no Twisted.)
+SomeCertificate: TypeAlias = "x509.Certificate | _SomePath | Any"
+
+_PEM_MARKER = b"-----BEGIN "
+
+
+def _fingerprint(key: PublicKeyTypes) -> str:
+    """
+    @return: the SHA-256 digest of a public key, in hexadecimal.
+    """
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(
+        key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return digest.finalize().hex()
+
+
+def _read(path: _SomePath) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as e:
+        raise CertificateError(f"{os.fspath(path)}: {e.strerror or e}") from e
+
+
+def _passwordBytes(password: str | bytes | None) -> bytes | None:
+    return password.encode("utf-8") if isinstance(password, str) else password
+
+
+def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Certificate]:
+    """
+    @param source: the name to use in errors.
+    @return: all certificates of a PEM text, in its order.
+    @raise CertificateError: there is none, or one of them is damaged.
+    """
+    blocks = [block for block in pem.parse(data) if isinstance(block, pem.Certificate)]
+    if not blocks:
+        raise CertificateError(f"{source}: no certificate in it")
+    try:
+        return [x509.load_pem_x509_certificate(block.as_bytes()) for block in blocks]
+    except ValueError as e:
+        raise CertificateError(f"{source}: damaged certificate: {e}") from e
+
+
+def _keyFromPEM(data: bytes, password: bytes | None, source: str) -> PrivateKey:
+    for block in pem.parse(data):
+        if isinstance(block, pem.Key) and not isinstance(block, pem.PublicKey):
+            try:
+                key = serialization.load_pem_private_key(block.as_bytes(), password)
+            except TypeError as e:
+                wanted = (
+                    "is encrypted: a password is needed"
+                    if password is None
+                    else ("is not encrypted: no password must be given")
+                )
+                raise CertificateError(f"{source}: the private key {wanted}") from e
+            except (ValueError, UnsupportedAlgorithm):
+                # The cause may quote the file: not chained.
+                raise CertificateError(
+                    f"{source}: the private key is damaged or the password is wrong"
+                ) from None
+            return _signingKey(key, source)
+    raise CertificateError(f"{source}: no private key in it")
+
+
+def _signingKey(key: object, source: str) -> PrivateKey:
+    if not hasattr(key, "public_key") or not hasattr(key, "sign"):
+        raise CertificateError(f"{source}: the private key cannot sign")
+    signing: PrivateKey = key  # type: ignore[assignment]
+    return signing
+
+
+def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
+    """
+    @param value: a certificate in any accepted form; a path may hold several.
+    @return: its certificates, at least one.
+    @raise CertificateError: the file cannot be read or is damaged.
+    @raise TypeError: the value is none of the accepted forms.
+    """
+    if isinstance(value, x509.Certificate):
+        return [value]
+    if isinstance(value, SslStreamCertificateContext):
+        return [value.certificate, *value.intermediates]
+    if isinstance(value, (str, os.PathLike)):
+        data = _read(value)
+        if _PEM_MARKER in data:
+            return certificatesFromPEM(data, os.fspath(value))
+        try:
+            return [x509.load_der_x509_certificate(data)]
+        except ValueError:
+            context = SslStreamCertificateContext.fromPFX(value)
+            return [context.certificate, *context.intermediates]
+    original: Any = getattr(value, "original", None)
+    if hasattr(original, "to_cryptography"):
+        return [original.to_cryptography()]
+    raise TypeError(f"not a certificate: {type(value).__name__}")
+
+
+class SslStreamCertificateContext:
+    """
+    A certificate with its private key and the intermediates that are sent with
+    it (.NET: C{SslStreamCertificateContext}).  A value: equal if the
+    certificates are equal, and never changed.
+
+    @ivar certificate: what is presented to the peer.
+    @ivar privateKey: its key.
+    @ivar intermediates: the certificates sent after it, issuers in order, as a
+        tuple.
+    """
+
+    __slots__ = ("certificate", "intermediates", "privateKey")
+
+    certificate: x509.Certificate
+    privateKey: PrivateKey
+    intermediates: tuple[x509.Certificate, ...]
+
+    def __init__(
+        self,
+        certificate: SomeCertificate,
+        privateKey: PrivateKey,
+        intermediates: Iterable[SomeCertificate] = (),
+    ) -> None:
+        """
+        @raise CertificateError: the key does not belong to the certificate.
+        """
+        self.certificate, *extra = loadCertificates(certificate)
+        original: Any = getattr(privateKey, "original", None)
+        if hasattr(original, "to_cryptography_key"):
+            privateKey = original.to_cryptography_key()
+        self.privateKey = _signingKey(privateKey, "private key")
+        self.intermediates = (
+            *extra,
+            *(each for some in intermediates for each in loadCertificates(some)),
+        )
+        ours = _fingerprint(self.certificate.public_key())
+        keys = _fingerprint(self.privateKey.public_key())
+        if ours != keys:
+            raise CertificateError(
+                "the private key does not belong to the certificate: public key "
+                f"SHA-256 {keys} of the private key, {ours} in the certificate of "
+                f"{self.certificate.subject.rfc4514_string()}"
+            )
+
+    @classmethod
+    def fromPEM(
+        cls,
+        path: _SomePath,
+        privateKeyPath: _SomePath | None = None,
+        password: str | bytes | None = None,
+    ) -> SslStreamCertificateContext:
+        """
+        Read certificates and a private key from one PEM file, or from two.  The
+        leaf is found by its key, whatever the order in the file.
+
+        @param privateKeyPath: where the key is, if not in C{path}.
+        @param password: for an encrypted key.
+        @raise CertificateError: something is missing, damaged or does not fit.
+        """
+        source = os.fspath(path)
+        keySource = source if privateKeyPath is None else os.fspath(privateKeyPath)
+        certificates = certificatesFromPEM(_read(path), source)
+        key = _keyFromPEM(_read(keySource), _passwordBytes(password), keySource)
+        wanted = _fingerprint(key.public_key())
+        for leaf in certificates:
+            if _fingerprint(leaf.public_key()) == wanted:
+                return cls(leaf, key, _issuersInOrder(leaf, certificates))
+        theirs = ", ".join(_fingerprint(each.public_key()) for each in certificates)
+        raise CertificateError(
+            f"{source}: no certificate belongs to the private key of {keySource}: "
+            f"public key SHA-256 {wanted} of the private key, {theirs} in the certificates"
+        )
+
+    @classmethod
+    def fromPFX(
+        cls, path: _SomePath, password: str | bytes | None = None
+    ) -> SslStreamCertificateContext:
+        """
+        Read a PKCS#12 (C{.pfx}, C{.p12}) file.
+
+        @raise CertificateError: something is missing, damaged or does not fit.
+        """
+        source = os.fspath(path)
+        try:
+            key, certificate, others = pkcs12.load_key_and_certificates(
+                _read(path), _passwordBytes(password)
+            )
+        except (ValueError, UnsupportedAlgorithm):
+            # The cause may quote the file: not chained.
+            raise CertificateError(
+                f"{source}: not a PKCS#12 file, or the password is wrong"
+            ) from None
+        if key is None or certificate is None:
+            raise CertificateError(f"{source}: it must hold a certificate and its private key")
+        return cls(certificate, _signingKey(key, source), _issuersInOrder(certificate, others))
+
+    @classmethod
+    def create(
+        cls, target: SomeCertificate, additionalCertificates: Iterable[SomeCertificate] = ()
+    ) -> SslStreamCertificateContext:
+        """
+        Make a context of anything that holds a certificate with its private key
+        (.NET: C{SslStreamCertificateContext.Create}): a context, Twisted's
+        C{ssl.PrivateCertificate}, a pair of certificate and key, the path of a
+        PEM file with both, or of a PKCS#12 file without password.
+
+        @param additionalCertificates: intermediates to send as well.
+        @raise CertificateError: it holds no private key, or cannot be used.
+        """
+        additional = tuple(additionalCertificates)
+        if isinstance(target, (str, os.PathLike)):
+            load = cls.fromPEM if _PEM_MARKER in _read(target) else cls.fromPFX
+            target = load(target)
+        if isinstance(target, cls):
+            if not additional:
+                return target
+            return cls(target.certificate, target.privateKey, (*target.intermediates, *additional))
+        if isinstance(target, tuple) and len(target) == 2:
+            return cls(target[0], target[1], additional)
+        key = getattr(target, "privateKey", None)
+        if key is None:
+            raise CertificateError(f"no private key in a {type(target).__name__}")
+        return cls(target, key, additional)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SslStreamCertificateContext):
+            return NotImplemented
+        return self.certificate == other.certificate and self.intermediates == other.intermediates
+
+    def __hash__(self) -> int:
+        return hash(self.certificate)
+
+    def __repr__(self) -> str:
+        return f"<SslStreamCertificateContext {self.certificate.subject.rfc4514_string()!r}>"
+
+
+def _issuersInOrder(
+    leaf: x509.Certificate, others: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """
+    @return: what is sent behind C{leaf}: its issuer, that one's issuer and so
+        on, then what else there is; without roots, which the peer has to have
+        anyway (RFC 8446 section 4.4.2).
+    """
+    rest = [each for each in others if each != leaf and each.subject != each.issuer]
+    ordered: list[x509.Certificate] = []
+    last = leaf
+    while True:
+        issuer = next((each for each in rest if each.subject == last.issuer), None)
+        if issuer is None:
+            return ordered + rest
+        rest.remove(issuer)
+        ordered.append(issuer)
+        last = issuer

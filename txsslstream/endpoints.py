@@ -1,0 +1,196 @@
+# -*- test-case-name: tests.test_endpoints -*-
+"""
+Endpoints that are connected when they are authenticated.
+
+Each wraps another endpoint, of whatever kind, and runs TLS over its
+connections.  Options are checked when the endpoint is made, so that nothing but
+the network and the peer can fail later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from .errors import AuthenticationError
+from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
+from .protocol import SslStreamFactory
+from .stream import SslStream
+
+
+class _Taken(Protocol):
+    """
+    The protocol of a connection that a stream will take over.
+    """
+
+
+@implementer(IStreamClientEndpoint)
+class SslStreamClientEndpoint:
+    """
+    Connect through another endpoint and authenticate as the client.
+    """
+
+    def __init__(
+        self,
+        wrappedEndpoint: IStreamClientEndpoint,
+        options: SslClientAuthenticationOptions,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """
+        @param wrappedEndpoint: how to reach the peer.
+        @param clock: for time-outs; by default the reactor.
+        @raise TypeError: C{options} are not a client's.
+        """
+        if not isinstance(options, SslClientAuthenticationOptions):
+            raise TypeError("a client endpoint needs SslClientAuthenticationOptions")
+        self._wrapped = wrappedEndpoint
+        self._options = options
+        self._clock = clock
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """
+        See C{IStreamClientEndpoint}.
+
+        @return: a Deferred that fires with the protocol once the connection is
+            authenticated and the protocol connected to it.  It fails with what
+            the wrapped endpoint's connecting fails with, or with
+            L{AuthenticationError}.  Cancelled, either is given up.
+        """
+        connecting = self._wrapped.connect(
+            SslStreamFactory(self._options, True, protocolFactory, self._clock)
+        )
+
+        def connected(protocol: Any) -> Deferred[IProtocol]:
+            wrapped: IProtocol = protocol.wrappedProtocol
+            authenticated = Deferred[IProtocol](lambda _: protocol.cancelAuthentication())
+            protocol.whenAuthenticated().addCallbacks(
+                lambda _: authenticated.callback(wrapped), authenticated.errback
+            )
+            return authenticated
+
+        return connecting.addCallback(connected)
+
+    def connectStream(self) -> Deferred[SslStream]:
+        """
+        Connect, for use without a protocol.
+
+        @return: a Deferred that fires with an authenticated stream, or fails
+            like that of L{connect}.
+        """
+        connecting = self._wrapped.connect(Factory.forProtocol(_Taken))
+
+        def connected(protocol: Any) -> Deferred[SslStream]:
+            stream = SslStream(protocol.transport, clock=self._clock)
+            return stream.authenticateAsClient(self._options)
+
+        return connecting.addCallback(connected)
+
+
+@implementer(IStreamServerEndpoint)
+class SslStreamServerEndpoint:
+    """
+    Listen through another endpoint and authenticate as the server.
+    """
+
+    def __init__(
+        self,
+        wrappedEndpoint: IStreamServerEndpoint,
+        options: SslServerAuthenticationOptions,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """
+        @param wrappedEndpoint: where to listen.
+        @param clock: for time-outs; by default the reactor.
+        @raise TypeError: C{options} are not a server's.
+        """
+        if not isinstance(options, SslServerAuthenticationOptions):
+            raise TypeError("a server endpoint needs SslServerAuthenticationOptions")
+        self._wrapped = wrappedEndpoint
+        self._options = options
+        self._clock = clock
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """
+        See C{IStreamServerEndpoint}.
+
+        The factory builds a protocol for each connection, and the protocol is
+        connected once the connection is authenticated.  Of a refused one only
+        the log tells.
+        """
+        return self._wrapped.listen(
+            SslStreamFactory(self._options, False, protocolFactory, self._clock)
+        )
+
+    def listenStreams(self, handler: Callable[[SslStream], Any]) -> Deferred[IListeningPort]:
+        """
+        Listen, for use without protocols.
+
+        @param handler: called with each authenticated stream.  When its
+            Deferred or coroutine is done the stream is closed; if that failed,
+            it is aborted and the error logged.
+        """
+        return self._wrapped.listen(_Streams(self._options, handler, self._clock))
+
+
+class _Streams(Factory):
+    """
+    Gives a stream for each connection to a handler.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self,
+        options: SslServerAuthenticationOptions,
+        handler: Callable[[SslStream], Any],
+        clock: IReactorTime | None,
+    ) -> None:
+        self._options = options
+        self._handler = handler
+        self._clock = clock
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        return _Handled(self)
+
+    async def handle(self, transport: Any) -> None:
+        """
+        See one connection through.
+        """
+        stream = SslStream(transport, clock=self._clock)
+        try:
+            await stream.authenticateAsServer(self._options)
+        except AuthenticationError as e:
+            self._log.info("TLS with {peer} failed: {error}", peer=transport.getPeer(), error=e)
+            return
+        try:
+            await maybeDeferred(self._handler, stream)
+        except Exception:
+            self._log.failure("the handler of a stream failed")
+            stream.abort()
+        await stream.close()
+
+
+class _Handled(Protocol):
+    """
+    Hands over its transport.
+    """
+
+    def __init__(self, streams: _Streams) -> None:
+        self._streams = streams
+
+    def connectionMade(self) -> None:
+        Deferred.fromCoroutine(self._streams.handle(self.transport))

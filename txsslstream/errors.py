@@ -1,0 +1,183 @@
+# -*- test-case-name: tests.test_errors -*-
+"""
+Everything that an operation on an SslStream can fail with.
+
+Each error names its .NET counterpart.  What went wrong while authenticating is
+always an L{AuthenticationError}; where Twisted has a type of its own for the
+occasion (a time-out, a cancellation, a lost connection) the error is of that
+type as well, so that both habits of catching work.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionLost, TimeoutError
+
+from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
+
+
+class InvalidOperationError(Exception):
+    """
+    The operation does not fit the stream's state, or options contradict each
+    other (.NET: C{InvalidOperationException}).
+    """
+
+
+class NotSupportedError(Exception):
+    """
+    A second concurrent read or write, or what this OpenSSL cannot do
+    (.NET: C{NotSupportedException}).
+    """
+
+
+class StreamClosedError(Exception):
+    """
+    The stream was used after it was closed (.NET: C{ObjectDisposedException}).
+    """
+
+
+class CertificateError(ValueError):
+    """
+    A certificate, private key or file of them cannot be used.  The message
+    names the file and the reason, never a key.
+    """
+
+
+class TlsError(ConnectionLost):
+    """
+    The authenticated connection broke: a fatal alert or a record that does not
+    decrypt (.NET: C{IOException}).
+
+    @ivar alert: the alert that the peer sent, or L{None}.
+    @ivar alertSent: the alert that we sent, or L{None}.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        alert: TlsAlert | None = None,
+        alertSent: TlsAlert | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.alert = alert
+        self.alertSent = alertSent
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TruncationError(ConnectionLost):
+    """
+    The connection ended without C{close_notify}, or inside a record, so that
+    data may be missing (RFC 8446 section 6.1; .NET: C{IOException}).
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class IncompleteReadError(Exception):
+    """
+    The stream ended cleanly before a whole item could be read (.NET:
+    C{EndOfStreamException}).
+
+    @ivar partial: the bytes that did arrive.
+    """
+
+    def __init__(self, message: str, partial: bytes) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class LimitExceededError(Exception):
+    """
+    No separator within the permitted number of bytes.  Nothing was consumed.
+    """
+
+
+class _OperationTimeout(TimeoutError):
+    """
+    A time-out of one operation.  Twisted's own class takes an errno first.
+    """
+
+    osError = None
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ReadTimeout(_OperationTimeout):
+    """
+    Nothing arrived within C{readTimeout} seconds.  The stream stays usable.
+    """
+
+
+class WriteTimeout(_OperationTimeout):
+    """
+    The peer did not take the data within C{writeTimeout} seconds.  If a part of
+    it was not sent yet, the connection has been aborted.
+    """
+
+
+class AuthenticationError(Exception):
+    """
+    The handshake failed or its result was refused (.NET:
+    C{AuthenticationException}).  It is sticky: later calls on the stream repeat
+    it.  A user's callback that raised is its C{__cause__}.
+
+    @ivar sslPolicyErrors: what was wrong with the peer's certificate.
+    @ivar chainStatus: all problems of the peer's chain, joined.
+    @ivar alert: the alert that the peer sent, or L{None}.
+    @ivar alertSent: the alert that we sent, or L{None}.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sslPolicyErrors: SslPolicyErrors = SslPolicyErrors.None_,
+        chainStatus: X509ChainStatusFlags = X509ChainStatusFlags.NoError,
+        alert: TlsAlert | None = None,
+        alertSent: TlsAlert | None = None,
+    ) -> None:
+        # The bases that Twisted contributes to the subclasses have
+        # constructors of their own kind; none of them does anything else.
+        Exception.__init__(self, message)
+        self.sslPolicyErrors = sslPolicyErrors
+        self.chainStatus = chainStatus
+        self.alert = alert
+        self.alertSent = alertSent
+
+    def __str__(self) -> str:
+        details = [str(self.args[0])]
+        if self.alert is not None:
+            details.append(f"alert received: {self.alert.name}")
+        if self.alertSent is not None:
+            details.append(f"alert sent: {self.alertSent.name}")
+        return "; ".join(details)
+
+
+class HandshakeTimeout(AuthenticationError, TimeoutError):
+    """
+    The handshake, including every callback, did not end within
+    C{handshakeTimeout} seconds.
+    """
+
+    osError = None
+
+
+class HandshakeCancelled(AuthenticationError, CancelledError):
+    """
+    The Deferred of an authentication was cancelled, or the stream was closed or
+    aborted meanwhile.
+    """
+
+
+class HandshakeInterrupted(AuthenticationError, TruncationError):
+    """
+    The connection was lost before the handshake ended.
+    """

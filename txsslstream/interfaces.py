@@ -1,0 +1,64 @@
+# -*- test-case-name: tests.test_interfaces -*-
+"""
+What applications may check for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+
+class ISslStream(Interface):
+    """
+    A connection whose security can be inspected (.NET: the properties of
+    C{SslStream}).  Provided by L{txsslstream.SslStream} and by the transport of
+    an application protocol that runs over TLS.
+
+    The negotiated values and certificates raise
+    L{txsslstream.InvalidOperationError} before authentication and repeat an
+    L{txsslstream.AuthenticationError} after a failed one; the booleans, the
+    target's name and C{checkCertRevocationStatus} can always be read.
+    """
+
+    isAuthenticated = Attribute("Whether the peer was authenticated, as L{bool}.")
+    isMutuallyAuthenticated = Attribute("Whether both sides showed a certificate.")
+    isEncrypted = Attribute("Whether data is encrypted.")
+    isSigned = Attribute("Whether data is protected against changes.")
+    isServer = Attribute("Whether this is the server's side.")
+    sslProtocol = Attribute("The version, as L{txsslstream.SslProtocols}.")
+    negotiatedCipherSuite = Attribute("The suite, as L{txsslstream.TlsCipherSuite}.")
+    negotiatedApplicationProtocol = Attribute("The ALPN protocol, or L{None}.")
+    cipherAlgorithm = Attribute("L{txsslstream.CipherAlgorithmType}.")
+    cipherStrength = Attribute("Bits.")
+    hashAlgorithm = Attribute("L{txsslstream.HashAlgorithmType}.")
+    hashStrength = Attribute("Bits of the MAC; 0 where the cipher authenticates.")
+    keyExchangeAlgorithm = Attribute("L{txsslstream.ExchangeAlgorithmType}.")
+    keyExchangeStrength = Attribute("Bits of the group or of the RSA key.")
+    keyExchangeGroup = Attribute("The group's name (RFC 8446 section 4.2.7), or L{None}.")
+    checkCertRevocationStatus = Attribute("Whether revocation was to be checked.")
+    localCertificate = Attribute("What the peer got from us, or L{None}.")
+    remoteCertificate = Attribute("What we got from the peer, or L{None}.")
+    remoteChain = Attribute("The built L{txsslstream.X509Chain}, or L{None}.")
+    targetHostName = Attribute("The name that the client asked for, or an empty text.")
+    isResumed = Attribute("Whether an earlier session went on.")
+    canRead = Attribute("Whether reading makes sense.")
+    canWrite = Attribute("Whether writing makes sense.")
+    canSeek = Attribute("L{False}.")
+    canTimeout = Attribute("Whether operations can time out.")
+    leaveInnerStreamOpen = Attribute("Whether closing leaves the inner transport open.")
+    security = Attribute("All of it as a L{txsslstream.SecurityInfo}.")
+
+    def whenAuthenticated() -> Deferred[Any]:
+        """
+        @return: a Deferred that fires with the stream once it is authenticated,
+            or fails with the reason why it never will be.
+        """
+
+    def whenClosed() -> Deferred[None]:
+        """
+        @return: a Deferred that fires with L{None} once the connection is gone,
+            for whatever reason.
+        """

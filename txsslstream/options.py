@@ -1,0 +1,267 @@
+# -*- test-case-name: tests.test_options -*-
+"""
+What a user asks of a connection, as frozen values.
+
+Everything is checked when the value is built: files are read, certificates and
+keys matched, contradictions refused, and the OpenSSL context made, so that
+nothing of this can fail once there is a connection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from ._openssl import contextFor
+from .certificates import SomeCertificate, SslStreamCertificateContext
+from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
+from .errors import InvalidOperationError, NotSupportedError
+from .names import serverNameFor
+from .parameters import CipherSuitesPolicy, SslApplicationProtocol, TlsParameters
+from .trust import SslCertificateTrust
+
+#: C{(stream, certificate or None, chain or None, sslPolicyErrors)}, answered
+#: with whether to accept: a L{bool}, or a Deferred or coroutine of one.
+RemoteCertificateValidationCallback = Callable[[Any, Any, Any, Any], Any]
+
+#: C{(stream, targetHost, localCertificates, remoteCertificate or None,
+#: acceptableIssuers)}, answered with a certificate and its key in any accepted
+#: form or L{None}, or a Deferred or coroutine of that.
+LocalCertificateSelectionCallback = Callable[[Any, str, Any, Any, Any], Any]
+
+#: C{(stream, hostName)}, answered like the one above.
+ServerCertificateSelectionCallback = Callable[[Any, str], Any]
+
+
+def _set(options: object, name: str, value: object) -> None:
+    """
+    Normalize a field of a frozen value that is being built.
+    """
+    object.__setattr__(options, name, value)
+
+
+def checkedTimeout(seconds: float | None, name: str) -> float | None:
+    """
+    @return: C{seconds}.
+    @raise ValueError: it is not positive.
+    """
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"{name} is a positive number of seconds or None, not {seconds!r}")
+    return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AuthenticationOptions:
+    """
+    What both sides can ask for.
+
+    @ivar remoteCertificateValidationCallback: decides about the peer; its
+        answer is final.
+    @ivar applicationProtocols: the ALPN protocols, best first; a server's order
+        decides.
+    @ivar enabledSslProtocols: the permitted versions; C{None_} for TLS 1.2 and
+        1.3.
+    @ivar certificateRevocationCheckMode: other than C{NoCheck}, a certificate
+        of unknown status is refused.
+    @ivar trust: the trusted roots; L{None} for the system's.
+    @ivar cipherSuitesPolicy: the permitted suites; L{None} for the default.
+    @ivar encryptionPolicy: whether the connection may go unencrypted.
+    @ivar allowRenegotiation: must be false.
+    @ivar allowTlsResume: whether an earlier session may go on.
+    @ivar handshakeTimeout: seconds for the whole handshake, with all callbacks;
+        L{None} for no limit.
+    @ivar requireCloseNotify: whether an end without C{close_notify} is a
+        L{txsslstream.TruncationError}.
+    """
+
+    remoteCertificateValidationCallback: RemoteCertificateValidationCallback | None = None
+    applicationProtocols: Iterable[bytes | str] = ()
+    enabledSslProtocols: SslProtocols = SslProtocols.None_
+    certificateRevocationCheckMode: X509RevocationMode = X509RevocationMode.NoCheck
+    trust: SslCertificateTrust | None = None
+    cipherSuitesPolicy: CipherSuitesPolicy | None = None
+    encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption
+    allowRenegotiation: bool = False
+    allowTlsResume: bool = True
+    handshakeTimeout: float | None = 30
+    requireCloseNotify: bool = True
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            "applicationProtocols",
+            tuple(dict.fromkeys(map(SslApplicationProtocol, self.applicationProtocols))),
+        )
+        _set(self, "enabledSslProtocols", SslProtocols(self.enabledSslProtocols))
+        _set(
+            self,
+            "certificateRevocationCheckMode",
+            X509RevocationMode(self.certificateRevocationCheckMode),
+        )
+        _set(self, "encryptionPolicy", EncryptionPolicy(self.encryptionPolicy))
+        checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
+        if self.trust is not None and not isinstance(self.trust, SslCertificateTrust):
+            raise TypeError(f"trust is an SslCertificateTrust, not {type(self.trust).__name__}")
+        if self.allowRenegotiation:
+            raise NotSupportedError("renegotiation is always refused")
+        # Whatever OpenSSL has against it must show now, not in mid-handshake.
+        contextFor(self.parameters)
+
+    @property
+    def parameters(self) -> TlsParameters:
+        """
+        What the OpenSSL context is built from.
+        """
+        raise NotImplementedError
+
+    def _parameters(self, isServer: bool, **more: Any) -> TlsParameters:
+        suites = self.cipherSuitesPolicy
+        return TlsParameters(
+            isServer=isServer,
+            protocols=self.enabledSslProtocols,
+            cipherSuites=None if suites is None else suites.allowedCipherSuites,
+            encryptionPolicy=self.encryptionPolicy,
+            applicationProtocols=tuple(map(bytes, self.applicationProtocols)),  # type: ignore[arg-type]
+            trust=self.trust or SslCertificateTrust.system(),
+            **more,
+        )
+
+
+@dataclass(frozen=True)
+class SslClientAuthenticationOptions(_AuthenticationOptions):
+    """
+    What a client asks for (.NET: C{SslClientAuthenticationOptions}).
+
+    @ivar targetHost: the server's name or IP address; sent as server name, and
+        looked for in the certificate.  Empty: no name is sent, and the
+        certificate cannot match.
+    @ivar clientCertificates: certificates to choose from when the server wants
+        one, in any accepted form that holds the key.
+    @ivar clientCertificateContext: the one to present, instead of those.
+    @ivar localCertificateSelectionCallback: chooses instead.
+
+    @raise InvalidOperationError: options contradict each other.
+    @raise NotSupportedError: this OpenSSL cannot do it.
+    @raise ValueError: a value makes no sense; C{CertificateError} is one.
+    """
+
+    targetHost: str
+    clientCertificates: Iterable[SomeCertificate] = ()
+    clientCertificateContext: SslStreamCertificateContext | None = None
+    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
+
+    def __post_init__(self) -> None:
+        serverNameFor(self.targetHost)
+        _set(self, "clientCertificates", _contexts(self.clientCertificates))
+        if self.clientCertificateContext is not None:
+            _set(
+                self,
+                "clientCertificateContext",
+                SslStreamCertificateContext.create(self.clientCertificateContext),
+            )
+            if self.clientCertificates or self.localCertificateSelectionCallback:
+                raise InvalidOperationError(
+                    "clientCertificateContext leaves nothing to choose: give neither "
+                    "clientCertificates nor localCertificateSelectionCallback with it"
+                )
+        super().__post_init__()
+
+    @property
+    def candidates(self) -> tuple[SslStreamCertificateContext, ...]:
+        """
+        The certificates that may be presented.
+        """
+        if self.clientCertificateContext is not None:
+            return (self.clientCertificateContext,)
+        return _contexts(self.clientCertificates)
+
+    @cached_property
+    def parameters(self) -> TlsParameters:
+        # A single candidate needs no choice.
+        only = len(self.candidates) == 1 and self.localCertificateSelectionCallback is None
+        return self._parameters(False, certificate=self.candidates[0] if only else None)
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """
+        C{IOpenSSLClientConnectionCreator}: for
+        L{txsslstream.SslStreamFactory}, and for nobody else's.
+        """
+        return _connectionFor(self, tlsProtocol)
+
+
+@dataclass(frozen=True)
+class SslServerAuthenticationOptions(_AuthenticationOptions):
+    """
+    What a server asks for (.NET: C{SslServerAuthenticationOptions}).
+
+    @ivar serverCertificate: what to present, in any accepted form that holds
+        the key.
+    @ivar serverCertificateContext: the same, instead.
+    @ivar serverCertificateSelectionCallback: chooses by the name that the
+        client asked for, instead.
+    @ivar clientCertificateRequired: whether to ask clients for a certificate.
+        Without a validation callback, one that shows none is refused; with a
+        callback, that decides.
+
+    @raise InvalidOperationError: options contradict each other.
+    @raise NotSupportedError: no certificate, or this OpenSSL cannot do it.
+    @raise ValueError: a value makes no sense; C{CertificateError} is one.
+    """
+
+    serverCertificate: SomeCertificate | None = None
+    serverCertificateContext: SslStreamCertificateContext | None = None
+    serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
+    clientCertificateRequired: bool = False
+
+    def __post_init__(self) -> None:
+        sources = ("serverCertificate", "serverCertificateContext")
+        given = [name for name in sources if getattr(self, name) is not None]
+        for name in given:
+            _set(self, name, SslStreamCertificateContext.create(getattr(self, name)))
+        if self.serverCertificateSelectionCallback is not None:
+            given.append("serverCertificateSelectionCallback")
+        if len(given) > 1:
+            raise InvalidOperationError(f"give only one of {', '.join(given)}")
+        if not given:
+            raise NotSupportedError("a server needs a certificate, or a callback that selects one")
+        super().__post_init__()
+
+    @cached_property
+    def parameters(self) -> TlsParameters:
+        return self._parameters(
+            True,
+            certificate=self.serverCertificateContext or self.serverCertificate,
+            asksForCertificate=self.clientCertificateRequired,
+            insistsOnCertificate=self.clientCertificateRequired
+            and self.remoteCertificateValidationCallback is None,
+        )
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """
+        C{IOpenSSLServerConnectionCreator}: for
+        L{txsslstream.SslStreamFactory}, and for nobody else's.
+        """
+        return _connectionFor(self, tlsProtocol)
+
+
+#: The options of either side.
+AuthenticationOptions: TypeAlias = SslClientAuthenticationOptions | SslServerAuthenticationOptions
+
+
+def _contexts(certificates: Any) -> tuple[SslStreamCertificateContext, ...]:
+    isOne = isinstance(certificates, (str, os.PathLike, SslStreamCertificateContext))
+    each = (certificates,) if isOne else tuple(certificates)
+    return tuple(map(SslStreamCertificateContext.create, each))
+
+
+def _connectionFor(options: AuthenticationOptions, tlsProtocol: Any) -> Any:
+    connect = getattr(tlsProtocol, "connectionFromOptions", None)
+    if connect is None:
+        raise InvalidOperationError(
+            "only SslStreamFactory authenticates as these options ask: use it instead of "
+            f"the factory of {type(tlsProtocol).__name__}"
+        )
+    return connect(options)

@@ -1,0 +1,99 @@
+# -*- test-case-name: tests.test_parameters -*-
+"""
+Small values that options are made of, and the part of options that an OpenSSL
+context is built from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from typing_extensions import Self
+
+from .certificates import SslStreamCertificateContext
+from .ciphersuites import TlsCipherSuite
+from .enums import EncryptionPolicy, SslProtocols
+from .trust import SslCertificateTrust
+
+
+class SslApplicationProtocol(bytes):
+    """
+    The name of an application protocol (RFC 7301; .NET:
+    C{SslApplicationProtocol}): bytes, with names for the usual ones.
+    """
+
+    Http11: ClassVar[SslApplicationProtocol]
+    Http2: ClassVar[SslApplicationProtocol]
+    Http3: ClassVar[SslApplicationProtocol]
+
+    def __new__(cls, protocol: bytes | str) -> Self:
+        """
+        @param protocol: 1 to 255 bytes, or a text that is that long in UTF-8.
+        @raise ValueError: it is shorter or longer.
+        """
+        name = protocol.encode("utf-8") if isinstance(protocol, str) else bytes(protocol)
+        if not 1 <= len(name) <= 255:
+            raise ValueError("an application protocol has 1 to 255 bytes")
+        return super().__new__(cls, name)
+
+    @property
+    def protocol(self) -> bytes:
+        """
+        The name on the wire.
+        """
+        return bytes(self)
+
+    def __str__(self) -> str:
+        return self.decode("utf-8", "backslashreplace")
+
+
+SslApplicationProtocol.Http11 = SslApplicationProtocol(b"http/1.1")
+SslApplicationProtocol.Http2 = SslApplicationProtocol(b"h2")
+SslApplicationProtocol.Http3 = SslApplicationProtocol(b"h3")
+
+
+@dataclass(frozen=True, init=False)
+class CipherSuitesPolicy:
+    """
+    The only cipher suites that may be negotiated, best first (.NET:
+    C{CipherSuitesPolicy}).  Naming a suite that OpenSSL regards as weak allows
+    it.
+
+    @ivar allowedCipherSuites: the suites, as a tuple.
+    """
+
+    allowedCipherSuites: tuple[TlsCipherSuite, ...]
+
+    def __init__(self, allowedCipherSuites: Iterable[TlsCipherSuite]) -> None:
+        """
+        @raise ValueError: no suite, or a number that is none.
+        """
+        suites = tuple(dict.fromkeys(map(TlsCipherSuite, allowedCipherSuites)))
+        if not suites:
+            raise ValueError("a policy without cipher suites allows no connection")
+        object.__setattr__(self, "allowedCipherSuites", suites)
+
+
+@dataclass(frozen=True)
+class TlsParameters:
+    """
+    What one OpenSSL context is built from; equal ones share it.
+
+    @ivar protocols: the enabled versions; C{None_} for the default.
+    @ivar cipherSuites: the permitted suites, or L{None} for the default.
+    @ivar asksForCertificate: whether a server sends CertificateRequest.
+    @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
+        sends none.
+    """
+
+    isServer: bool
+    protocols: SslProtocols = SslProtocols.None_
+    cipherSuites: tuple[TlsCipherSuite, ...] | None = None
+    encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption
+    applicationProtocols: tuple[bytes, ...] = ()
+    trust: SslCertificateTrust = field(default_factory=SslCertificateTrust.system)
+    certificate: SslStreamCertificateContext | None = None
+    asksForCertificate: bool = False
+    insistsOnCertificate: bool = False

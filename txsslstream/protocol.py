@@ -1,0 +1,532 @@
+# -*- test-case-name: tests.test_protocol -*-
+"""
+TLS as a protocol around a protocol.
+
+L{SslStreamProtocol} is Twisted's own TLS protocol with two lives.  Given one of
+this package's options it authenticates first: the wrapped protocol is connected
+once the peer is accepted and hears nothing of a connection that was refused,
+records take a path without exceptions, closing is bounded, and truncation is
+told from an orderly end.  Given any of Twisted's own connection creators it
+behaves like C{twisted.protocols.tls}, method for method, and adds the security
+properties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import classImplements, implementer
+
+from ._deferreds import Occurrence
+from ._inner import abort
+from ._openssl import Received, enableWholeWrites, receive, send, sendCloseNotify, takeOutput
+from .authentication import Authentication, Owner
+from .enums import TlsAlert
+from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
+from .interfaces import ISslStream
+from .options import (
+    AuthenticationOptions,
+    LocalCertificateSelectionCallback,
+    SslClientAuthenticationOptions,
+    SslServerAuthenticationOptions,
+)
+from .records import RecordBoundary
+from .security import SecurityInfo, SecurityProperties, describeForeign
+from .states import WIRE_TRANSITIONS, WireState, checkedTransition
+
+classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
+classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
+
+#: What a server may still say about a client's certificate when a TLS 1.3
+#: client has long finished its handshake (RFC 8446 section 4.4.2.4).
+_LATE_REFUSALS = frozenset(
+    {
+        TlsAlert.handshake_failure,
+        TlsAlert.bad_certificate,
+        TlsAlert.unsupported_certificate,
+        TlsAlert.certificate_revoked,
+        TlsAlert.certificate_expired,
+        TlsAlert.certificate_unknown,
+        TlsAlert.unknown_ca,
+        TlsAlert.access_denied,
+        TlsAlert.certificate_required,
+        TlsAlert.internal_error,
+    }
+)
+
+#: As much as OpenSSL gets at once, in bytes.
+_WRITE_SIZE = 1 << 16
+
+
+@implementer(ISslStream)
+class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
+    """
+    A TLS connection around C{wrappedProtocol}, and its transport.
+
+    @ivar shutdownTimeout: how long the peer may take to answer
+        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
+        as it still takes data that was written before.
+    @ivar callbackSender: what callbacks get as stream; L{None} for the protocol
+        itself.
+    @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
+        that of the options.
+    @ivar localCertificateSelectionCallback: a server's; see
+        L{Authentication.__init__}.
+    @ivar leaveInnerStreamOpen: what the property of that name says.
+    """
+
+    transport: Any
+    shutdownTimeout: float | None = 5
+    callbackSender: object = None
+    handshakeTimeoutOverride: tuple[float | None] | None = None
+    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
+    leaveInnerStreamOpen: bool = False
+
+    _log = Logger()
+    _tlsConnection: Any = None
+    _authentication: Authentication | None = None
+    _connectsWrappedLater = False
+    _isWrappedConnected = True
+    _hasPausedTransport = False
+    _hasReceivedData = False
+    _isReadingOver = False
+    _isWritingOver = False
+    _state = WireState.fresh
+    _boundary: RecordBoundary | None = None
+    _shutdownTimer: IDelayedCall | None = None
+    _security: SecurityInfo | None = None
+    _failure: Exception | None = None
+
+    def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
+        super().__init__(factory, wrappedProtocol, _connectWrapped)
+        self._authenticated: Occurrence[Any] = Occurrence()
+        self._closed: Occurrence[None] = Occurrence()
+
+    # Inspection
+
+    def whenAuthenticated(self) -> Deferred[Any]:
+        """
+        See L{ISslStream.whenAuthenticated}.
+        """
+        return self._authenticated.when()
+
+    def whenClosed(self) -> Deferred[None]:
+        """
+        See L{ISslStream.whenClosed}.
+        """
+        return self._closed.when()
+
+    @property
+    def security(self) -> SecurityInfo:
+        security = self._securitySoFar()
+        if security is not None:
+            return security
+        if isinstance(self._failure, AuthenticationError):
+            raise self._failure
+        raise InvalidOperationError("nothing is negotiated yet")
+
+    @property
+    def isServer(self) -> bool:
+        if self._authentication is not None:
+            return self._authentication.isServer
+        security = self._securitySoFar()
+        return security is not None and security.isServer
+
+    @property
+    def checkCertRevocationStatus(self) -> bool:
+        return self._authentication is not None and self._authentication.checksRevocation
+
+    @property
+    def targetHostName(self) -> str:
+        return "" if self._authentication is None else self._authentication.targetHostName
+
+    def _securitySoFar(self) -> SecurityInfo | None:
+        security = self._security
+        if security is None:
+            if self._authentication is not None:
+                security = self._authentication.describe(self.leaveInnerStreamOpen)
+            elif self._handshakeDone and self._tlsConnection is not None:
+                security = describeForeign(self._tlsConnection)
+            if security is None or not security.isAuthenticated:
+                return security
+            self._security = security
+        isOpen = self._state is WireState.open
+        return replace(
+            security,
+            canRead=isOpen and not self._isReadingOver,
+            canWrite=isOpen and not self._isWritingOver,
+        )
+
+    @property
+    def wireState(self) -> WireState:
+        """
+        How far the connection has come.
+        """
+        return self._state
+
+    @property
+    def handshakeTimeout(self) -> float | None:
+        """
+        Seconds for the whole handshake, or L{None}.
+        """
+        return None if self._authentication is None else self._authentication.handshakeTimeout
+
+    # Connecting
+
+    def connectionFromOptions(self, options: AuthenticationOptions) -> Any:
+        """
+        Choose the life that authenticates.  Called through the options by the
+        factory, before there is a transport.
+
+        @return: the OpenSSL connection for the base class.
+        """
+        timeout = self.handshakeTimeoutOverride or (options.handshakeTimeout,)
+        self._authentication = Authentication(
+            options,
+            self.callbackSender or self,
+            self.factory._clock,
+            handshakeTimeout=timeout[0],
+            localCertificateSelectionCallback=self.localCertificateSelectionCallback,
+        )
+        self._connectsWrappedLater = self._connectWrapped
+        self._connectWrapped = False
+        self._isWrappedConnected = not self._connectsWrappedLater
+        if not options.requireCloseNotify:
+            self._boundary = RecordBoundary()
+        connection = self._authentication.engine.connection
+        enableWholeWrites(connection)
+        return connection
+
+    def makeConnection(self, transport: Any) -> None:
+        """
+        Begin.  A connection creator that raises ends the connection.
+        """
+        try:
+            super().makeConnection(transport)
+        except Exception:
+            if self._tlsConnection is not None:
+                raise
+            self._log.failure("no TLS connection could be made")
+            self._isWrappedConnected = False
+            self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
+            abort(transport)
+
+    def _checkHandshakeStatus(self) -> None:
+        if self._authentication is None:
+            super()._checkHandshakeStatus()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self._authenticated.happened(self)
+        elif self._state is WireState.fresh:
+            self._authentication.begin(
+                Owner(self.transport.write, self._moved, self._authenticationFinished)
+            )
+
+    def _moved(self, state: WireState) -> None:
+        if state is not self._state:
+            self._state = checkedTransition(WIRE_TRANSITIONS, self._state, state)
+
+    def _fail(self, error: Exception) -> None:
+        """
+        Remember why it ended, for C{connectionLost} and for later calls; the
+        first reason stays.
+        """
+        if self._failure is None:
+            self._failure = error
+            self._reason = Failure(error)
+        if not self._authenticated.hasHappened:
+            self._authenticated.failed(error)
+
+    def cancelAuthentication(self) -> None:
+        """
+        Give up an authentication that is under way.
+        """
+        if self._authentication is not None:
+            self._authentication.cancel()
+
+    def _authenticationFinished(self, error: AuthenticationError | None) -> None:
+        if self._hasPausedTransport:
+            self._hasPausedTransport = False
+            self.transport.resumeProducing()
+        if error is not None:
+            if not self._authenticated.isObserved:
+                self._log.info(
+                    "TLS with {peer} failed: {error}", peer=self._peer(), error=str(error)
+                )
+            self._fail(error)
+            super()._tlsShutdownFinished(None)
+            if self.connected:
+                self._awaitShutdown()
+            return
+        self._handshakeDone = True
+        if self._connectsWrappedLater:
+            self._isWrappedConnected = True
+            self.wrappedProtocol.makeConnection(self)
+        if IHandshakeListener.providedBy(self.wrappedProtocol):
+            self.wrappedProtocol.handshakeCompleted()
+        self._authenticated.happened(self.callbackSender or self)
+        if self._tlsConnection is not None and not self._aborted:
+            self._unbufferPendingWrites()
+            self._flushReceiveBIO()
+
+    def _peer(self) -> object:
+        return self.transport.getPeer()
+
+    # Receiving
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Take bytes from the transport.
+        """
+        authentication = self._authentication
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        if authentication is None or self._handshakeDone:
+            super().dataReceived(data)
+        elif not authentication.isFinished and not authentication.feed(data):
+            self._hasPausedTransport = True
+            self.transport.pauseProducing()
+
+    def _flushReceiveBIO(self) -> None:
+        if self._authentication is None:
+            super()._flushReceiveBIO()
+            return
+        if self._lostTLSConnection:
+            return
+        data, why, reasons = receive(self._tlsConnection)
+        # An answer to what came, such as a key update, goes first.
+        self._flushSendBIO()
+        if data and not self._isReadingOver and not self._aborted:
+            self._hasReceivedData = True
+            self.wrappedProtocol.dataReceived(data)
+        # The application may have ended it all meanwhile.
+        if why is Received.starved or self._lostTLSConnection or self._tlsConnection is None:
+            return
+        if why is Received.ended:
+            self._peerEnded()
+        else:
+            self._broke(reasons)
+
+    def _peerEnded(self) -> None:
+        """
+        The peer has sent C{close_notify}.
+        """
+        if self._isReadingOver:
+            return
+        self._isReadingOver = True
+        wrapped = self.wrappedProtocol
+        if not self.disconnecting and IHalfCloseableProtocol.providedBy(wrapped):
+            wrapped.readConnectionLost()
+            if not self._isWritingOver:
+                return
+        self._aggregator.flush()
+        self._shutdownTLS()
+        super()._tlsShutdownFinished(None)
+
+    def _broke(self, reasons: str) -> None:
+        """
+        The peer sent a fatal alert, or bytes that OpenSSL refuses.
+        """
+        assert self._authentication is not None
+        engine = self._authentication.engine
+        error: Exception
+        if (
+            not self.isServer
+            and not self._hasReceivedData
+            and engine.alertReceived in _LATE_REFUSALS
+        ):
+            error = AuthenticationError(
+                "the server refused this client", alert=engine.alertReceived
+            )
+        else:
+            error = TlsError(
+                f"the connection broke: {reasons}",
+                alert=engine.alertReceived,
+                alertSent=engine.alertSent,
+            )
+        self._fail(error)
+        self._tlsShutdownFinished(None)
+
+    # Sending
+
+    def _write(self, data: Any) -> None:
+        if self._authentication is None:
+            super()._write(data)
+        elif not self._handshakeDone:
+            self._bufferedWrite(data)
+        elif not self._lostTLSConnection and not self._isWritingOver:
+            for start in range(0, len(data), _WRITE_SIZE):
+                isSent, reasons = send(self._tlsConnection, data[start : start + _WRITE_SIZE])
+                if reasons:
+                    self._broke(reasons)
+                    return
+                if not isSent:
+                    self._bufferedWrite(data[start:])
+                    return
+                self._flushSendBIO()
+
+    def _flushSendBIO(self) -> None:
+        if self._authentication is None:
+            super()._flushSendBIO()
+        elif self._tlsConnection is not None:
+            data = takeOutput(self._tlsConnection)
+            if data:
+                self.transport.write(data)
+
+    def flush(self) -> None:
+        """
+        Hand over to the inner transport what is kept back to be sent together.
+        """
+        self._aggregator.flush()
+
+    # Closing
+
+    def loseWriteConnection(self) -> None:
+        """
+        Send C{close_notify} behind what was written; reading goes on.
+        """
+        self._aggregator.flush()
+        if self._authentication is None:
+            self.transport.loseWriteConnection()
+        elif self._handshakeDone and not self._isWritingOver:
+            self._shutdownTLS()
+
+    def loseConnection(self) -> None:
+        """
+        Send C{close_notify} behind what was written, and close the inner
+        transport once the peer has answered, or after C{shutdownTimeout}
+        without progress.  Before authentication it is given up.
+        """
+        authentication = self._authentication
+        if authentication is not None and not authentication.isFinished:
+            authentication.cancel("the connection was closed before it was authenticated")
+            return
+        if authentication is not None:
+            if self._lostTLSConnection:
+                return
+            if self._state is WireState.open:
+                self._moved(WireState.closing)
+        super().loseConnection()
+
+    def _shutdownTLS(self) -> None:
+        if self._authentication is None:
+            super()._shutdownTLS()
+            return
+        if self._tlsConnection is None or self._lostTLSConnection:
+            return
+        self._isWritingOver = True
+        isComplete = sendCloseNotify(self._tlsConnection)
+        self._flushSendBIO()
+        if isComplete or self._isReadingOver:
+            self.transport.loseConnection()
+        if self.disconnecting and self.connected:
+            self._awaitShutdown()
+
+    def _awaitShutdown(self) -> None:
+        if self.shutdownTimeout is not None and self._shutdownTimer is None:
+            self._shutdownTimer = self.factory._clock.callLater(
+                self.shutdownTimeout, self._shutdownTimedOut, unsentBytes(self.transport)
+            )
+
+    def _shutdownTimedOut(self, unsent: int) -> None:
+        self._shutdownTimer = None
+        if unsentBytes(self.transport) < unsent:
+            self._awaitShutdown()
+        else:
+            abort(self.transport)
+
+    def abortConnection(self) -> None:
+        """
+        End it at once.  The peer is told nothing, so that it does not take what
+        it got for all there was.
+        """
+        authentication = self._authentication
+        if authentication is None:
+            super().abortConnection()
+            return
+        self._aborted = True
+        self.disconnecting = True
+        authentication.cancel("the connection was aborted before it was authenticated")
+        if self.connected:
+            abort(self.transport)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The inner transport is gone.
+        """
+        if self._shutdownTimer is not None:
+            self._shutdownTimer.cancel()
+            self._shutdownTimer = None
+        authentication = self._authentication
+        if authentication is not None:
+            reason = self._reasonOfEnd(authentication, reason)
+            self._lostTLSConnection = True
+        elif self._handshakeDone:
+            self._securitySoFar()
+        if not self._authenticated.hasHappened:
+            self._authenticated.failed(self._reason or reason)
+        if self in self.factory.protocols:
+            if not self._isWrappedConnected:
+                self.wrappedProtocol = Protocol()
+            super().connectionLost(reason)
+        self.callbackSender = None
+        self._closed.happened(None)
+
+    def _reasonOfEnd(self, authentication: Authentication, reason: Failure) -> Failure:
+        if not authentication.isFinished:
+            authentication.connectionLost(reason)
+        elif self._state is WireState.open and not self._aborted and not self._isReadingOver:
+            isInside = self._boundary is not None and self._boundary.isInside
+            if (
+                authentication.options.requireCloseNotify
+                or isInside
+                or not reason.check(ConnectionDone)
+            ):
+                what = "inside a record" if isInside else "without close_notify"
+                self._fail(TruncationError(f"the connection ended {what}"))
+        if self._state in (WireState.open, WireState.closing):
+            self._moved(WireState.closed if self._failure is None else WireState.failed)
+        return reason
+
+
+def unsentBytes(transport: Any) -> int:
+    """
+    @return: how many bytes a transport still has to send, as far as it tells;
+        only good to see progress.
+    """
+    if isinstance(transport, SslStreamProtocol):
+        return unsentBytes(transport.transport)
+    size: int = getattr(transport, "_tempDataLen", 0) - getattr(transport, "offset", 0)
+    return size + len(getattr(transport, "dataBuffer", b""))
+
+
+class SslStreamFactory(TLSMemoryBIOFactory):
+    """
+    Makes an L{SslStreamProtocol} around each protocol of another factory.
+
+    Its first argument may be L{SslClientAuthenticationOptions} (with C{isClient}
+    true), L{SslServerAuthenticationOptions} (with C{isClient} false), or
+    anything that C{TLSMemoryBIOFactory} takes.
+    """
+
+    protocol = SslStreamProtocol
+
+    def buildProtocol(self, addr: Any) -> SslStreamProtocol | None:  # type: ignore[override]
+        """
+        @return: the protocol, or L{None} if the wrapped factory refuses.
+        """
+        wrapped = self.wrappedFactory.buildProtocol(addr)
+        return None if wrapped is None else self.protocol(self, wrapped)

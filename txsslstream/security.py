@@ -1,0 +1,396 @@
+# -*- test-case-name: tests.test_security -*-
+"""
+What was negotiated, as one frozen value, and the properties that read it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from ._openssl import Negotiated, certificatesOf, describe
+from .chain import X509Chain, X509ChainElement
+from .ciphersuites import TlsCipherSuite, propertiesOf
+from .enums import (
+    CipherAlgorithmType,
+    ExchangeAlgorithmType,
+    HashAlgorithmType,
+    SslProtocols,
+)
+from .errors import InvalidOperationError
+from .parameters import SslApplicationProtocol
+
+#: The named groups (IANA "TLS Supported Groups") that OpenSSL implements, by
+#: its names in lower case: the registered name and the size in bits of the
+#: field that the Diffie-Hellman part works in.  ML-KEM alone has no such part:
+#: its parameter set's number.
+_GROUPS: dict[str, tuple[str, int]] = {
+    "secp256r1": ("secp256r1", 256),
+    "prime256v1": ("secp256r1", 256),
+    "p-256": ("secp256r1", 256),
+    "secp384r1": ("secp384r1", 384),
+    "p-384": ("secp384r1", 384),
+    "secp521r1": ("secp521r1", 521),
+    "p-521": ("secp521r1", 521),
+    "x25519": ("x25519", 255),
+    "x448": ("x448", 448),
+    "brainpoolp256r1": ("brainpoolP256r1", 256),
+    "brainpoolp384r1": ("brainpoolP384r1", 384),
+    "brainpoolp512r1": ("brainpoolP512r1", 512),
+    "brainpoolp256r1tls13": ("brainpoolP256r1tls13", 256),
+    "brainpoolp384r1tls13": ("brainpoolP384r1tls13", 384),
+    "brainpoolp512r1tls13": ("brainpoolP512r1tls13", 512),
+    "sm2": ("curveSM2", 256),
+    "curvesm2": ("curveSM2", 256),
+    "ffdhe2048": ("ffdhe2048", 2048),
+    "ffdhe3072": ("ffdhe3072", 3072),
+    "ffdhe4096": ("ffdhe4096", 4096),
+    "ffdhe6144": ("ffdhe6144", 6144),
+    "ffdhe8192": ("ffdhe8192", 8192),
+    "mlkem512": ("MLKEM512", 512),
+    "mlkem768": ("MLKEM768", 768),
+    "mlkem1024": ("MLKEM1024", 1024),
+    "x25519mlkem768": ("X25519MLKEM768", 255),
+    "secp256r1mlkem768": ("SecP256r1MLKEM768", 256),
+    "secp384r1mlkem1024": ("SecP384r1MLKEM1024", 384),
+    "curvesm2mlkem768": ("curveSM2MLKEM768", 256),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SecurityInfo:
+    """
+    All security properties of a connection at one moment; see
+    L{txsslstream.ISslStream} for each.
+    """
+
+    isAuthenticated: bool
+    isMutuallyAuthenticated: bool
+    isEncrypted: bool
+    isSigned: bool
+    isServer: bool
+    sslProtocol: SslProtocols
+    negotiatedCipherSuite: TlsCipherSuite | None
+    negotiatedApplicationProtocol: SslApplicationProtocol | None
+    cipherAlgorithm: CipherAlgorithmType
+    cipherStrength: int
+    hashAlgorithm: HashAlgorithmType
+    hashStrength: int
+    keyExchangeAlgorithm: ExchangeAlgorithmType
+    keyExchangeStrength: int
+    keyExchangeGroup: str | None
+    checkCertRevocationStatus: bool
+    localCertificate: x509.Certificate | None
+    remoteCertificate: x509.Certificate | None
+    remoteChain: X509Chain | None
+    targetHostName: str
+    isResumed: bool
+    canRead: bool
+    canWrite: bool
+    canSeek: bool
+    canTimeout: bool
+    leaveInnerStreamOpen: bool
+
+    def __str__(self) -> str:
+        """
+        The report of the class's classic sample, in its words and order.
+        """
+        return "\n".join(
+            (
+                f"Cipher: {_name(self.cipherAlgorithm)} strength {self.cipherStrength}",
+                f"Hash: {_name(self.hashAlgorithm)} strength {self.hashStrength}",
+                f"Key exchange: {_name(self.keyExchangeAlgorithm)} "
+                f"strength {self.keyExchangeStrength}",
+                f"Protocol: {_name(self.sslProtocol)}",
+                f"Is authenticated: {self.isAuthenticated} as server? {self.isServer}",
+                f"IsSigned: {self.isSigned}",
+                f"Is Encrypted: {self.isEncrypted}",
+                f"Can read: {self.canRead}, write {self.canWrite}",
+                f"Can timeout: {self.canTimeout}",
+                f"Certificate revocation list checked: {self.checkCertRevocationStatus}",
+                _certificateLine("Local", self.localCertificate),
+                _certificateLine("Remote", self.remoteCertificate),
+            )
+        )
+
+    def asdict(self) -> dict[str, Any]:
+        """
+        @return: all of it in what JSON knows: enums by name, certificates as
+            dicts, bytes as text.
+        """
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def _name(value: Any) -> str:
+    """
+    @return: .NET's name of an enum's member.
+    """
+    name = value.name or repr(value)
+    return str(name).rstrip("_")
+
+
+def _certificateLine(whose: str, certificate: x509.Certificate | None) -> str:
+    if certificate is None:
+        return f"{whose} certificate is null."
+    start, end = (
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+        for moment in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    )
+    return (
+        f"{whose} cert was issued to {certificate.subject.rfc4514_string()} "
+        f"and is valid from {start} until {end}."
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, X509Chain):
+        return [
+            {
+                "certificate": _plain(element.certificate),
+                "status": [
+                    {"status": _flagNames(each.status), "information": each.statusInformation}
+                    for each in element.chainElementStatus
+                ],
+            }
+            for element in value.chainElements
+        ]
+    if isinstance(value, x509.Certificate):
+        return {
+            "subject": value.subject.rfc4514_string(),
+            "issuer": value.issuer.rfc4514_string(),
+            "serialNumber": f"{value.serial_number:x}",
+            "notBefore": value.not_valid_before_utc.isoformat(),
+            "notAfter": value.not_valid_after_utc.isoformat(),
+            "sha256": value.fingerprint(hashes.SHA256()).hex(),
+        }
+    if isinstance(value, bytes):
+        return str(value)
+    return _name(value) if hasattr(value, "name") else value
+
+
+def _flagNames(flags: Any) -> list[str]:
+    return [flag.name for flag in type(flags) if flag and flag in flags]
+
+
+def securityInfo(
+    negotiated: Negotiated,
+    *,
+    isAuthenticated: bool,
+    isServer: bool,
+    checkCertRevocationStatus: bool,
+    localCertificate: x509.Certificate | None,
+    remoteCertificate: x509.Certificate | None,
+    remoteChain: X509Chain | None,
+    targetHostName: str,
+    leaveInnerStreamOpen: bool = False,
+) -> SecurityInfo:
+    """
+    Derive every property from what was negotiated.
+    """
+    suite = negotiated.cipherSuite
+    properties = None if suite is None else propertiesOf(suite)
+    exchange = ExchangeAlgorithmType.None_
+    group: str | None = None
+    bits = 0
+    if properties is not None:
+        exchange = properties.keyExchangeAlgorithm
+        if exchange is ExchangeAlgorithmType.RsaKeyX:
+            serverCertificate = localCertificate if isServer else remoteCertificate
+            key = None if serverCertificate is None else serverCertificate.public_key()
+            bits = getattr(key, "key_size", 0)
+        elif exchange is ExchangeAlgorithmType.DiffieHellman:
+            group, bits = groupNamed(negotiated.group)
+            bits = bits or negotiated.dhePrimeBits or 0
+    protocol = negotiated.applicationProtocol
+    isNull = properties is not None and properties.cipherAlgorithm is CipherAlgorithmType.Null
+    return SecurityInfo(
+        isAuthenticated=isAuthenticated,
+        isMutuallyAuthenticated=isAuthenticated
+        and localCertificate is not None
+        and remoteCertificate is not None,
+        isEncrypted=isAuthenticated and not isNull,
+        isSigned=isAuthenticated,
+        isServer=isServer,
+        sslProtocol=negotiated.protocol,
+        negotiatedCipherSuite=suite,
+        negotiatedApplicationProtocol=SslApplicationProtocol(protocol) if protocol else None,
+        cipherAlgorithm=(
+            CipherAlgorithmType.None_ if properties is None else properties.cipherAlgorithm
+        ),
+        cipherStrength=0 if properties is None else properties.cipherStrength,
+        hashAlgorithm=HashAlgorithmType.None_ if properties is None else properties.hashAlgorithm,
+        hashStrength=0 if properties is None else properties.hashStrength,
+        keyExchangeAlgorithm=exchange,
+        keyExchangeStrength=bits,
+        keyExchangeGroup=group,
+        checkCertRevocationStatus=checkCertRevocationStatus,
+        localCertificate=localCertificate,
+        remoteCertificate=remoteCertificate,
+        remoteChain=remoteChain,
+        targetHostName=targetHostName,
+        isResumed=negotiated.isResumed,
+        canRead=isAuthenticated,
+        canWrite=isAuthenticated,
+        canSeek=False,
+        canTimeout=True,
+        leaveInnerStreamOpen=leaveInnerStreamOpen,
+    )
+
+
+def describeForeign(connection: Any) -> SecurityInfo:
+    """
+    @param connection: a pyOpenSSL connection that was set up by somebody else,
+        after its handshake.
+    """
+    facts = describe(connection)
+    certificates = certificatesOf(connection)
+    chain = tuple(X509ChainElement(each, ()) for each in certificates.verified)
+    return securityInfo(
+        facts,
+        isAuthenticated=True,
+        isServer=certificates.isServer,
+        checkCertRevocationStatus=False,
+        localCertificate=certificates.local,
+        remoteCertificate=certificates.remote,
+        remoteChain=X509Chain(chain) if chain else None,
+        targetHostName=facts.serverName,
+    )
+
+
+def groupNamed(name: str | None) -> tuple[str | None, int]:
+    """
+    @param name: OpenSSL's name of a group.
+    @return: its registered name and its size in bits; 0 if that is not known.
+    """
+    return (None, 0) if name is None else _GROUPS.get(name.lower(), (name, 0))
+
+
+class SecurityProperties:
+    """
+    The properties of L{txsslstream.ISslStream}, read from one L{SecurityInfo}.
+    """
+
+    @property
+    def security(self) -> SecurityInfo:
+        """
+        All properties as one value.
+
+        @raise InvalidOperationError: nothing is negotiated yet.
+        @raise AuthenticationError: the authentication failed; the same error
+            each time.
+        """
+        raise NotImplementedError
+
+    def _securitySoFar(self) -> SecurityInfo | None:
+        """
+        The properties, or L{None} as long as there is nothing to tell.
+        """
+        raise NotImplementedError
+
+    def _certified(self) -> SecurityInfo:
+        """
+        The properties once certificates may be read.
+        """
+        security = self.security
+        if not security.isAuthenticated:
+            raise InvalidOperationError("certificates can be read once authenticated")
+        return security
+
+    @property
+    def isAuthenticated(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.isAuthenticated
+
+    @property
+    def isMutuallyAuthenticated(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.isMutuallyAuthenticated
+
+    @property
+    def isEncrypted(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.isEncrypted
+
+    @property
+    def isSigned(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.isSigned
+
+    @property
+    def canRead(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.canRead
+
+    @property
+    def canWrite(self) -> bool:
+        security = self._securitySoFar()
+        return security is not None and security.canWrite
+
+    @property
+    def canSeek(self) -> bool:
+        return False
+
+    @property
+    def canTimeout(self) -> bool:
+        return True
+
+    @property
+    def sslProtocol(self) -> SslProtocols:
+        return self.security.sslProtocol
+
+    @property
+    def negotiatedCipherSuite(self) -> TlsCipherSuite | None:
+        return self.security.negotiatedCipherSuite
+
+    @property
+    def negotiatedApplicationProtocol(self) -> SslApplicationProtocol | None:
+        return self.security.negotiatedApplicationProtocol
+
+    @property
+    def cipherAlgorithm(self) -> CipherAlgorithmType:
+        return self.security.cipherAlgorithm
+
+    @property
+    def cipherStrength(self) -> int:
+        return self.security.cipherStrength
+
+    @property
+    def hashAlgorithm(self) -> HashAlgorithmType:
+        return self.security.hashAlgorithm
+
+    @property
+    def hashStrength(self) -> int:
+        return self.security.hashStrength
+
+    @property
+    def keyExchangeAlgorithm(self) -> ExchangeAlgorithmType:
+        return self.security.keyExchangeAlgorithm
+
+    @property
+    def keyExchangeStrength(self) -> int:
+        return self.security.keyExchangeStrength
+
+    @property
+    def keyExchangeGroup(self) -> str | None:
+        return self.security.keyExchangeGroup
+
+    @property
+    def isResumed(self) -> bool:
+        return self.security.isResumed
+
+    @property
+    def localCertificate(self) -> x509.Certificate | None:
+        return self._certified().localCertificate
+
+    @property
+    def remoteCertificate(self) -> x509.Certificate | None:
+        return self._certified().remoteCertificate
+
+    @property
+    def remoteChain(self) -> X509Chain | None:
+        return self._certified().remoteChain

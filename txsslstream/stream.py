@@ -1,0 +1,608 @@
+# -*- test-case-name: tests.test_stream -*-
+"""
+L{SslStream}: TLS as a stream of Deferreds.
+
+The stream is the application of an L{SslStreamProtocol}: what that delivers is
+kept until somebody reads, and the inner transport is paused when too much is
+unread; what is written goes to it as long as the inner transport takes more,
+and a write ends when that is so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from typing_extensions import Self
+from zope.interface import implementer
+
+from ._deferreds import Occurrence
+from ._inner import InnerStream, defaultClock
+from ._sides import Reader, Writer
+from .certificates import SomeCertificate
+from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
+from .errors import (
+    HandshakeCancelled,
+    HandshakeInterrupted,
+    InvalidOperationError,
+    StreamClosedError,
+    TlsError,
+    TruncationError,
+)
+from .interfaces import ISslStream
+from .options import (
+    AuthenticationOptions,
+    LocalCertificateSelectionCallback,
+    RemoteCertificateValidationCallback,
+    SslClientAuthenticationOptions,
+    SslServerAuthenticationOptions,
+    checkedTimeout,
+)
+from .protocol import SslStreamFactory, SslStreamProtocol
+from .security import SecurityInfo, SecurityProperties
+
+
+@implementer(IHalfCloseableProtocol)
+class _Application(Protocol):
+    """
+    The protocol inside of the TLS protocol.  It is its producer, too.
+    """
+
+    def __init__(self, stream: SslStream) -> None:
+        self._stream: SslStream | None = stream
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream._reader.received(data)
+
+    def readConnectionLost(self) -> None:
+        if self._stream is not None:
+            self._stream._reader.ended(None)
+
+    def writeConnectionLost(self) -> None:
+        """
+        Never called by a TLS protocol.
+        """
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream._applicationLost(reason)
+
+    def pauseProducing(self) -> None:
+        if self._stream is not None:
+            self._stream._writer.heldBack(True)
+
+    def resumeProducing(self) -> None:
+        if self._stream is not None:
+            self._stream._writer.heldBack(False)
+
+    def stopProducing(self) -> None:
+        """
+        The end is told by C{connectionLost}.
+        """
+
+
+@implementer(ISslStream)
+class SslStream(SecurityProperties):
+    """
+    A TLS stream on any connected transport (.NET: C{SslStream}).
+
+    Create it, authenticate it as one side or the other, then read and write.
+    Every method that waits returns a Deferred, which may be awaited and
+    cancelled.  One read and one write may be under way at a time.
+
+    From the moment of its creation the stream owns what the transport receives.
+    """
+
+    def __init__(
+        self,
+        innerStream: Any,
+        leaveInnerStreamOpen: bool = False,
+        remoteCertificateValidationCallback: RemoteCertificateValidationCallback | None = None,
+        localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None,
+        encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption,
+        *,
+        clock: IReactorTime | None = None,
+    ) -> None:
+        """
+        @param innerStream: a connected transport, or another authenticated
+            L{SslStream}.
+        @param leaveInnerStreamOpen: whether closing the stream gives the
+            transport back to the protocol that had it, instead of closing it.
+        @param remoteCertificateValidationCallback: decides about the peer; see
+            L{SslClientAuthenticationOptions}.
+        @param localCertificateSelectionCallback: chooses our certificate.
+        @param encryptionPolicy: whether the connection may go unencrypted.
+        @param clock: for time-outs; by default the transport's reactor.
+
+        @raise TypeError: C{innerStream} is not connected to a protocol.
+        @raise InvalidOperationError: it is an unauthenticated L{SslStream}.
+        """
+        unread = b""
+        if isinstance(innerStream, SslStream):
+            clock = clock or innerStream._clock
+            innerStream, unread = innerStream._surrender()
+        self._clock: IReactorTime = clock or defaultClock(innerStream)
+        self._inner = InnerStream(innerStream, leaveInnerStreamOpen, self._clock, self._innerLost)
+        self._inner.feed(unread)
+        self._validation = remoteCertificateValidationCallback
+        self._selection = localCertificateSelectionCallback
+        self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
+        self._leaveInnerStreamOpen = leaveInnerStreamOpen
+        self._protocol: SslStreamProtocol | None = None
+        self._handshakeTimeout: tuple[float | None] | None = None
+        self._shutdownTimeout: float | None = 5
+        self._authenticated: Occurrence[SslStream] = Occurrence()
+        self._closed: Occurrence[None] = Occurrence()
+        self._reader = Reader(self._clock, self._holdPeerBack)
+        self._writer = Writer(self._clock, self._send, self.abort)
+        self._isClosing = False
+
+    # Authentication
+
+    def authenticateAsClient(
+        self,
+        targetHost: str | SslClientAuthenticationOptions,
+        clientCertificates: Iterable[SomeCertificate] = (),
+        enabledSslProtocols: SslProtocols = SslProtocols.None_,
+        checkCertificateRevocation: bool = False,
+    ) -> Deferred[SslStream]:
+        """
+        Authenticate as the client, and the server (RFC 8446 section 2; .NET:
+        C{AuthenticateAsClientAsync}).
+
+        In TLS 1.3 a client has finished before the server has judged its
+        certificate: a refusal is then what the first read fails with.
+
+        @param targetHost: the server's name or IP address, or all options.
+        @param clientCertificates: what to show if the server asks.
+        @param enabledSslProtocols: the permitted versions.
+        @param checkCertificateRevocation: whether an unknown status refuses.
+
+        @return: a Deferred that fires with this stream, or fails with
+            L{AuthenticationError} (also after a lost connection, a time-out or
+            a cancellation, by subclasses), L{InvalidOperationError},
+            L{NotSupportedError} or L{ValueError}.
+        """
+
+        def options() -> AuthenticationOptions:
+            if isinstance(targetHost, SslClientAuthenticationOptions):
+                if clientCertificates or enabledSslProtocols or checkCertificateRevocation:
+                    raise InvalidOperationError("give either options or single arguments")
+                chosen = targetHost
+            else:
+                chosen = SslClientAuthenticationOptions(
+                    targetHost,
+                    clientCertificates,
+                    enabledSslProtocols=enabledSslProtocols,
+                    certificateRevocationCheckMode=_revocation(checkCertificateRevocation),
+                )
+            if self._selection is not None:
+                _agree(self._selection, chosen.localCertificateSelectionCallback)
+                chosen = replace(chosen, localCertificateSelectionCallback=self._selection)
+            return chosen
+
+        return self._authenticate(options)
+
+    def authenticateAsServer(
+        self,
+        serverCertificate: SomeCertificate | SslServerAuthenticationOptions,
+        clientCertificateRequired: bool = False,
+        enabledSslProtocols: SslProtocols = SslProtocols.None_,
+        checkCertificateRevocation: bool = False,
+    ) -> Deferred[SslStream]:
+        """
+        Authenticate as the server, and perhaps the client (.NET:
+        C{AuthenticateAsServerAsync}).
+
+        @param serverCertificate: what to present, with its key, or all options.
+        @param clientCertificateRequired: whether to ask the client for one.
+        @param enabledSslProtocols: the permitted versions.
+        @param checkCertificateRevocation: whether an unknown status of a
+            client's certificate refuses.
+
+        @return: as for L{authenticateAsClient}.
+        """
+
+        def options() -> AuthenticationOptions:
+            if isinstance(serverCertificate, SslServerAuthenticationOptions):
+                if clientCertificateRequired or enabledSslProtocols or checkCertificateRevocation:
+                    raise InvalidOperationError("give either options or single arguments")
+                chosen = serverCertificate
+            else:
+                chosen = SslServerAuthenticationOptions(
+                    serverCertificate,
+                    clientCertificateRequired=clientCertificateRequired,
+                    enabledSslProtocols=enabledSslProtocols,
+                    certificateRevocationCheckMode=_revocation(checkCertificateRevocation),
+                )
+            if self._selection is not None and chosen.serverCertificateSelectionCallback:
+                raise InvalidOperationError(
+                    "either localCertificateSelectionCallback or serverCertificateSelectionCallback"
+                )
+            return chosen
+
+        return self._authenticate(options)
+
+    def _authenticate(
+        self, makeOptions: Callable[[], AuthenticationOptions]
+    ) -> Deferred[SslStream]:
+        if self._protocol is not None:
+            return fail(InvalidOperationError("the stream has been authenticated before"))
+        if self._isClosing:
+            return fail(StreamClosedError("the stream is closed"))
+        if self._inner.isLost is not None:
+            error = HandshakeInterrupted("the connection was lost before the handshake")
+            error.__cause__ = self._inner.isLost.value
+            return fail(error)
+        try:
+            options = makeOptions()
+            if self._validation is not None:
+                _agree(self._validation, options.remoteCertificateValidationCallback)
+                options = replace(options, remoteCertificateValidationCallback=self._validation)
+            if self._encryptionPolicy is not EncryptionPolicy.RequireEncryption:
+                options = replace(options, encryptionPolicy=self._encryptionPolicy)
+        except Exception as e:
+            return fail(e)
+        isClient = isinstance(options, SslClientAuthenticationOptions)
+        factory = SslStreamFactory(options, isClient, Factory(), self._clock)
+        protocol = SslStreamProtocol(factory, _Application(self))
+        protocol.callbackSender = self
+        protocol.handshakeTimeoutOverride = self._handshakeTimeout
+        protocol.localCertificateSelectionCallback = self._selection
+        protocol.leaveInnerStreamOpen = self._leaveInnerStreamOpen
+        protocol.shutdownTimeout = self._shutdownTimeout
+        self._protocol = protocol
+        authenticated: Deferred[SslStream] = Deferred(lambda _: protocol.cancelAuthentication())
+        protocol.whenAuthenticated().addCallbacks(
+            self._authenticated.happened, self._authenticated.failed
+        )
+        self._authenticated.when().addCallbacks(authenticated.callback, authenticated.errback)
+        self._inner.connectTo(protocol)
+        return authenticated
+
+    def whenAuthenticated(self) -> Deferred[SslStream]:
+        """
+        See L{ISslStream.whenAuthenticated}.
+        """
+        return self._authenticated.when()
+
+    # Time-outs
+
+    @property
+    def handshakeTimeout(self) -> float | None:
+        """
+        Seconds for the whole handshake, or L{None}; if it was set, instead of
+        what the options say.
+        """
+        if self._handshakeTimeout is not None:
+            return self._handshakeTimeout[0]
+        return 30 if self._protocol is None else self._protocol.handshakeTimeout
+
+    @handshakeTimeout.setter
+    def handshakeTimeout(self, seconds: float | None) -> None:
+        self._handshakeTimeout = (checkedTimeout(seconds, "handshakeTimeout"),)
+
+    @property
+    def readTimeout(self) -> float | None:
+        """
+        Seconds that a read may take, or L{None}; for the reads that begin
+        after it was set.
+        """
+        return self._reader.timeout
+
+    @readTimeout.setter
+    def readTimeout(self, seconds: float | None) -> None:
+        self._reader.timeout = checkedTimeout(seconds, "readTimeout")
+
+    @property
+    def writeTimeout(self) -> float | None:
+        """
+        Seconds that a write may take, or L{None}; for the writes that begin
+        after it was set.
+        """
+        return self._writer.timeout
+
+    @writeTimeout.setter
+    def writeTimeout(self, seconds: float | None) -> None:
+        self._writer.timeout = checkedTimeout(seconds, "writeTimeout")
+
+    @property
+    def shutdownTimeout(self) -> float | None:
+        """
+        Seconds that the peer may take to answer our C{close_notify}, or L{None}.
+        """
+        return self._shutdownTimeout
+
+    @shutdownTimeout.setter
+    def shutdownTimeout(self, seconds: float | None) -> None:
+        self._shutdownTimeout = checkedTimeout(seconds, "shutdownTimeout")
+        if self._protocol is not None:
+            self._protocol.shutdownTimeout = self._shutdownTimeout
+
+    # Reading and writing
+
+    def _unusable(self) -> BaseException | None:
+        """
+        Why there is nothing to read or write on.
+        """
+        if self._isClosing:
+            return StreamClosedError("the stream is closed")
+        if self._protocol is None or not self._authenticated.hasHappened:
+            return InvalidOperationError("the stream must be authenticated first")
+        return self._authenticated.error
+
+    def _read(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
+        error = self._unusable()
+        return self._reader.request(take) if error is None else fail(error)
+
+    def read(self, n: int = 65536) -> Deferred[bytes]:
+        """
+        Read what is there, or wait until something is.
+
+        @param n: the most bytes to read; positive.
+        @return: a Deferred that fires with 1 to C{n} bytes, or none at the
+            clean end of the stream.  It fails with L{TruncationError},
+            L{TlsError}, L{ReadTimeout}, L{StreamClosedError},
+            L{NotSupportedError} if another read is in progress,
+            L{InvalidOperationError} before authentication, or the
+            L{AuthenticationError} after a failed one.  Cancelled, nothing is
+            lost.
+        """
+        if not _isCount(n) or n < 1:
+            return fail(ValueError(f"read 1 byte or more, not {n!r}"))
+        return self._read(lambda: self._reader.upTo(n))
+
+    def readExactly(self, n: int) -> Deferred[bytes]:
+        """
+        Read so many bytes.
+
+        @return: as for L{read}, but it fires with exactly C{n} bytes, and fails
+            with L{IncompleteReadError} if the stream ends cleanly before.
+        """
+        if not _isCount(n) or n < 0:
+            return fail(ValueError(f"read 0 bytes or more, not {n!r}"))
+        return self._read(lambda: self._reader.exactly(n))
+
+    def readUntil(self, separator: bytes, limit: int = 65536) -> Deferred[bytes]:
+        """
+        Read up to a separator.
+
+        @param limit: the most bytes to read, with the separator.
+        @return: as for L{read}, but it fires with all bytes up to and with the
+            separator, fails with L{IncompleteReadError} if the stream ends
+            cleanly before, and with L{LimitExceededError}, with nothing
+            consumed, if there is no separator within the limit.
+        """
+        wanted = bytes(separator)
+        if not wanted:
+            return fail(ValueError("an empty separator separates nothing"))
+        searched = [0]
+        return self._read(lambda: self._reader.until(wanted, limit, searched))
+
+    def write(self, data: bytes | bytearray | memoryview) -> Deferred[None]:
+        """
+        Write all of C{data}.
+
+        @return: a Deferred that fires with L{None} once the inner transport
+            would take more.  It fails with L{TlsError}, L{TruncationError},
+            L{WriteTimeout}, L{StreamClosedError}, L{NotSupportedError} if
+            another write is in progress, L{InvalidOperationError} before
+            authentication and after L{shutdown}, or the L{AuthenticationError}
+            after a failed one.  Cancelled or timed out while a part was not yet
+            handed over, the connection is aborted.
+        """
+        try:
+            octets = data if type(data) is bytes else bytes(memoryview(data))
+        except TypeError as e:
+            return fail(e)
+        error = self._unusable()
+        return self._writer.request(octets) if error is None else fail(error)
+
+    def flush(self) -> Deferred[None]:
+        """
+        @return: a Deferred that fires with L{None} once everything written has
+            been handed over to the inner transport.
+        """
+        error = self._unusable()
+        return self._writer.whenFinished() if error is None else fail(error)
+
+    def _send(self, data: bytes) -> None:
+        if self._protocol is not None:
+            self._protocol.write(data)
+            self._protocol.flush()
+
+    def _holdPeerBack(self, isFull: bool) -> None:
+        transport = self._inner.inner
+        if isFull:
+            transport.pauseProducing()
+        else:
+            transport.resumeProducing()
+
+    def __aiter__(self) -> SslStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self.read()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    # The end
+
+    def shutdown(self) -> Deferred[None]:
+        """
+        Send C{close_notify} behind what was written: the peer reads the end
+        (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.
+
+        @return: a Deferred that fires with L{None} once that is so.
+        """
+        error = self._unusable()
+        if error is not None:
+            return fail(error)
+        self._writer.shut()
+        return self._writer.whenFinished().addCallback(self._shutDown)
+
+    def _shutDown(self, _: None) -> None:
+        if self._protocol is not None and self._protocol.connected:
+            self._protocol.loseWriteConnection()
+
+    def close(self) -> Deferred[None]:
+        """
+        Write what is still to be written, send C{close_notify}, await the
+        peer's for at most C{shutdownTimeout} seconds, and close the inner
+        transport, or give it back if it is to be left open.  Before the end of
+        the authentication that is given up.
+
+        @return: a Deferred that fires with L{None} once the connection is gone.
+            It never fails.
+        """
+        if not self._isClosing:
+            self._isClosing = True
+            self._reader.close(StreamClosedError("the stream is closed"))
+            self._writer.shut()
+            if self._protocol is None:
+                self._authenticated.failed(HandshakeCancelled("the stream is closed"))
+                self._inner.close()
+            else:
+                self._closeWhenWritten(self._protocol)
+        return self._closed.when()
+
+    def _closeWhenWritten(self, protocol: SslStreamProtocol) -> None:
+        timer = None
+        finished = self._writer.whenFinished()
+        if self._shutdownTimeout is not None and not finished.called:
+            timer = self._clock.callLater(self._shutdownTimeout, self.abort)
+
+        def written(_: object) -> None:
+            if timer is not None and timer.active():
+                timer.cancel()
+            if protocol.connected:
+                protocol.unregisterProducer()
+                protocol.loseConnection()
+
+        finished.addBoth(written)
+
+    def abort(self) -> None:
+        """
+        End the connection at once.  The peer is not told, and reads a
+        truncation.
+        """
+        self._isClosing = True
+        error = StreamClosedError("the stream was aborted")
+        self._reader.close(error)
+        if self._protocol is None:
+            self._authenticated.failed(HandshakeCancelled("the stream was aborted"))
+            self._inner.abort()
+        else:
+            self._protocol.abortConnection()
+        self._writer.broke(error)
+
+    def whenClosed(self) -> Deferred[None]:
+        """
+        See L{ISslStream.whenClosed}.
+        """
+        return self._closed.when()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _applicationLost(self, reason: Failure) -> None:
+        """
+        An authenticated connection has ended.
+        """
+        error = None if reason.check(ConnectionDone) else reason.value
+        if isinstance(error, ConnectionLost) and not isinstance(error, (TlsError, TruncationError)):
+            # The peer had sent close_notify, and reset the connection since.
+            error = None if self._reader.hasEnded else TruncationError(str(error))
+        self._reader.ended(error)
+        self._writer.broke(error or TlsError("the connection is closed"))
+
+    def _innerLost(self, reason: Failure) -> None:
+        if not self._authenticated.hasHappened:
+            error = HandshakeInterrupted("the connection was lost before the handshake")
+            error.__cause__ = reason.value
+            self._authenticated.failed(error)
+        self._reader.release()
+        self._writer.release()
+        self._closed.happened(None)
+
+    def _surrender(self) -> tuple[Any, bytes]:
+        """
+        Leave the connection to another stream.
+
+        @return: the transport, and what was not read.
+        """
+        error = self._unusable()
+        if error is not None:
+            raise error
+        assert self._protocol is not None
+        self._protocol.unregisterProducer()
+        return self._protocol, self._reader.surrender()
+
+    # Inspection
+
+    @property
+    def security(self) -> SecurityInfo:
+        if self._protocol is None:
+            raise InvalidOperationError("the stream must be authenticated first")
+        return self._protocol.security
+
+    def _securitySoFar(self) -> SecurityInfo | None:
+        return None if self._protocol is None else self._protocol._securitySoFar()
+
+    @property
+    def isServer(self) -> bool:
+        return self._protocol is not None and self._protocol.isServer
+
+    @property
+    def checkCertRevocationStatus(self) -> bool:
+        return self._protocol is not None and self._protocol.checkCertRevocationStatus
+
+    @property
+    def targetHostName(self) -> str:
+        return "" if self._protocol is None else self._protocol.targetHostName
+
+    @property
+    def leaveInnerStreamOpen(self) -> bool:
+        return self._leaveInnerStreamOpen
+
+    def __repr__(self) -> str:
+        state = "unauthenticated" if self._protocol is None else self._protocol.wireState.value
+        return f"<SslStream {state}>"
+
+
+def _isCount(n: object) -> bool:
+    return isinstance(n, int) and not isinstance(n, bool)
+
+
+def _revocation(isChecked: bool) -> X509RevocationMode:
+    return X509RevocationMode.Online if isChecked else X509RevocationMode.NoCheck
+
+
+def _agree(ours: object, theirs: object) -> None:
+    """
+    A callback may be given to the stream and in the options if it is the same.
+    """
+    if theirs is not None and ours != theirs:
+        raise InvalidOperationError("the stream and the options name different callbacks")

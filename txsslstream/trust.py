@@ -1,0 +1,78 @@
+# -*- test-case-name: tests.test_trust -*-
+"""
+Which roots are trusted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from .certificates import SomeCertificate, loadCertificates
+from .errors import CertificateError
+
+
+@dataclass(frozen=True)
+class SslCertificateTrust:
+    """
+    A set of trusted roots (.NET: C{SslCertificateTrust}).  Made by L{system},
+    L{fromPEM} or L{fromCertificates}.
+
+    @ivar certificates: the roots, or L{None} for those that the platform's
+        OpenSSL directories hold.
+    @ivar sendTrustInHandshake: whether a server names them to clients when it
+        asks for a certificate (RFC 8446 section 4.2.4).
+    """
+
+    certificates: tuple[x509.Certificate, ...] | None
+    sendTrustInHandshake: bool = False
+
+    def __post_init__(self) -> None:
+        if self.certificates is not None and not self.certificates:
+            raise CertificateError("an empty trust would refuse everybody: name a root")
+
+    @classmethod
+    def system(cls) -> SslCertificateTrust:
+        """
+        The platform's roots (C{SSL_CERT_FILE} and C{SSL_CERT_DIR} are heeded).
+        """
+        return cls(None)
+
+    @classmethod
+    def fromCertificates(
+        cls, certificates: Iterable[SomeCertificate], sendTrustInHandshake: bool = False
+    ) -> SslCertificateTrust:
+        """
+        Trust these roots and no others (.NET: C{CreateForX509Collection}).
+        """
+        return cls(
+            tuple(each for some in certificates for each in loadCertificates(some)),
+            sendTrustInHandshake,
+        )
+
+    @classmethod
+    def fromPEM(
+        cls, path: str | os.PathLike[str], sendTrustInHandshake: bool = False
+    ) -> SslCertificateTrust:
+        """
+        Trust the roots in a PEM file, or in every C{*.pem} and C{*.crt} file of
+        a directory, and no others.
+
+        @raise CertificateError: a file cannot be read, or there is no
+            certificate.
+        """
+        place = Path(path)
+        if not place.is_dir():
+            return cls.fromCertificates([place], sendTrustInHandshake)
+        files = sorted(each for each in place.iterdir() if each.suffix in (".pem", ".crt"))
+        if not files:
+            raise CertificateError(f"{place}: no .pem or .crt file in it")
+        return cls.fromCertificates(files, sendTrustInHandshake)
+
+    def __repr__(self) -> str:
+        what = "system" if self.certificates is None else f"{len(self.certificates)} certificates"
+        return f"<SslCertificateTrust {what}>"
