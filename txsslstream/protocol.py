@@ -14,7 +14,7 @@ properties.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -24,6 +24,8 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -47,6 +49,9 @@ from .options import (
 from .records import RecordBoundary
 from .security import SecurityInfo, SecurityProperties, describeForeign
 from .states import WIRE_TRANSITIONS, WireState, checkedTransition
+
+if TYPE_CHECKING:
+    from twisted.protocols._tls_legacy import SomeConnectionCreator
 
 classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
 classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
@@ -523,6 +528,17 @@ class SslStreamFactory(TLSMemoryBIOFactory):
     """
 
     protocol = SslStreamProtocol
+
+    if TYPE_CHECKING:
+        # Not at run time: Twisted tells its caller by the depth of the stack
+        # where a deprecated creator came from.
+        def __init__(
+            self,
+            contextFactory: SomeConnectionCreator | AuthenticationOptions,
+            isClient: bool,
+            wrappedFactory: IProtocolFactory,
+            clock: IReactorTime | None = None,
+        ) -> None: ...
 
     def buildProtocol(self, addr: Any) -> SslStreamProtocol | None:  # type: ignore[override]
         """

@@ -105,7 +105,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def runTool(
     args: Sequence[str | os.PathLike[str]],
-    input: str | None = None,  # noqa: A002 - as subprocess names it
+    input: str | None = None,
     timeout: float = 30,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
@@ -201,7 +201,7 @@ class Background:
         for index, (pattern, text) in enumerate(self._answers):
             for match in pattern.finditer(self._text, self._answered[index]):
                 self._answered[index] = match.end()
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(AssertionError, ValueError):
                     self.send(text)
 
     def output(self) -> str:
@@ -254,10 +254,14 @@ class Background:
         Write to the tool's standard input.
 
         @param text: what to write.
+        @raise AssertionError: if the tool has ended.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(text)
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise AssertionError(f"{error} for {self.args}:\n{self.output()}") from error
 
     def closeInput(self) -> None:
         """
@@ -303,7 +307,9 @@ def background(
 
     @param args: the command.
     @param readyLine: a regular expression for the line, on standard output or
-        standard error, by which it says that it is ready.
+        standard error, by which it says that it is ready.  An empty one waits
+        for nothing, as befits clients: they read their standard input when
+        they are ready to.
     @param answers: pairs of a regular expression and of what to write to the
         tool's standard input each time the expression turns up in its output.
     @param timeout: for how many seconds to wait for that line.
