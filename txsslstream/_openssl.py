@@ -253,6 +253,9 @@ def _systemStore(certFile: str | None, certDir: str | None) -> crypto.X509Store:
     store = context.get_cert_store()
     if store is None:
         raise NotSupportedError("this OpenSSL keeps no store of trusted certificates")
+    # pyOpenSSL holds no reference of its own: the store would die with the context.
+    lib.X509_STORE_up_ref(store._store)
+    store._store = ffi.gc(store._store, lib.X509_STORE_free)
     return store
 
 

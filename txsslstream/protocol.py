@@ -118,7 +118,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
-        self._authenticated: Occurrence[Any] = Occurrence()
+        self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
 
     # Inspection
@@ -127,7 +127,8 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         """
         See L{ISslStream.whenAuthenticated}.
         """
-        return self._authenticated.when()
+        # Kept as the outcome, this protocol would be part of a cycle.
+        return self._authenticated.when().addCallback(lambda _: self)
 
     def whenClosed(self) -> Deferred[None]:
         """
@@ -234,7 +235,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self._authentication is None:
             super()._checkHandshakeStatus()
             if self._handshakeDone and not self._authenticated.hasHappened:
-                self._authenticated.happened(self)
+                self._authenticated.happened(None)
         elif self._state is WireState.fresh:
             self._authentication.begin(
                 Owner(self.transport.write, self._moved, self._authenticationFinished)
@@ -252,8 +253,6 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self._failure is None:
             self._failure = error
             self._reason = Failure(error)
-        if not self._authenticated.hasHappened:
-            self._authenticated.failed(error)
 
     def cancelAuthentication(self) -> None:
         """
@@ -275,6 +274,8 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             super()._tlsShutdownFinished(None)
             if self.connected:
                 self._awaitShutdown()
+            # Last, for whoever hears of it may close or abort at once.
+            self._authenticated.failed(error)
             return
         self._handshakeDone = True
         if self._connectsWrappedLater:
@@ -282,7 +283,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             self.wrappedProtocol.makeConnection(self)
         if IHandshakeListener.providedBy(self.wrappedProtocol):
             self.wrappedProtocol.handshakeCompleted()
-        self._authenticated.happened(self.callbackSender or self)
+        self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             self._unbufferPendingWrites()
             self._flushReceiveBIO()

@@ -144,7 +144,7 @@ class SslStream(SecurityProperties):
         self._protocol: SslStreamProtocol | None = None
         self._handshakeTimeout: tuple[float | None] | None = None
         self._shutdownTimeout: float | None = 5
-        self._authenticated: Occurrence[SslStream] = Occurrence()
+        self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
         self._reader = Reader(self._clock, self._holdPeerBack)
         self._writer = Writer(self._clock, self._send, self.abort)
@@ -267,9 +267,9 @@ class SslStream(SecurityProperties):
         self._protocol = protocol
         authenticated: Deferred[SslStream] = Deferred(lambda _: protocol.cancelAuthentication())
         protocol.whenAuthenticated().addCallbacks(
-            self._authenticated.happened, self._authenticated.failed
+            lambda _: self._authenticated.happened(None), self._authenticated.failed
         )
-        self._authenticated.when().addCallbacks(authenticated.callback, authenticated.errback)
+        self.whenAuthenticated().addCallbacks(authenticated.callback, authenticated.errback)
         self._inner.connectTo(protocol)
         return authenticated
 
@@ -277,7 +277,8 @@ class SslStream(SecurityProperties):
         """
         See L{ISslStream.whenAuthenticated}.
         """
-        return self._authenticated.when()
+        # Kept as the outcome, this stream would be part of a cycle.
+        return self._authenticated.when().addCallback(lambda _: self)
 
     # Time-outs
 

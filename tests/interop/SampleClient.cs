@@ -5,10 +5,11 @@
 // With "shutdown" it sends a close_notify before it closes, which the
 // documented sample does not do.
 //
-// It differs from the documented sample in three ways only: where to connect
-// comes from the command line, the certification authority in CAFILE is the
-// one that is trusted (a test's authority is in no store of the machine), and
-// the exit status is 0 only if the whole conversation went well.
+// It differs from the documented sample in this: where to connect and the
+// client's certificate come from the command line, the authority in CAFILE is
+// the one that is trusted (a test's authority is in no store of the machine),
+// it speaks TLS 1.2, and the exit status is 0 only if the whole conversation
+// went well.
 //
 // Mono's X509Chain builds its chains in managed code that can neither read an
 // elliptic-curve key nor excuse a critical extension it does not know, while

@@ -523,11 +523,12 @@ def opensslServer(
 
     It writes a description of the session (C{CIPHER is ...}) and what it
     receives to standard output, and C{ERROR} where a handshake failed.  Lines of
-    its standard input must not begin with one of B, P, Q, R or S in either
-    case, which are commands.  At the end of its standard input, and at the
-    command Q, it breaks the connection without a close_notify and exits.  It
-    answers a client's close_notify with its own, and goes on to the next
-    client.
+    its standard input that begin with one of C, K, P, Q, R and S in either case
+    are commands: C{R} renegotiates and C{c} authenticates after the handshake,
+    both asking for the client's certificate.  At the end of its standard input,
+    and at the command Q, it breaks the connection without a close_notify and
+    exits.  It answers a client's close_notify with its own at once, and goes on
+    to the next client.
 
     @param certificate: its certificate, PEM (only the first of a file).
     @param privateKey: the key for it.
@@ -567,9 +568,9 @@ def gnutlsClient(
 
     It writes what it receives to standard output.  At the end of its standard
     input it sends a close_notify at once, and goes on reading until the server
-    has sent its own.  It exits with 0 if the connection ended well, with 1 if
-    the handshake failed or the server sent no close_notify; the latter goes
-    unnoticed if standard input had ended.
+    has sent its own.  It exits with 0 if the connection ended well (even
+    without an answer), with 1 if the handshake failed or the server sent no
+    close_notify; the latter goes unnoticed if standard input had ended.
 
     @param port: the server's port.
     @param caFile: the authority to trust, PEM.

@@ -1,0 +1,13 @@
+"""
+What C{twistd} finds of txsslstream.  Every program that looks for any plugin
+imports this: it must import next to nothing.
+"""
+
+from twisted.application.service import ServiceMaker
+
+sslecho = ServiceMaker(
+    "txsslstream echo",
+    "txsslstream._tap",
+    "The secure sample server of SslStream.",
+    "sslecho",
+)

@@ -1,0 +1,155 @@
+# -*- test-case-name: tests.test_main -*-
+"""
+C{sslstream}, or C{python -m txsslstream}: the commands.
+"""
+
+from __future__ import annotations
+
+import getopt
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import react
+from twisted.python import usage
+
+from ._tap import CertificateOptions
+from .echo import MISFORTUNES, converse, reportFailure
+from .errors import AuthenticationError, InvalidOperationError, NotSupportedError
+from .options import SslClientAuthenticationOptions
+from .stream import SslStream
+
+
+class ClientOptions(CertificateOptions):
+    """
+    C{sslstream client}.
+    """
+
+    synopsis = "[options] HOST [SERVERNAME]"
+
+    longdesc = """The client of the secure sample: connects to HOST,
+    authenticates the server as SERVERNAME (HOST unless given), prints the
+    connection's security, sends a message and prints the answer. Exit status: 0
+    if the server was authenticated and has answered, 1 if not, 2 if it could
+    not be reached."""
+
+    optParameters: ClassVar[list[Any]] = [
+        ["port", "p", 8080, "Port of the server.", int],
+        ["message", "m", "Hello from the client.", "What to say."],
+        ["timeout", "t", 30.0, "Seconds to connect, to authenticate and to read.", float],
+    ]
+
+    optFlags: ClassVar[list[Any]] = [["verbose", "v", "Tell more about the connection."]]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """
+        Parse, with options before and behind the other arguments: Twisted's
+        own parser takes the first argument for the end of the options.
+        """
+        given = sys.argv[1:] if options is None else list(options)
+        try:
+            found, arguments = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
+        except getopt.error as e:
+            raise usage.UsageError(str(e)) from None
+        takes = {f"--{name[:-1]}" for name in self.longOpt if name.endswith("=")}
+        takes |= {f"-{name}" for name, mark in pairwise(self.shortOpt) if mark == ":"}
+        inOrder = [
+            word for name, value in found for word in ((name, value) if name in takes else (name,))
+        ]
+        super().parseOptions([*inOrder, "--", *arguments])
+
+    def parseArgs(self, host: str, serverName: str | None = None) -> None:
+        """
+        Take the arguments that are no options.
+        """
+        self["host"] = host
+        self["serverName"] = host if serverName is None else serverName
+
+    def postOptions(self) -> None:
+        """
+        Read the files, so that nothing of them can fail later.
+        """
+        try:
+            self["authentication"] = SslClientAuthenticationOptions(
+                self["serverName"],
+                clientCertificateContext=self.certificateContext(),
+                trust=self.trusted(),
+                handshakeTimeout=self["timeout"],
+            )
+        except (ValueError, InvalidOperationError, NotSupportedError) as e:
+            raise SystemExit(f"sslstream client: {e}") from None
+
+
+async def runClient(reactor: Any, options: ClientOptions) -> int:
+    """
+    Run the sample's client.
+
+    @return: the exit status.
+    """
+    endpoint = HostnameEndpoint(
+        reactor, options["host"], options["port"], timeout=options["timeout"]
+    )
+    try:
+        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
+    except Exception as e:
+        print(f"sslstream client: {options['host']}:{options['port']}: {e}", file=sys.stderr)
+        return 2
+    print("Client connected.")
+    stream = SslStream(protocol.transport, clock=reactor)
+    isAnswered = False
+    try:
+        await stream.authenticateAsClient(options["authentication"])
+        stream.readTimeout = options["timeout"]
+        isAnswered = await converse(stream, options["message"], print, bool(options["verbose"]))
+    except AuthenticationError as e:
+        reportFailure(e, print)
+    except MISFORTUNES as e:
+        print(f"Exception: {e}")
+    await stream.close()
+    print("Client closed.")
+    return 0 if isAnswered else 1
+
+
+class Options(usage.Options):
+    """
+    C{sslstream}.
+    """
+
+    synopsis = "Usage: sslstream COMMAND [options]"
+
+    subCommands: ClassVar[list[Any]] = [
+        ["client", None, ClientOptions, "Talk to the secure sample server."],
+    ]
+
+    def postOptions(self) -> None:
+        """
+        @raise UsageError: there is no command.
+        """
+        if self.subCommand is None:
+            raise usage.UsageError("a command is needed")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """
+    Run a command and exit with its status.
+    """
+    options = Options()
+    try:
+        options.parseOptions(sys.argv[1:] if arguments is None else arguments)
+    except usage.UsageError as e:
+        raise SystemExit(f"sslstream: {e}\nTry --help.") from None
+
+    async def run(reactor: Any) -> None:
+        status = await runClient(reactor, options.subOptions)
+        if status:
+            raise SystemExit(status)
+
+    react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
+
+
+if __name__ == "__main__":
+    main()

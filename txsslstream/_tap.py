@@ -1,0 +1,192 @@
+# -*- test-case-name: tests.test_tap -*-
+"""
+C{twistd sslecho}: the sample server as a service.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from .certificates import SslStreamCertificateContext
+from .devcert import DevelopmentCertificate
+from .echo import SampleServer
+from .errors import CertificateError, InvalidOperationError, NotSupportedError
+from .options import SslServerAuthenticationOptions
+from .trust import SslCertificateTrust
+
+
+class StartError(SystemExit, Exception):
+    """
+    The service cannot start: one line for the user, and exit status 1.
+
+    C{twistd} tidies up for an C{Exception} and prints no traceback for a
+    C{SystemExit}.
+    """
+
+
+class CertificateOptions(usage.Options):
+    """
+    Where a certificate with its key comes from: shared by the commands.
+    """
+
+    optParameters: ClassVar[list[Any]] = [
+        ["certificate", None, None, "PEM file with the certificate (and its intermediates)."],
+        ["private-key", None, None, "PEM file with the private key, if not in the other one."],
+        ["pfx", None, None, "PKCS#12 file with both, instead."],
+        ["password-file", None, None, "File whose first line is the password of the key."],
+        ["trust", None, None, "PEM file or directory with the roots to trust."],
+    ]
+
+    def certificateContext(self) -> SslStreamCertificateContext | None:
+        """
+        @return: the certificate, or L{None} if none was named.
+        @raise CertificateError: it cannot be used.
+        """
+        password = None
+        if self["password-file"]:
+            try:
+                lines = Path(self["password-file"]).read_bytes().splitlines()
+            except OSError as e:
+                raise CertificateError(f"{self['password-file']}: {e.strerror or e}") from e
+            password = lines[0] if lines else b""
+        if self["pfx"]:
+            if self["certificate"] or self["private-key"]:
+                raise CertificateError("give either --pfx or --certificate and --private-key")
+            return SslStreamCertificateContext.fromPFX(self["pfx"], password)
+        if self["certificate"]:
+            return SslStreamCertificateContext.fromPEM(
+                self["certificate"], self["private-key"], password
+            )
+        if self["private-key"]:
+            raise CertificateError("--private-key needs --certificate")
+        return None
+
+    def trusted(self) -> SslCertificateTrust | None:
+        """
+        @return: the roots named, or L{None} for the system's.
+        @raise CertificateError: they cannot be used.
+        """
+        return SslCertificateTrust.fromPEM(self["trust"]) if self["trust"] else None
+
+
+class Options(CertificateOptions):
+    """
+    The command line of C{twistd sslecho}.
+    """
+
+    synopsis = "[options]"
+
+    longdesc = """The secure sample server: TLS on port 8080. Without a
+    certificate it makes itself one for localhost; its first lines say which
+    file clients have to trust."""
+
+    optParameters: ClassVar[list[Any]] = [
+        ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
+    ]
+
+    optFlags: ClassVar[list[Any]] = [
+        ["echo", None, "Send back whatever comes, until the client closes."],
+        ["require-client-certificate", None, "Refuse clients without a trusted certificate."],
+        ["verbose", None, "Tell more about each connection."],
+    ]
+
+
+def makeService(options: Options) -> SampleService:
+    """
+    See C{IServiceMaker}.
+
+    @raise StartError: a file cannot be used or the description is none.
+    """
+    from twisted.internet import reactor
+
+    try:
+        certificate = options.certificateContext()
+        authority = None
+        if certificate is None:
+            development = DevelopmentCertificate()
+            certificate = development.load()
+            authority = development.authorityPath
+        server = SampleServer(
+            SslServerAuthenticationOptions(
+                serverCertificateContext=certificate,
+                clientCertificateRequired=bool(options["require-client-certificate"]),
+                trust=options.trusted(),
+            ),
+            SampleService.say,
+            echoes=bool(options["echo"]),
+            isVerbose=bool(options["verbose"]),
+        )
+        endpoint = serverFromString(reactor, options["listen"])
+    except (ValueError, TypeError, LookupError, InvalidOperationError, NotSupportedError) as e:
+        raise StartError(f"twistd sslecho: {e}") from None
+    return SampleService(endpoint, options["listen"], server, authority)
+
+
+class SampleService(Service):
+    """
+    Listens, and closes its connections when it is stopped.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        description: str,
+        server: SampleServer,
+        authority: Path | None,
+    ) -> None:
+        """
+        @param authority: the file that clients may trust, if it is to be told.
+        """
+        self._endpoint = endpoint
+        self._description = description
+        self._server = server
+        self._authority = authority
+        self._port: IListeningPort | None = None
+
+    @classmethod
+    def say(cls, line: str) -> None:
+        """
+        Print a line: C{twistd} decides where.
+        """
+        cls._log.info("{line}", line=line)
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen.
+
+        @raise StartError: the address cannot be had.
+        """
+        failures: list[Failure] = []
+        self._endpoint.listen(self._server).addCallbacks(self._listening, failures.append)
+        if failures:
+            raise StartError(
+                f"twistd sslecho: cannot listen on {self._description}: "
+                f"{failures[0].getErrorMessage()}"
+            )
+
+    def _listening(self, port: IListeningPort) -> None:
+        self._port = port
+        self.say(f"Waiting for a client to connect to {port.getHost()}...")
+        if self._authority is not None:
+            self.say(f"Clients may trust the development authority in {self._authority}")
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """
+        Stop listening, and close every connection cleanly.
+        """
+        super().stopService()
+        if self._port is not None:
+            yield self._port.stopListening()
+        yield self._server.closeAll()
