@@ -53,6 +53,9 @@ _DEFAULT_CIPHERS = (
     "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5"
 )
 
+#: In bits; a suite with less needs OpenSSL's lowest security level.
+_LEAST_STRENGTH = 112
+
 #: Not among pyOpenSSL's names.  Without it OpenSSL completes our chain from the
 #: trusted roots in every handshake.
 _MODE_NO_AUTO_CHAIN = 0x8
@@ -268,19 +271,37 @@ def _storeOf(certificates: tuple[x509.Certificate, ...]) -> crypto.X509Store:
 
 
 @lru_cache(maxsize=1)
+def _ciphers() -> dict[TlsCipherSuite, Any]:
+    """
+    The suites that OpenSSL implements, as the constants of its own.
+    """
+    connection = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+    found = {
+        suite: lib.SSL_CIPHER_find(
+            connection._ssl, ffi.new("unsigned char[]", suite.to_bytes(2, "big"))
+        )
+        for suite in TlsCipherSuite
+    }
+    return {suite: cipher for suite, cipher in found.items() if cipher}
+
+
+@lru_cache(maxsize=1)
 def _suiteNames() -> dict[TlsCipherSuite, str]:
     """
     OpenSSL's names of the suites that it implements.
     """
-    connection = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
-    names = {}
-    for suite in TlsCipherSuite:
-        cipher = lib.SSL_CIPHER_find(
-            connection._ssl, ffi.new("unsigned char[]", suite.to_bytes(2, "big"))
-        )
-        if cipher:
-            names[suite] = ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode()
-    return names
+    return {
+        suite: ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode()
+        for suite, cipher in _ciphers().items()
+    }
+
+
+def _isWeak(suite: TlsCipherSuite) -> bool:
+    """
+    Whether OpenSSL's default security level forbids a suite.
+    """
+    bits: int = lib.SSL_CIPHER_get_bits(_ciphers()[suite], ffi.NULL)
+    return bits < _LEAST_STRENGTH or "_anon_" in suite.name
 
 
 @lru_cache(maxsize=1)
@@ -326,9 +347,14 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
                 "the cipher suites and the enabled protocols exclude each other"
             )
         ciphers = ":".join(classic) or ciphers
-    weak = versions & (SslProtocols.Tls | SslProtocols.Tls11) or ciphers != _DEFAULT_CIPHERS
     # The old versions sign with SHA-1 and MD5, which OpenSSL's default level
-    # forbids; whoever enables them has decided.
+    # forbids; whoever enables them has decided.  The level concerns the
+    # certificates, too: a choice of strong suites must not lower it.
+    weak = (
+        versions & (SslProtocols.Tls | SslProtocols.Tls11)
+        or parameters.encryptionPolicy is not EncryptionPolicy.RequireEncryption
+        or any(map(_isWeak, parameters.cipherSuites or ()))
+    )
     context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if weak else ciphers.encode())
     return versions
 
