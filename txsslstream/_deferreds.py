@@ -54,9 +54,9 @@ class Occurrence(Generic[_T]):
         Tell everybody.
         """
         self._outcome = (result,)
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(result)
+        # One at a time: an observer may cancel another.
+        while self._waiting:
+            self._waiting.pop(0).callback(result)
 
     def failed(self, error: BaseException | Failure) -> None:
         """
@@ -64,9 +64,8 @@ class Occurrence(Generic[_T]):
         """
         outcome = error if isinstance(error, Failure) else Failure(error)
         self._outcome = outcome
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.errback(Failure(outcome.value))
+        while self._waiting:
+            self._waiting.pop(0).errback(Failure(outcome.value))
 
     @property
     def error(self) -> BaseException | None:

@@ -34,7 +34,6 @@ class InnerStream(Protocol):
     wants them are kept; beyond a limit the transport is paused.
 
     @ivar inner: the transport.
-    @ivar isLost: why it is gone, or L{None}.
     """
 
     #: Bytes kept before the transport is paused.
@@ -57,12 +56,12 @@ class InnerStream(Protocol):
         if getattr(transport, self._slot, None) is None:
             raise TypeError(f"not a connected transport: {transport!r}")
         self.inner = transport
-        self.isLost: Failure | None = None
-        self._leaveOpen = leaveOpen
+        self._leftOpen = _LeftOpen(self) if leaveOpen else None
         self._clock = clock
         self._lost: Callable[[Failure], None] | None = lost
         self._early = bytearray()
         self._isPaused = False
+        self._isGoingBack = False
         self._target: Any = None
         self._original = getattr(transport, self._slot)
         setattr(transport, self._slot, self)
@@ -72,14 +71,17 @@ class InnerStream(Protocol):
         Let a protocol have the transport, with what has come so far.
         """
         self._target = target
-        transport = _LeftOpen(self) if self._leaveOpen else self.inner
-        target.makeConnection(transport)
-        early, self._early = bytes(self._early), bytearray()
+        target.makeConnection(self._leftOpen or self.inner)
+        early = self._takeEarly()
         if early:
             target.dataReceived(early)
+
+    def _takeEarly(self) -> bytes:
+        early, self._early = bytes(self._early), bytearray()
         if self._isPaused:
             self._isPaused = False
             self.inner.resumeProducing()
+        return early
 
     def feed(self, data: bytes) -> None:
         """
@@ -91,7 +93,7 @@ class InnerStream(Protocol):
         """
         Pass bytes on, or keep them.
         """
-        if self._target is not None:
+        if self._target is not None and not self._isGoingBack:
             self._target.dataReceived(data)
             return
         self._early += data
@@ -104,7 +106,6 @@ class InnerStream(Protocol):
         The transport is gone: tell the stream and the protocol whose transport
         it was.
         """
-        self.isLost = reason
         original, self._original = self._original, None
         self._lose(reason)
         if original is not None:
@@ -123,29 +124,36 @@ class InnerStream(Protocol):
         The stream has come to its end, the transport goes on without it.  As
         with a transport that is closed, that is told in a turn of its own.
         """
-        if self._original is not None:
-            setattr(self.inner, self._slot, self._original)
-            self._original = None
-            self.isLost = Failure(ConnectionDone("the stream was closed"))
-            self._clock.callLater(0, self._lose, self.isLost)
+        if not self._isGoingBack:
+            self._isGoingBack = True
+            self._clock.callLater(0, self._handBack)
+
+    def _handBack(self) -> None:
+        if self._original is None:
+            # It was lost meanwhile.
+            return
+        trailing = b"" if self._target is None else self._target.takeTrailing()
+        trailing += self._takeEarly()
+        if self._leftOpen is not None:
+            self._leftOpen.stopProducer()
+        setattr(self.inner, self._slot, self._original)
+        self._original = None
+        self._lose(Failure(ConnectionDone("the stream was closed")))
+        if trailing:
+            # By now the transport may be another stream's.
+            getattr(self.inner, self._slot).dataReceived(trailing)
 
     def close(self) -> None:
         """
         End it without anybody having been connected.
         """
-        if self._leaveOpen:
-            self.giveBack()
-        else:
-            self.inner.loseConnection()
+        (self._leftOpen or self.inner).loseConnection()
 
     def abort(self) -> None:
         """
         The same at once.
         """
-        if self._leaveOpen:
-            self.giveBack()
-        else:
-            abort(self.inner)
+        abort(self._leftOpen or self.inner)
 
 
 def abort(transport: Any) -> None:
@@ -162,12 +170,30 @@ class _LeftOpen:
 
     def __init__(self, stream: InnerStream) -> None:
         self._stream = stream
+        self._producer: Any = None
 
     def loseConnection(self) -> None:
         self._stream.giveBack()
 
     def abortConnection(self) -> None:
         self._stream.giveBack()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self._stream.inner.registerProducer(producer, streaming)
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        self._producer = None
+        self._stream.inner.unregisterProducer()
+
+    def stopProducer(self) -> None:
+        """
+        Do what a transport does at its end.
+        """
+        producer = self._producer
+        if producer is not None:
+            self.unregisterProducer()
+            producer.stopProducing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream.inner, name)

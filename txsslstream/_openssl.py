@@ -557,6 +557,8 @@ class TlsEngine:
         """
         self.decisions = None
         self._flight = ServerFlight()
+        # Where Twisted has noted the protocol, which would keep all this alive.
+        self.connection.set_app_data(None)
 
     def _judge(self, ok: int, context: Any) -> int:
         """
@@ -586,7 +588,7 @@ class TlsEngine:
             stack = lib.SSL_get_peer_cert_chain(self.connection._ssl)
             presented = _certificatesOf(stack, owned=False) if stack else built
             findings = (*self._findings, *_lateFindings(built))
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             self.lateFindings.append(Finding(0, _S.InvalidExtension, "cannot be parsed"))
             lib.X509_STORE_CTX_set_error(context, lib.X509_V_ERR_CERT_REJECTED)
             return 0
@@ -778,6 +780,17 @@ def takeOutput(connection: SSL.Connection) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def takeUnread(connection: SSL.Connection) -> bytes:
+    """
+    @return: all bytes from the peer that OpenSSL has not asked for: what came
+        behind its C{close_notify}.
+    """
+    pieces = []
+    while (count := lib.BIO_read(connection._into_ssl, _scratch, len(_scratchView))) > 0:
+        pieces.append(bytes(_scratchView[:count]))
+    return b"".join(pieces)
+
+
 def sendCloseNotify(connection: SSL.Connection) -> bool:
     """
     End our side of the conversation.
@@ -811,12 +824,13 @@ def _finding(depth: int, code: int) -> Finding:
 def _certificatesOf(stack: Any, owned: bool = True) -> tuple[x509.Certificate, ...]:
     if not stack:
         return ()
-    certificates = SSL.Connection._cert_stack_to_cryptography_list(stack)
-    if owned:
-        for index in range(lib.sk_X509_num(stack)):
-            lib.X509_free(lib.sk_X509_value(stack, index))
-        lib.sk_X509_free(stack)
-    return tuple(certificates)
+    try:
+        return tuple(SSL.Connection._cert_stack_to_cryptography_list(stack))
+    finally:
+        if owned:
+            for index in range(lib.sk_X509_num(stack)):
+                lib.X509_free(lib.sk_X509_value(stack, index))
+            lib.sk_X509_free(stack)
 
 
 #: The DER encoding of id-ce-nameConstraints.

@@ -139,10 +139,10 @@ class Reader:
         """
         found = self._buffer.find(separator, searched[0])
         end = found + len(separator)
-        if (end if found >= 0 else len(self._buffer)) > limit:
-            raise LimitExceededError(f"no {separator!r} within {limit} bytes")
-        if found >= 0:
+        if found >= 0 and end <= limit:
             return self._cut(end)
+        if found >= 0 or len(self._buffer) >= limit:
+            raise LimitExceededError(f"no {separator!r} within {limit} bytes")
         searched[0] = max(0, len(self._buffer) - len(separator) + 1)
         if self._state is ReaderState.ended and self.error is None:
             partial = self._cut(len(self._buffer))
@@ -194,9 +194,7 @@ class Reader:
             except Exception as e:
                 result = e
         if result is not None:
-            operation = self._done()
-            self._regulate()
-            operation.end(result)
+            self._done().end(result)
         else:
             self._regulate()
 
@@ -205,6 +203,7 @@ class Reader:
         assert operation is not None
         if self._state is ReaderState.reading:
             self._moved(ReaderState.idle)
+        self._regulate()
         return operation
 
     def _forget(self) -> None:
@@ -229,12 +228,19 @@ class Reader:
         """
         return self._state is ReaderState.ended
 
-    def surrender(self) -> bytes:
+    @property
+    def isBusy(self) -> bool:
         """
-        @return: all that is unread; nothing can be read here any more.
+        Whether a read is waiting.
         """
-        data = bytes(self._buffer)
-        self.close(StreamClosedError("another stream has taken this one over"))
+        return self._operation is not None
+
+    def takeAll(self) -> bytes:
+        """
+        @return: all that is unread.
+        """
+        data = self._cut(len(self._buffer))
+        self._regulate()
         return data
 
     def release(self) -> None:
@@ -285,7 +291,8 @@ class Writer:
         self._abort = abort
         self._isHeldBack = False
         self._state = WriterState.idle
-        self._rest = b""
+        self._data = b""
+        self._handedOver = 0
         self._operation: _Operation | None = None
         self._finished: Occurrence[None] | None = None
 
@@ -302,11 +309,12 @@ class Writer:
             return fail(self.error)
         if self._state is WriterState.shut:
             return fail(InvalidOperationError("the writing side was shut down"))
-        self._rest = data
+        self._data = data
+        self._handedOver = 0
         broken = self._pump()
         if broken is not None:
             return fail(broken)
-        if not self._rest and not self._isHeldBack:
+        if not self.rest and not self._isHeldBack:
             return succeed(None)
         self._moved(WriterState.writing)
         operation = _Operation(self._clock, self.timeout, self._timedOut, self._cancelled)
@@ -314,11 +322,28 @@ class Writer:
         self._finished = Occurrence()
         return operation.deferred
 
+    @property
+    def isBusy(self) -> bool:
+        """
+        Whether a write is waiting.
+        """
+        return self._operation is not None
+
     def whenFinished(self) -> Deferred[None]:
         """
-        @return: a Deferred that fires once nothing is being written.
+        @return: a Deferred that fires once nothing is being written.  It fails
+            if that was given up.
         """
-        return succeed(None) if self._finished is None else self._finished.when()
+        if self._finished is not None:
+            return self._finished.when()
+        return succeed(None) if self.error is None else fail(self.error)
+
+    @property
+    def rest(self) -> int:
+        """
+        How many bytes of what is being written were not yet handed over.
+        """
+        return len(self._data) - self._handedOver
 
     def _pump(self) -> BaseException | None:
         """
@@ -326,10 +351,17 @@ class Writer:
 
         @return: what came out as broken meanwhile, or L{None}.
         """
-        while self._rest and not self._isHeldBack:
-            chunk, self._rest = self._rest[: self.CHUNK], self._rest[self.CHUNK :]
+        while self.rest and not self._isHeldBack:
+            chunk = self._data[self._handedOver : self._handedOver + self.CHUNK]
+            self._handedOver += len(chunk)
             self._write(chunk)
+        if not self.rest:
+            self._forgetData()
         return self.error
+
+    def _forgetData(self) -> None:
+        self._data = b""
+        self._handedOver = 0
 
     def heldBack(self, isHeldBack: bool) -> None:
         """
@@ -338,33 +370,42 @@ class Writer:
         self._isHeldBack = isHeldBack
         if not isHeldBack and self._operation is not None:
             self._pump()
-            if not self._rest and not self._isHeldBack:
+            if not self.rest and not self._isHeldBack:
                 self._end(None)
 
-    def _end(self, result: object) -> None:
+    def _end(self, result: object, incomplete: BaseException | None = None) -> None:
+        """
+        @param incomplete: why not all was handed over, if so.
+        """
         operation, self._operation = self._operation, None
         finished, self._finished = self._finished, None
+        self._forgetData()
         if operation is not None and finished is not None:
             if self._state is WriterState.writing:
                 self._moved(WriterState.idle)
-            finished.happened(None)
+            if incomplete is None:
+                finished.happened(None)
+            else:
+                finished.failed(incomplete)
             operation.end(result)
 
     def _cancelled(self) -> None:
-        self._giveUp(CancelledError())
+        self._giveUp(CancelledError(), StreamClosedError("a write was cancelled half-way"))
 
     def _timedOut(self) -> None:
-        self._giveUp(WriteTimeout(f"the peer did not take the data within {self.timeout} s"))
+        error = WriteTimeout(f"the peer did not take the data within {self.timeout} s")
+        self._giveUp(error, error)
 
-    def _giveUp(self, error: BaseException) -> None:
+    def _giveUp(self, error: BaseException, incomplete: BaseException) -> None:
         """
         The writer has lost patience.  If the peer would miss a part, it must
-        not get what comes behind it.
+        not get what comes behind it, least of all an orderly end.
         """
-        if self._rest:
-            self._rest = b""
-            self._end(error)
+        if self.rest:
+            self._moved(WriterState.broken)
+            self.error = incomplete
             self._abort()
+            self._end(error, incomplete)
         else:
             self._end(error)
 
@@ -379,11 +420,18 @@ class Writer:
         """
         Nothing can be written any more.
         """
-        if self._state is not WriterState.broken:
-            self._moved(WriterState.broken)
-            self.error = error
-            self._rest = b""
-            self._end(error)
+        if self._state is WriterState.broken or self._hasEnded:
+            return
+        self._moved(WriterState.broken)
+        self.error = error
+        self._end(error, error)
+
+    @property
+    def _hasEnded(self) -> bool:
+        """
+        Whether everything was handed over that ever will be.
+        """
+        return self._state is WriterState.shut and self._operation is None
 
     def release(self) -> None:
         """

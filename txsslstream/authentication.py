@@ -16,6 +16,7 @@ so that a refusal still reaches the client as one.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._openssl import Negotiated, PeerChain, Step, TlsEngine
+from ._openssl import Negotiated, PeerChain, Step, TlsEngine, contextFor
 from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, alertFor, chainOf
@@ -127,6 +128,7 @@ class Authentication:
         self._withheld = bytearray()
         self.facts: Negotiated | None = None
         self._isJudged = False
+        self._tellsPeer = True
         self._error: AuthenticationError | None = None
         self._alert: TlsAlert | None = None
 
@@ -210,7 +212,7 @@ class Authentication:
 
         if self.isFinished:
             # The question itself has made an end of it.
-            decision.addErrback(lambda _: None)
+            self._dismiss(decision)
             return
         self._decision = decision
         decision.addBoth(decided)
@@ -272,7 +274,7 @@ class Authentication:
         return alertRecord(alert)
 
     def _write(self, data: bytes) -> None:
-        if data and self._owner is not None:
+        if data and self._owner is not None and self._tellsPeer:
             self._owner.write(data)
 
     # The outcome
@@ -288,7 +290,7 @@ class Authentication:
     def _fail(self) -> None:
         error = self._error or self._engineError()
         error.alert = self.engine.alertReceived
-        error.alertSent = self.engine.alertSent
+        error.alertSent = self.engine.alertSent if self._tellsPeer else None
         self._finish(error)
 
     def _engineError(self) -> AuthenticationError:
@@ -338,16 +340,20 @@ class Authentication:
             HandshakeTimeout(f"no end of the handshake within {self.handshakeTimeout} s{what}")
         )
 
-    def cancel(self, why: str = "the authentication was cancelled") -> None:
+    def cancel(self, why: str = "the authentication was cancelled", tellsPeer: bool = True) -> None:
         """
         End it, unless it has ended.
+
+        @param tellsPeer: whether an alert is still sent.
         """
+        self._tellsPeer = tellsPeer
         self._giveUp(HandshakeCancelled(why))
 
     def connectionLost(self, reason: Failure) -> None:
         """
         End it, unless it has ended, because the peer is gone.
         """
+        self._tellsPeer = False
         self._giveUp(HandshakeInterrupted("the connection was lost in the handshake"), reason.value)
 
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
@@ -365,12 +371,18 @@ class Authentication:
                 self._write(self._plainAlert(TlsAlert.user_canceled))
             self._fail()
         if decision is not None:
-            # Nobody waits for it any more; its outcome is ours to swallow.
-            decision.addErrback(lambda _: None)
-            try:
-                decision.cancel()
-            except Exception:
-                self._log.failure("a callback's Deferred failed to be cancelled")
+            self._dismiss(decision)
+
+    def _dismiss(self, decision: Deferred[Any]) -> None:
+        """
+        Cancel a decision that nobody waits for any more; its outcome is ours to
+        swallow.
+        """
+        decision.addErrback(lambda _: None)
+        try:
+            decision.cancel()
+        except Exception:
+            self._log.failure("a callback's Deferred failed to be cancelled")
 
     # The verdict about the peer
 
@@ -456,6 +468,9 @@ class Authentication:
         return alertFor(flags)
 
     def _callbackFailed(self, failure: Failure) -> TlsAlert:
+        # The error is kept and its traceback with it, but not the stream that
+        # the callback had as an argument.
+        traceback.clear_frames(failure.value.__traceback__)
         self._refuse(
             AuthenticationError(
                 f"a callback failed: {type(failure.value).__name__}: {failure.getErrorMessage()}",
@@ -478,8 +493,8 @@ class Authentication:
         if not isAsked:
             return None
         answer = pause(self._choose, None)
-        if isinstance(answer, SslStreamCertificateContext):
-            return replace(self.engine.parameters, certificate=answer)
+        if isinstance(answer, TlsParameters):
+            return answer
         if answer is _UNCHANGED:
             return None
         self._alert = answer if isinstance(answer, TlsAlert) else TlsAlert.internal_error
@@ -505,7 +520,7 @@ class Authentication:
             issuers = tuple(name.rfc4514_string() for name in self.engine.acceptableIssuers())
             candidates = self.options.candidates
             if self._localSelection is None:
-                return succeed(_issuedByOneOf(issuers, candidates))
+                return succeed(self._chosen(_issuedByOneOf(issuers, candidates)))
             answer = maybeDeferred(
                 self._localSelection,
                 self._sender,
@@ -518,7 +533,11 @@ class Authentication:
 
     def _chosen(self, certificate: Any) -> object:
         if certificate is not None:
-            return SslStreamCertificateContext.create(certificate)
+            chosen = SslStreamCertificateContext.create(certificate)
+            parameters = replace(self.engine.parameters, certificate=chosen)
+            # Whatever OpenSSL has against it must show now, not in its callback.
+            contextFor(parameters)
+            return parameters
         if not self.isServer:
             return _UNCHANGED
         self._refuse(

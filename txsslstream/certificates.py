@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,7 @@ _SomePath: TypeAlias = "str | os.PathLike[str]"
 SomeCertificate: TypeAlias = "x509.Certificate | _SomePath | Any"
 
 _PEM_MARKER = b"-----BEGIN "
+_CERTIFICATE_MARKER = _PEM_MARKER + b"CERTIFICATE-----"
 
 
 def _fingerprint(key: PublicKeyTypes) -> str:
@@ -61,7 +63,10 @@ def _read(path: _SomePath) -> bytes:
 
 
 def _passwordBytes(password: str | bytes | None) -> bytes | None:
-    return password.encode("utf-8") if isinstance(password, str) else password
+    """
+    @return: the password; L{None} for an empty one, which protects nothing.
+    """
+    return (password.encode("utf-8") if isinstance(password, str) else password) or None
 
 
 def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Certificate]:
@@ -71,6 +76,8 @@ def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Cert
     @raise CertificateError: there is none, or one of them is damaged.
     """
     blocks = [block for block in pem.parse(data) if isinstance(block, pem.Certificate)]
+    if data.count(_CERTIFICATE_MARKER) > len(blocks):
+        raise CertificateError(f"{source}: damaged certificate: it has no end")
     if not blocks:
         raise CertificateError(f"{source}: no certificate in it")
     try:
@@ -133,6 +140,7 @@ def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
     raise TypeError(f"not a certificate: {type(value).__name__}")
 
 
+@dataclass(frozen=True, init=False, repr=False, slots=True)
 class SslStreamCertificateContext:
     """
     A certificate with its private key and the intermediates that are sent with
@@ -145,10 +153,8 @@ class SslStreamCertificateContext:
         tuple.
     """
 
-    __slots__ = ("certificate", "intermediates", "privateKey")
-
     certificate: x509.Certificate
-    privateKey: PrivateKey
+    privateKey: PrivateKey = field(compare=False)
     intermediates: tuple[x509.Certificate, ...]
 
     def __init__(
@@ -160,23 +166,23 @@ class SslStreamCertificateContext:
         """
         @raise CertificateError: the key does not belong to the certificate.
         """
-        self.certificate, *extra = loadCertificates(certificate)
+        leaf, *extra = loadCertificates(certificate)
         original: Any = getattr(privateKey, "original", None)
         if hasattr(original, "to_cryptography_key"):
             privateKey = original.to_cryptography_key()
-        self.privateKey = _signingKey(privateKey, "private key")
-        self.intermediates = (
-            *extra,
-            *(each for some in intermediates for each in loadCertificates(some)),
-        )
-        ours = _fingerprint(self.certificate.public_key())
-        keys = _fingerprint(self.privateKey.public_key())
+        key = _signingKey(privateKey, "private key")
+        rest = (each for some in intermediates for each in loadCertificates(some))
+        ours = _fingerprint(leaf.public_key())
+        keys = _fingerprint(key.public_key())
         if ours != keys:
             raise CertificateError(
                 "the private key does not belong to the certificate: public key "
                 f"SHA-256 {keys} of the private key, {ours} in the certificate of "
-                f"{self.certificate.subject.rfc4514_string()}"
+                f"{leaf.subject.rfc4514_string()}"
             )
+        object.__setattr__(self, "certificate", leaf)
+        object.__setattr__(self, "privateKey", key)
+        object.__setattr__(self, "intermediates", (*extra, *rest))
 
     @classmethod
     def fromPEM(
@@ -217,9 +223,10 @@ class SslStreamCertificateContext:
         @raise CertificateError: something is missing, damaged or does not fit.
         """
         source = os.fspath(path)
+        data = _read(path)
         try:
             key, certificate, others = pkcs12.load_key_and_certificates(
-                _read(path), _passwordBytes(password)
+                data, _passwordBytes(password)
             )
         except (ValueError, UnsupportedAlgorithm):
             # The cause may quote the file: not chained.
@@ -257,14 +264,6 @@ class SslStreamCertificateContext:
         if key is None:
             raise CertificateError(f"no private key in a {type(target).__name__}")
         return cls(target, key, additional)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SslStreamCertificateContext):
-            return NotImplemented
-        return self.certificate == other.certificate and self.intermediates == other.intermediates
-
-    def __hash__(self) -> int:
-        return hash(self.certificate)
 
     def __repr__(self) -> str:
         return f"<SslStreamCertificateContext {self.certificate.subject.rfc4514_string()!r}>"

@@ -97,16 +97,17 @@ def chainOf(peer: PeerChain, revocationMode: X509RevocationMode) -> X509Chain:
     Asked for revocation, every certificate but the root is of unknown status.
     """
 
-    def statuses(depth: int) -> tuple[X509ChainStatus, ...]:
+    def statuses(depth: int, certificate: x509.Certificate) -> tuple[X509ChainStatus, ...]:
         found = [_status(each) for each in peer.findings if each.depth == depth]
-        isRoot = depth > 0 and depth == len(peer.built) - 1
+        isLast = 0 < depth == len(peer.built) - 1
+        isRoot = isLast and certificate.subject == certificate.issuer
         if revocationMode is not X509RevocationMode.NoCheck and not isRoot:
             found.append(_UNCHECKED)
         return tuple(found)
 
     return X509Chain(
         tuple(
-            X509ChainElement(certificate, statuses(depth))
+            X509ChainElement(certificate, statuses(depth, certificate))
             for depth, certificate in enumerate(peer.built)
         ),
         peer.presented,

@@ -78,11 +78,12 @@ class DevelopmentCertificate:
         kept = SslStreamCertificateContext.fromPEM(self._authorityKeyPath)
         blob = self._authorityKeyPath.read_bytes()
         authority = trustme.CA.from_pem(blob, blob)
-        # Last, so that the public half never lacks its private one.
         public = authority.cert_pem.bytes()
+        if x509.load_pem_x509_certificate(public) != kept.certificate:
+            raise CertificateError(f"{self._authorityKeyPath}: a strange certificate comes first")
+        # Last, so that the public half never lacks its private one.
         if not self.authorityPath.exists() or self.authorityPath.read_bytes() != public:
             self._write(self.authorityPath, public)
-        assert x509.load_pem_x509_certificate(public) == kept.certificate
         return authority
 
     def _isGood(self, authority: trustme.CA, moment: datetime.datetime) -> bool:
@@ -105,12 +106,16 @@ class DevelopmentCertificate:
         """
         Put a file in place, whole, and for the user alone.
         """
-        # mkstemp's files have mode 0600.
-        descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+            # mkstemp's files have mode 0600.
+            descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
+        except OSError as e:
+            # The user knows nothing of the temporary file.
+            raise CertificateError(f"{path}: {e.strerror or e}") from e

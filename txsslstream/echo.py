@@ -134,6 +134,9 @@ class SampleServer(Factory):
         self._streams: set[SslStream] = set()
 
     def buildProtocol(self, addr: Any) -> Protocol:
+        """
+        @return: what lets L{process} have the connection.
+        """
         return _Connection(self)
 
     async def process(self, transport: Any) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionLost, TimeoutError
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -174,14 +175,22 @@ class _Streams(Factory):
         try:
             await stream.authenticateAsServer(self._options)
         except AuthenticationError as e:
-            self._log.info("TLS with {peer} failed: {error}", peer=transport.getPeer(), error=e)
+            self._tell("TLS with {peer} failed: {error}", transport, e)
             return
         try:
             await maybeDeferred(self._handler, stream)
+        except (ConnectionLost, TimeoutError, AuthenticationError) as e:
+            # The peer's doing: no reason for a traceback.
+            self._tell("TLS with {peer} ended early: {error}", transport, e)
+            stream.abort()
         except Exception:
             self._log.failure("the handler of a stream failed")
             stream.abort()
         await stream.close()
+
+    def _tell(self, text: str, transport: Any, error: BaseException) -> None:
+        # In words: a log event may be kept, and the error leads to the stream.
+        self._log.info(text, peer=transport.getPeer(), error=str(error))
 
 
 class _Handled(Protocol):

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any, TypeAlias
 
 from ._openssl import contextFor
@@ -34,6 +35,18 @@ LocalCertificateSelectionCallback = Callable[[Any, str, Any, Any, Any], Any]
 
 #: C{(stream, hostName)}, answered like the one above.
 ServerCertificateSelectionCallback = Callable[[Any, str], Any]
+
+
+_EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
+
+#: What is checked by its kind alone.
+_KINDS: dict[str, Any] = {
+    "trust": SslCertificateTrust,
+    "cipherSuitesPolicy": CipherSuitesPolicy,
+    "remoteCertificateValidationCallback": Callable,
+    "localCertificateSelectionCallback": Callable,
+    "serverCertificateSelectionCallback": Callable,
+}
 
 
 def _set(options: object, name: str, value: object) -> None:
@@ -90,10 +103,17 @@ class _AuthenticationOptions:
     requireCloseNotify: bool = True
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            value = getattr(self, name, None)
+            if value is not None and not isinstance(value, kind):
+                raise TypeError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
+        protocols = self.applicationProtocols
+        if isinstance(protocols, (bytes, str)):
+            protocols = (protocols,)
         _set(
             self,
             "applicationProtocols",
-            tuple(dict.fromkeys(map(SslApplicationProtocol, self.applicationProtocols))),
+            tuple(dict.fromkeys(map(SslApplicationProtocol, protocols))),
         )
         _set(self, "enabledSslProtocols", SslProtocols(self.enabledSslProtocols))
         _set(
@@ -103,8 +123,8 @@ class _AuthenticationOptions:
         )
         _set(self, "encryptionPolicy", EncryptionPolicy(self.encryptionPolicy))
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
-        if self.trust is not None and not isinstance(self.trust, SslCertificateTrust):
-            raise TypeError(f"trust is an SslCertificateTrust, not {type(self.trust).__name__}")
+        if int(self.enabledSslProtocols) & ~_EVERY_VERSION:
+            raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")
         if self.allowRenegotiation:
             raise NotSupportedError("renegotiation is always refused")
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
@@ -180,6 +200,9 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
 
     @cached_property
     def parameters(self) -> TlsParameters:
+        """
+        What a client's OpenSSL context is built from.
+        """
         # A single candidate needs no choice.
         only = len(self.candidates) == 1 and self.localCertificateSelectionCallback is None
         return self._parameters(False, certificate=self.candidates[0] if only else None)
@@ -231,6 +254,9 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
 
     @cached_property
     def parameters(self) -> TlsParameters:
+        """
+        What a server's OpenSSL context is built from.
+        """
         return self._parameters(
             True,
             certificate=self.serverCertificateContext or self.serverCertificate,

@@ -32,8 +32,10 @@ class SslApplicationProtocol(bytes):
         """
         @param protocol: 1 to 255 bytes, or a text that is that long in UTF-8.
         @raise ValueError: it is shorter or longer.
+        @raise TypeError: it is neither.
         """
-        name = protocol.encode("utf-8") if isinstance(protocol, str) else bytes(protocol)
+        octets = protocol.encode("utf-8") if isinstance(protocol, str) else memoryview(protocol)
+        name = bytes(octets)
         if not 1 <= len(name) <= 255:
             raise ValueError("an application protocol has 1 to 255 bytes")
         return super().__new__(cls, name)

@@ -35,7 +35,15 @@ from zope.interface import classImplements, implementer
 
 from ._deferreds import Occurrence
 from ._inner import abort
-from ._openssl import Received, enableWholeWrites, receive, send, sendCloseNotify, takeOutput
+from ._openssl import (
+    Received,
+    enableWholeWrites,
+    receive,
+    send,
+    sendCloseNotify,
+    takeOutput,
+    takeUnread,
+)
 from .authentication import Authentication, Owner
 from .enums import TlsAlert
 from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
@@ -271,9 +279,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
                     "TLS with {peer} failed: {error}", peer=self._peer(), error=str(error)
                 )
             self._fail(error)
-            super()._tlsShutdownFinished(None)
-            if self.connected:
-                self._awaitShutdown()
+            self._tlsShutdownFinished(None)
             # Last, for whoever hears of it may close or abort at once.
             self._authenticated.failed(error)
             return
@@ -340,7 +346,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
                 return
         self._aggregator.flush()
         self._shutdownTLS()
-        super()._tlsShutdownFinished(None)
+        self._tlsShutdownFinished(None)
 
     def _broke(self, reasons: str) -> None:
         """
@@ -400,6 +406,15 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
 
     # Closing
 
+    def takeTrailing(self) -> bytes:
+        """
+        @return: what came behind the peer's C{close_notify}, which is not TLS
+            any more.
+        """
+        if self._isReadingOver and self._tlsConnection is not None:
+            return takeUnread(self._tlsConnection)
+        return b""
+
     def loseWriteConnection(self) -> None:
         """
         Send C{close_notify} behind what was written; reading goes on.
@@ -441,6 +456,20 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self.disconnecting and self.connected:
             self._awaitShutdown()
 
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        if self._authentication is None:
+            super()._tlsShutdownFinished(reason)
+            return
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # The inner transport would wait for it before it closes.
+            self.transport.unregisterProducer()
+        super()._tlsShutdownFinished(None)
+        if self.connected:
+            self._awaitShutdown()
+        if producer is not None:
+            producer.stopProducing()
+
     def _awaitShutdown(self) -> None:
         if self.shutdownTimeout is not None and self._shutdownTimer is None:
             self._shutdownTimer = self.factory._clock.callLater(
@@ -465,7 +494,9 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             return
         self._aborted = True
         self.disconnecting = True
-        authentication.cancel("the connection was aborted before it was authenticated")
+        authentication.cancel(
+            "the connection was aborted before it was authenticated", tellsPeer=False
+        )
         if self.connected:
             abort(self.transport)
 
@@ -473,15 +504,16 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         """
         The inner transport is gone.
         """
-        if self._shutdownTimer is not None:
-            self._shutdownTimer.cancel()
-            self._shutdownTimer = None
         authentication = self._authentication
         if authentication is not None:
             reason = self._reasonOfEnd(authentication, reason)
             self._lostTLSConnection = True
         elif self._handshakeDone:
             self._securitySoFar()
+        # Last, for a handshake that ends now has started it.
+        if self._shutdownTimer is not None:
+            self._shutdownTimer.cancel()
+            self._shutdownTimer = None
         if not self._authenticated.hasHappened:
             self._authenticated.failed(self._reason or reason)
         if self in self.factory.protocols:

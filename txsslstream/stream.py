@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import Self
@@ -32,6 +32,7 @@ from .errors import (
     HandshakeCancelled,
     HandshakeInterrupted,
     InvalidOperationError,
+    NotSupportedError,
     StreamClosedError,
     TlsError,
     TruncationError,
@@ -45,8 +46,10 @@ from .options import (
     SslServerAuthenticationOptions,
     checkedTimeout,
 )
-from .protocol import SslStreamFactory, SslStreamProtocol
+from .protocol import SslStreamFactory, SslStreamProtocol, unsentBytes
 from .security import SecurityInfo, SecurityProperties
+
+_T = TypeVar("_T")
 
 
 @implementer(IHalfCloseableProtocol)
@@ -128,12 +131,15 @@ class SslStream(SecurityProperties):
         @param clock: for time-outs; by default the transport's reactor.
 
         @raise TypeError: C{innerStream} is not connected to a protocol.
-        @raise InvalidOperationError: it is an unauthenticated L{SslStream}.
+        @raise Exception: it is an L{SslStream} on which one could not read and
+            write now, for the reason why.
         """
         unread = b""
+        self._outer: SslStream | None = None
         if isinstance(innerStream, SslStream):
+            self._outer = innerStream
             clock = clock or innerStream._clock
-            innerStream, unread = innerStream._surrender()
+            innerStream, unread = innerStream._lend()
         self._clock: IReactorTime = clock or defaultClock(innerStream)
         self._inner = InnerStream(innerStream, leaveInnerStreamOpen, self._clock, self._innerLost)
         self._inner.feed(unread)
@@ -149,6 +155,8 @@ class SslStream(SecurityProperties):
         self._reader = Reader(self._clock, self._holdPeerBack)
         self._writer = Writer(self._clock, self._send, self.abort)
         self._isClosing = False
+        self._isLent = False
+        self._closeTimer: IDelayedCall | None = None
 
     # Authentication
 
@@ -239,14 +247,12 @@ class SslStream(SecurityProperties):
     def _authenticate(
         self, makeOptions: Callable[[], AuthenticationOptions]
     ) -> Deferred[SslStream]:
-        if self._protocol is not None:
-            return fail(InvalidOperationError("the stream has been authenticated before"))
         if self._isClosing:
             return fail(StreamClosedError("the stream is closed"))
-        if self._inner.isLost is not None:
-            error = HandshakeInterrupted("the connection was lost before the handshake")
-            error.__cause__ = self._inner.isLost.value
-            return fail(error)
+        if self._authenticated.error is not None:
+            return fail(self._authenticated.error)
+        if self._protocol is not None:
+            return fail(InvalidOperationError("the stream has been authenticated before"))
         try:
             options = makeOptions()
             if self._validation is not None:
@@ -343,6 +349,8 @@ class SslStream(SecurityProperties):
             return StreamClosedError("the stream is closed")
         if self._protocol is None or not self._authenticated.hasHappened:
             return InvalidOperationError("the stream must be authenticated first")
+        if self._isLent:
+            return InvalidOperationError("another stream uses this one")
         return self._authenticated.error
 
     def _read(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
@@ -387,9 +395,14 @@ class SslStream(SecurityProperties):
             cleanly before, and with L{LimitExceededError}, with nothing
             consumed, if there is no separator within the limit.
         """
-        wanted = bytes(separator)
+        try:
+            wanted = bytes(memoryview(separator))
+        except TypeError as e:
+            return fail(e)
         if not wanted:
             return fail(ValueError("an empty separator separates nothing"))
+        if not _isCount(limit) or limit < len(wanted):
+            return fail(ValueError(f"the limit must have room for {wanted!r}, not {limit!r}"))
         searched = [0]
         return self._read(lambda: self._reader.until(wanted, limit, searched))
 
@@ -454,7 +467,9 @@ class SslStream(SecurityProperties):
         if error is not None:
             return fail(error)
         self._writer.shut()
-        return self._writer.whenFinished().addCallback(self._shutDown)
+        # Whoever loses patience with the peer does not change what is sent.
+        self._writer.whenFinished().addCallbacks(self._shutDown, lambda _: None)
+        return self._writer.whenFinished()
 
     def _shutDown(self, _: None) -> None:
         if self._protocol is not None and self._protocol.connected:
@@ -482,19 +497,38 @@ class SslStream(SecurityProperties):
         return self._closed.when()
 
     def _closeWhenWritten(self, protocol: SslStreamProtocol) -> None:
-        timer = None
-        finished = self._writer.whenFinished()
-        if self._shutdownTimeout is not None and not finished.called:
-            timer = self._clock.callLater(self._shutdownTimeout, self.abort)
-
-        def written(_: object) -> None:
-            if timer is not None and timer.active():
-                timer.cancel()
+        def written(_: None) -> None:
             if protocol.connected:
                 protocol.unregisterProducer()
                 protocol.loseConnection()
 
-        finished.addBoth(written)
+        finished = self._writer.whenFinished()
+        if not finished.called:
+            self._awaitWritten(protocol)
+        # A write that was given up has ended the connection.
+        finished.addBoth(self._stopAwaiting).addCallbacks(written, lambda _: None)
+
+    def _awaitWritten(self, protocol: SslStreamProtocol) -> None:
+        if self._shutdownTimeout is not None:
+            self._closeTimer = self._clock.callLater(
+                self._shutdownTimeout, self._checkWritten, protocol, self._unsent(protocol)
+            )
+
+    def _unsent(self, protocol: SslStreamProtocol) -> int:
+        return self._writer.rest + unsentBytes(protocol)
+
+    def _checkWritten(self, protocol: SslStreamProtocol, unsent: int) -> None:
+        if self._unsent(protocol) < unsent:
+            self._awaitWritten(protocol)
+        else:
+            self._closeTimer = None
+            self.abort()
+
+    def _stopAwaiting(self, result: _T) -> _T:
+        if self._closeTimer is not None:
+            self._closeTimer.cancel()
+            self._closeTimer = None
+        return result
 
     def abort(self) -> None:
         """
@@ -546,20 +580,34 @@ class SslStream(SecurityProperties):
             self._authenticated.failed(error)
         self._reader.release()
         self._writer.release()
+        outer, self._outer = self._outer, None
+        if outer is not None:
+            outer._takeBack()
         self._closed.happened(None)
 
-    def _surrender(self) -> tuple[Any, bytes]:
+    def _lend(self) -> tuple[Any, bytes]:
         """
-        Leave the connection to another stream.
+        Leave the connection to another stream, until that has ended.
 
         @return: the transport, and what was not read.
         """
-        error = self._unusable()
+        error = self._unusable() or self._reader.error or self._writer.error
         if error is not None:
             raise error
+        if self._reader.isBusy or self._writer.isBusy:
+            raise NotSupportedError("a read or a write is in progress")
+        if not self.canRead or not self.canWrite:
+            raise InvalidOperationError("one side of the stream has ended")
         assert self._protocol is not None
+        self._isLent = True
         self._protocol.unregisterProducer()
-        return self._protocol, self._reader.surrender()
+        return self._protocol, self._reader.takeAll()
+
+    def _takeBack(self) -> None:
+        self._isLent = False
+        if self._protocol is not None and self._protocol.connected:
+            self._writer.heldBack(False)
+            self._protocol.registerProducer(self._protocol.wrappedProtocol, True)
 
     # Inspection
 
