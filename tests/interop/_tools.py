@@ -213,21 +213,22 @@ class Background:
         with self._changed:
             return self._text
 
-    def waitFor(self, pattern: str, timeout: float = 30) -> re.Match[str]:
+    def waitFor(self, pattern: str, timeout: float = 30, start: int = 0) -> re.Match[str]:
         """
         Wait until the tool has written something.
 
         @param pattern: a regular expression, searched for in the whole output
             so far; C{^} and C{$} match at the ends of lines.
         @param timeout: for how many seconds to wait.
+        @param start: where in the output to begin.
         @return: the first match.
         @raise AssertionError: if the tool ended or the time ran out before.
         """
         expression = re.compile(pattern, re.MULTILINE)
-        return self._waitFor(expression, timeout, wholeLines=False)
+        return self._waitFor(expression, timeout, wholeLines=False, start=start)
 
     def _waitFor(
-        self, expression: re.Pattern[str], timeout: float, wholeLines: bool
+        self, expression: re.Pattern[str], timeout: float, wholeLines: bool, start: int = 0
     ) -> re.Match[str]:
         """
         Wait for a match in the output, or in the finished lines of it.
@@ -238,7 +239,7 @@ class Background:
                 text = self._text
                 if wholeLines and not self._ended:
                     text = text[: text.rfind("\n") + 1]
-                found = expression.search(text)
+                found = expression.search(text, start)
                 if found is not None:
                     return found
                 left = deadline - time.monotonic()
@@ -282,6 +283,12 @@ class Background:
         status = self._process.wait(timeout)
         self._reader.join(timeout)
         return status
+
+    def terminate(self) -> None:
+        """
+        Ask the tool to end (SIGTERM).
+        """
+        self._process.terminate()
 
     def stop(self) -> None:
         """

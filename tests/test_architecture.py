@@ -1,0 +1,587 @@
+"""
+The rules of the house, read from the sources: what may import what, how large a
+room is, and what is public.
+
+Every rule is a function from sources to complaints.  The package gives none;
+beside each rule is a source that does.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import textwrap
+import tokenize
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import txsslstream
+from txsslstream import ISslStream
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "txsslstream"
+
+#: Who lives on which floor; dependencies point down.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    # Vocabulary and readers of bytes.
+    ("enums", "errors", "states", "ciphersuites", "records", "serverflight", "interfaces"),
+    # Values.
+    ("certificates", "trust", "parameters", "names"),
+    # The fence, and what can wait.
+    ("_openssl", "_waiting", "_deferreds"),
+    # Options, findings, verdicts.
+    ("options", "chain", "security", "authentication"),
+    # The protocol and the stream.
+    ("_inner", "protocol", "_sides", "stream"),
+    ("endpoints",),
+    # Programs.
+    ("echo", "devcert", "_tap", "__main__"),
+    # The names of all.
+    ("__init__",),
+)
+LAYERS: Mapping[str, int] = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+#: The lowest floor on which Twisted is at home, and what may be used below.
+TWISTED_FLOOR = 3
+TWISTED_BELOW: Mapping[str, frozenset[str]] = {
+    # Our errors are subclasses of Twisted's, as the contract says.
+    "errors": frozenset(
+        {
+            "twisted.internet.defer.CancelledError",
+            "twisted.internet.error.ConnectionLost",
+            "twisted.internet.error.TimeoutError",
+        }
+    ),
+    # In annotations.
+    "interfaces": frozenset({"twisted.internet.defer.Deferred"}),
+    # A C callback has nobody else to tell.
+    "_openssl": frozenset({"twisted.logger.Logger"}),
+    # Is about nothing else.
+    "_deferreds": frozenset(
+        {
+            "twisted.internet.defer.Deferred",
+            "twisted.internet.defer.fail",
+            "twisted.internet.defer.succeed",
+            "twisted.python.failure.Failure",
+        }
+    ),
+}
+
+#: The only module that knows OpenSSL, and what else would know it.
+FENCE = "_openssl"
+PRIVATE_TO_FENCE = frozenset({"_ssl", "_from_ssl", "_into_ssl", "_lib", "_ffi"})
+
+#: Lines of code in a room, and the rooms that may be larger.
+ROOM_SIZE = 400
+LARGER: Mapping[str, int] = {
+    # One fence: two would be a hole.
+    "_openssl": 800,
+    # A table of more than 300 suites.
+    "ciphersuites": 500,
+}
+
+#: What a plugin may import: every program that looks for plugins does.
+PLUGIN_IMPORTS = frozenset({"twisted.application.service.ServiceMaker"})
+
+#: The contract.  A new name is added here by intention only.
+PUBLIC = [
+    "AuthenticationError",
+    "CertificateError",
+    "CipherAlgorithmType",
+    "CipherSuitesPolicy",
+    "EncryptionPolicy",
+    "ExchangeAlgorithmType",
+    "HandshakeCancelled",
+    "HandshakeInterrupted",
+    "HandshakeTimeout",
+    "HashAlgorithmType",
+    "ISslStream",
+    "IncompleteReadError",
+    "InvalidOperationError",
+    "LimitExceededError",
+    "NotSupportedError",
+    "ReadTimeout",
+    "SecurityInfo",
+    "SslApplicationProtocol",
+    "SslCertificateTrust",
+    "SslClientAuthenticationOptions",
+    "SslPolicyErrors",
+    "SslProtocols",
+    "SslServerAuthenticationOptions",
+    "SslStream",
+    "SslStreamCertificateContext",
+    "SslStreamClientEndpoint",
+    "SslStreamFactory",
+    "SslStreamProtocol",
+    "SslStreamServerEndpoint",
+    "StreamClosedError",
+    "TlsAlert",
+    "TlsCipherSuite",
+    "TlsError",
+    "TruncationError",
+    "WriteTimeout",
+    "X509Chain",
+    "X509ChainElement",
+    "X509ChainStatus",
+    "X509ChainStatusFlags",
+    "X509ChainTrustMode",
+    "X509RevocationFlag",
+    "X509RevocationMode",
+    "certificateMatchesHost",
+]
+
+
+@dataclass(frozen=True)
+class Import:
+    """
+    One imported thing.
+
+    @ivar target: where it comes from, dotted, with its name.
+    @ivar isAtOnce: whether importing the module imports it.
+    """
+
+    target: str
+    isAtOnce: bool
+
+    def isFrom(self, place: str) -> bool:
+        """
+        Whether it is that package, module or name, or comes from it.
+        """
+        return f"{self.target}.".startswith(f"{place}.")
+
+
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Module:
+    """
+    A module's source.
+    """
+
+    name: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """
+        The source, parsed.
+        """
+        return ast.parse(self.source)
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        """
+        All it imports, wherever it does so.
+        """
+        return tuple(_importsOf(self.tree, True))
+
+    @property
+    def neighbors(self) -> set[str]:
+        """
+        The modules of the package that it imports.
+        """
+        inside = [each.target.split(".") for each in self.imports if each.isFrom(PACKAGE)]
+        # What is no module is a name of the package itself.
+        return {path[1] if len(path) > 1 and path[1] in LAYERS else "__init__" for path in inside}
+
+    @property
+    def linesOfCode(self) -> int:
+        """
+        How many lines are neither blank nor comment nor docstring.
+        """
+        lines: set[int] = set()
+        for token in tokenize.generate_tokens(io.StringIO(self.source).readline):
+            if token.type not in _NO_CODE:
+                lines.update(range(token.start[0], token.end[0] + 1))
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Module, _Definition)) and ast.get_docstring(node) is not None:
+                docstring = node.body[0]
+                lines.difference_update(
+                    range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1)
+                )
+        return len(lines)
+
+
+_NO_CODE = frozenset(
+    {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+)
+
+
+def _importsOf(node: ast.AST, isAtOnce: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(each.name, isAtOnce) for each in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            place = ".".join([*[PACKAGE] * child.level, *[child.module or ""]]).rstrip(".")
+            yield from (Import(f"{place}.{each.name}", isAtOnce) for each in child.names)
+        isFunction = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
+        yield from _importsOf(child, isAtOnce and not isFunction)
+
+
+def package() -> list[Module]:
+    """
+    The modules of the package.
+    """
+    return modulesIn(ROOT / PACKAGE)
+
+
+def modulesIn(folder: Path) -> list[Module]:
+    """
+    The modules in a folder.
+    """
+    return [Module(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.py"))]
+
+
+# The rules.
+
+
+def unplaced(modules: Iterable[Module]) -> list[str]:
+    """
+    Every module has its floor, and no floor has rooms that are gone.
+    """
+    return [
+        f"{name} has no floor, or is gone"
+        for name in sorted({module.name for module in modules} ^ set(LAYERS))
+    ]
+
+
+def upward(modules: Iterable[Module]) -> list[str]:
+    """
+    No module imports from a floor above.
+    """
+    return [
+        f"{module.name} imports {neighbor} from above"
+        for module in modules
+        for neighbor in sorted(module.neighbors)
+        if LAYERS[neighbor] > LAYERS[module.name]
+    ]
+
+
+def circular(modules: Iterable[Module]) -> list[str]:
+    """
+    No module imports itself, by whatever way.
+    """
+    graph = {module.name: module.neighbors for module in modules}
+
+    def reached(name: str) -> set[str]:
+        found: set[str] = set()
+        ahead = list(graph[name])
+        while ahead:
+            each = ahead.pop()
+            if each not in found:
+                found.add(each)
+                ahead += graph.get(each, ())
+        return found
+
+    return [f"{name} imports itself in the end" for name in graph if name in reached(name)]
+
+
+def unfenced(modules: Iterable[Module]) -> list[str]:
+    """
+    Only the fence knows OpenSSL.
+    """
+    complaints = []
+    for module in modules:
+        if module.name != FENCE:
+            complaints += [
+                f"{module.name} imports {each.target}"
+                for each in module.imports
+                if each.isFrom("OpenSSL")
+            ]
+            complaints += [
+                f"{module.name} reaches for {node.attr}"
+                for node in ast.walk(module.tree)
+                if isinstance(node, ast.Attribute) and node.attr in PRIVATE_TO_FENCE
+            ]
+    return complaints
+
+
+def twistedTooLow(modules: Iterable[Module]) -> list[str]:
+    """
+    The lower floors do without Twisted, but for named exceptions.
+    """
+    return [
+        f"{module.name} imports {each.target}"
+        for module in modules
+        if LAYERS[module.name] < TWISTED_FLOOR
+        for each in module.imports
+        if each.isFrom("twisted") and each.target not in TWISTED_BELOW.get(module.name, ())
+    ]
+
+
+def reactorAtOnce(modules: Iterable[Module]) -> list[str]:
+    """
+    Importing a module installs no reactor.
+    """
+    return [
+        f"{module.name} imports the reactor"
+        for module in modules
+        if any(each.isAtOnce and each.isFrom("twisted.internet.reactor") for each in module.imports)
+    ]
+
+
+def tooLarge(modules: Iterable[Module]) -> list[str]:
+    """
+    No room outgrows its size.
+    """
+    return [
+        f"{module.name} has {module.linesOfCode} lines of code"
+        for module in modules
+        if module.linesOfCode > LARGER.get(module.name, ROOM_SIZE)
+    ]
+
+
+def undocumented(modules: Iterable[Module]) -> list[str]:
+    """
+    Everything public says what it is; the properties of L{ISslStream} say it
+    there.
+    """
+
+    def missing(scope: ast.Module | ast.ClassDef, path: str) -> Iterator[str]:
+        if ast.get_docstring(scope) is None:
+            yield f"{path} has no docstring"
+        for node in scope.body:
+            if not isinstance(node, _Definition) or node.name.startswith("_"):
+                continue
+            if isinstance(node, ast.ClassDef):
+                yield from missing(node, f"{path}.{node.name}")
+            elif not isExplained(node):
+                yield f"{path}.{node.name} has no docstring"
+
+    def isExplained(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        decorators = [ast.unparse(each) for each in node.decorator_list]
+        return (
+            ast.get_docstring(node) is not None
+            or f"{node.name}.setter" in decorators
+            or (node.name in documented and "property" in decorators)
+        )
+
+    documented = set(ISslStream.names())
+    return [each for module in modules for each in missing(module.tree, module.name)]
+
+
+def heavyPlugins(modules: Iterable[Module]) -> list[str]:
+    """
+    A plugin imports next to nothing.
+    """
+    return [
+        f"{module.name} imports {each.target}"
+        for module in modules
+        for each in module.imports
+        if each.target not in PLUGIN_IMPORTS
+    ]
+
+
+_Rule = Callable[[Iterable[Module]], list[str]]
+
+
+class HouseTests(SynchronousTestCase):
+    """
+    The package obeys each rule, and a source that does not is found out.
+    """
+
+    def check(self, rule: _Rule, *offenses: tuple[str, str, list[str]]) -> None:
+        """
+        @param offenses: names and sources of modules, and what is said of them.
+        """
+        self.assertEqual(rule(package()), [])
+        for name, source, complaints in offenses:
+            self.assertEqual(rule([Module(name, textwrap.dedent(source))]), complaints, source)
+
+    def test_floors(self) -> None:
+        """
+        The table of floors has every module, and no other.
+        """
+        self.check(unplaced)
+        self.assertEqual(
+            unplaced([*package(), Module("shed", "")]), ["shed has no floor, or is gone"]
+        )
+        self.assertEqual(unplaced(package()[1:]), ["__init__ has no floor, or is gone"])
+
+    def test_downward(self) -> None:
+        """
+        No import points upward, in whichever form and wherever it is written.
+        """
+        said = ["enums imports stream from above"]
+        self.check(
+            upward,
+            ("enums", "from .stream import SslStream", said),
+            ("enums", "from . import stream", said),
+            ("enums", "import txsslstream.stream", said),
+            ("enums", "from txsslstream.stream import SslStream", said),
+            ("enums", "def f():\n    from .stream import SslStream", said),
+            ("enums", "if TYPE_CHECKING:\n    from .stream import SslStream", said),
+            ("echo", "from . import SslStream", ["echo imports __init__ from above"]),
+            ("echo", "import txsslstream", ["echo imports __init__ from above"]),
+            ("stream", "from .enums import SslProtocols", []),
+        )
+
+    def test_noCycles(self) -> None:
+        """
+        No module imports itself by way of its neighbors.
+        """
+        self.check(
+            circular,
+            ("stream", "from .stream import SslStream", ["stream imports itself in the end"]),
+        )
+        ring = [("trust", "names"), ("names", "parameters"), ("parameters", "trust")]
+        modules = [Module(one, f"from . import {other}") for one, other in ring]
+        self.assertEqual(
+            circular([*modules, Module("options", "from . import trust")]),
+            [f"{one} imports itself in the end" for one, _ in ring],
+        )
+
+    def test_fence(self) -> None:
+        """
+        Only one module imports OpenSSL or reaches into pyOpenSSL's objects.
+        """
+        self.check(
+            unfenced,
+            ("security", "import OpenSSL", ["security imports OpenSSL"]),
+            ("security", "from OpenSSL import SSL", ["security imports OpenSSL.SSL"]),
+            (
+                "security",
+                "def f():\n    from OpenSSL._util import lib",
+                ["security imports OpenSSL._util.lib"],
+            ),
+            ("security", "connection._ssl", ["security reaches for _ssl"]),
+            (FENCE, "from OpenSSL._util import lib", []),
+        )
+
+    def test_twistedAbove(self) -> None:
+        """
+        Below options Twisted is not imported, except for what is named here.
+        """
+        self.check(
+            twistedTooLow,
+            (
+                "names",
+                "from twisted.python.failure import Failure",
+                ["names imports twisted.python.failure.Failure"],
+            ),
+            ("errors", "import twisted", ["errors imports twisted"]),
+            (
+                "errors",
+                "from twisted.internet.error import ConnectionDone",
+                ["errors imports twisted.internet.error.ConnectionDone"],
+            ),
+            ("errors", "from twisted.internet.error import ConnectionLost", []),
+            ("options", "import twisted", []),
+        )
+
+    def test_exceptionsAreNeeded(self) -> None:
+        """
+        What is excepted from the rule about Twisted is imported, and the rooms
+        that may be larger are.
+        """
+        modules = {module.name: module for module in package()}
+        for name, targets in TWISTED_BELOW.items():
+            imported = {each.target for each in modules[name].imports}
+            self.assertEqual(targets - imported, set(), name)
+        for name in LARGER:
+            self.assertGreater(modules[name].linesOfCode, ROOM_SIZE)
+
+    def test_noReactorAtOnce(self) -> None:
+        """
+        No module installs the reactor by being imported.
+        """
+        said = ["stream imports the reactor"]
+        self.check(
+            reactorAtOnce,
+            ("stream", "from twisted.internet import reactor", said),
+            ("stream", "import twisted.internet.reactor", said),
+            ("stream", "class A:\n    from twisted.internet import reactor as clock", said),
+            ("stream", "try:\n    from twisted.internet import reactor\nfinally:\n    pass", said),
+            ("stream", "def f():\n    from twisted.internet import reactor", []),
+            ("stream", "async def f():\n    from twisted.internet import reactor", []),
+        )
+
+    def test_size(self) -> None:
+        """
+        A room has 400 lines of code at most, not counting what explains them.
+        """
+        self.check(
+            tooLarge,
+            ("names", "a = 1\n" * 401, ["names has 401 lines of code"]),
+            ("names", "a = 1\n" * 400, []),
+            ("names", "a = 1\n" * 400 + '"""\nNo docstring.\n"""', ["names has 403 lines of code"]),
+            (
+                "names",
+                '"""\nA docstring.\n"""\n# A comment.\n\n' + "a = 1\n" * 400,
+                [],
+            ),
+            ("_openssl", "a = 1\n" * 801, ["_openssl has 801 lines of code"]),
+        )
+
+    def test_documented(self) -> None:
+        """
+        Whatever is public has a docstring, or one in the interface.
+        """
+        self.check(
+            undocumented,
+            ("names", "", ["names has no docstring"]),
+            ("names", '"A"\ndef f(): pass', ["names.f has no docstring"]),
+            ("names", '"A"\nasync def f(): pass', ["names.f has no docstring"]),
+            ("names", '"A"\nclass C: pass', ["names.C has no docstring"]),
+            (
+                "names",
+                """
+                "A"
+                class C:
+                    "B"
+                    def f(self): pass
+                    @property
+                    def isServer(self): pass
+                    @property
+                    def other(self): pass
+                    def isSigned(self): pass
+                    @property
+                    def timeout(self):
+                        "D"
+                    @timeout.setter
+                    def timeout(self, seconds): pass
+                    def _private(self): pass
+                class _Private:
+                    def f(self): pass
+                """,
+                [f"names.C.{name} has no docstring" for name in ("f", "other", "isSigned")],
+            ),
+        )
+
+    def test_plugins(self) -> None:
+        """
+        The plugin modules import one name, and C{twisted.plugins} stays a
+        package that everybody may add to.
+        """
+        folder = ROOT / "twisted" / "plugins"
+        plugins = modulesIn(folder)
+        self.assertEqual([plugin.name for plugin in plugins], ["txsslstream_dropin"])
+        self.assertEqual(heavyPlugins(plugins), [])
+        self.assertFalse((folder.parent / "__init__.py").exists())
+        self.assertEqual(
+            heavyPlugins([Module("plugin", "import txsslstream\nfrom OpenSSL import SSL")]),
+            ["plugin imports txsslstream", "plugin imports OpenSSL.SSL"],
+        )
+
+    def test_publicNames(self) -> None:
+        """
+        The package exports the names of the contract, sorted, and each is
+        there.
+        """
+        self.assertEqual(txsslstream.__all__, PUBLIC)
+        self.assertEqual(PUBLIC, sorted(set(PUBLIC)))
+        missing = object()
+        for name in PUBLIC:
+            self.assertIsNot(getattr(txsslstream, name, missing), missing, name)

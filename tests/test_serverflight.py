@@ -1,0 +1,375 @@
+"""
+Tests for L{txsslstream.serverflight}: what a server says in the clear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from base64 import b64encode
+from pathlib import Path
+from random import Random
+
+from OpenSSL import SSL
+from OpenSSL._util import lib
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.files import FilesTestCase
+from tests.support import AUTHORITY, rsaKey
+from txsslstream.ciphersuites import TlsCipherSuite
+from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
+from txsslstream.serverflight import ServerFlight
+
+#: Groups of RFC 2409 section 6.2 and RFC 3526 section 2: none has a name in TLS.
+_START = (
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A0879"
+    "8E3404DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B"
+    "0BFF5CB6F406B7EDEE386BFB5A899FA5AE9F24117C4B1FE649286651ECE"
+)
+PRIMES = {
+    1024: f"{_START}65381FFFFFFFFFFFFFFFF",
+    1536: (
+        f"{_START}45B3DC2007CB8A163BF0598DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356"
+        "208552BB9ED529077096966D670C354E4ABC9804F1746C08CA237327FFFFFFFFFFFFFFFF"
+    ),
+}
+
+SERVER_HELLO = 2
+CERTIFICATE = 11
+SERVER_KEY_EXCHANGE = 12
+
+#: Where ServerHello names the suite if it names no session.
+_SUITE_AT = 2 + 32 + 1
+
+
+def handshake(
+    ciphers: str, version: int = SSL.TLS1_2_VERSION, parameters: Path | None = None
+) -> bytes:
+    """
+    @param parameters: the file of a server's Diffie-Hellman group.
+    @return: all that a real server sends until the handshake is complete.
+    """
+    made = []
+    for method in (SSL.TLS_CLIENT_METHOD, SSL.TLS_SERVER_METHOD):
+        context = SSL.Context(method)
+        context.set_min_proto_version(version)
+        context.set_max_proto_version(version)
+        context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode())
+        made.append(context)
+    issued = AUTHORITY.issue("localhost", key=rsaKey())
+    made[1].use_certificate(issued.certificate)
+    made[1].use_privatekey(issued.privateKey)  # type: ignore[arg-type]
+    if parameters is not None:
+        made[1].load_tmp_dh(bytes(parameters))
+        # OpenSSL 4 prefers the groups that have names (RFC 7919) if it may.
+        lib.SSL_CTX_set1_curves_list(made[0]._context, b"P-256")
+    client, server = (SSL.Connection(context, None) for context in made)
+    client.set_connect_state()
+    server.set_accept_state()
+    sent = b""
+    for side, other in ((client, server), (server, client)) * 3:
+        with contextlib.suppress(SSL.WantReadError):
+            side.do_handshake()
+        try:
+            data = side.bio_read(1 << 16)
+        except SSL.WantReadError:
+            continue
+        other.bio_write(data)
+        if side is server:
+            sent += data
+    return sent
+
+
+def record(kind: int, content: bytes) -> bytes:
+    """
+    @return: one record.
+    """
+    return bytes((kind, 3, 3)) + len(content).to_bytes(2, "big") + content
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """
+    @return: one handshake message.
+    """
+    return bytes((kind,)) + len(body).to_bytes(3, "big") + body
+
+
+def hello(suite: int, session: bytes = b"") -> bytes:
+    """
+    @return: a ServerHello.
+    """
+    random = bytes(32)
+    body = b"\x03\x03" + random + bytes((len(session),)) + session + suite.to_bytes(2, "big")
+    return message(SERVER_HELLO, body + b"\0")
+
+
+def keyExchange(prime: bytes) -> bytes:
+    """
+    @return: a ServerKeyExchange of a finite-field group.
+    """
+    body = len(prime).to_bytes(2, "big") + prime + b"\x00\x01\x02" + b"\x00\x01\x05"
+    return message(SERVER_KEY_EXCHANGE, body)
+
+
+def read(*pieces: bytes) -> tuple[int | None, int | None]:
+    """
+    @return: suite and prime's size after these bytes.
+    """
+    flight = ServerFlight()
+    for piece in pieces:
+        flight.feed(piece)
+    return flight.cipherSuite(), flight.dhePrimeBits()
+
+
+def inBytes(data: bytes) -> list[bytes]:
+    """
+    @return: each byte on its own.
+    """
+    return [data[index : index + 1] for index in range(len(data))]
+
+
+#: A flight with both facts, and what they are.
+FLIGHT = hello(0x009E) + message(CERTIFICATE, bytes(700)) + keyExchange(b"\x7f" + bytes(127))
+FACTS = (0x009E, 1023)
+
+
+class RealHandshakeTests(FilesTestCase):
+    """
+    What OpenSSL's servers send.
+    """
+
+    def groupFile(self, bits: int) -> Path:
+        """
+        @return: the path of a file with the group.
+        """
+        prime = b"\0" + bytes.fromhex(PRIMES[bits])
+        numbers = b"\x02\x82" + len(prime).to_bytes(2, "big") + prime + b"\x02\x01\x02"
+        der = b"\x30\x82" + len(numbers).to_bytes(2, "big") + numbers
+        begin, end = b"-----BEGIN DH PARAMETERS-----\n", b"\n-----END DH PARAMETERS-----\n"
+        return self.file(begin + b64encode(der) + end)
+
+    def test_ecdhe(self) -> None:
+        """
+        The suite of an ECDHE handshake is found, and no prime in it.
+        """
+        data = handshake("ECDHE-RSA-AES128-GCM-SHA256")
+        expected = (TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, None)
+        self.assertEqual(read(data), expected)
+        self.assertEqual(read(*inBytes(data)), expected)
+
+    def test_dhe(self) -> None:
+        """
+        The suite of a DHE handshake is found, and its group's size.
+        """
+        for bits in PRIMES:
+            data = handshake("DHE-RSA-AES256-GCM-SHA384", parameters=self.groupFile(bits))
+            expected = (TlsCipherSuite.TLS_DHE_RSA_WITH_AES_256_GCM_SHA384, bits)
+            self.assertEqual(read(data), expected)
+            self.assertEqual(read(*inBytes(data)), expected)
+
+    def test_rsa(self) -> None:
+        """
+        A handshake without ServerKeyExchange has no prime.
+        """
+        self.assertEqual(
+            read(handshake("AES128-SHA")), (TlsCipherSuite.TLS_RSA_WITH_AES_128_CBC_SHA, None)
+        )
+
+    def test_tls13(self) -> None:
+        """
+        TLS 1.3 names the suite in the clear, and nothing else.
+        """
+        suite, bits = read(handshake("ALL", SSL.TLS1_3_VERSION))
+        self.assertEqual(suite, TlsCipherSuite.TLS_AES_256_GCM_SHA384)
+        self.assertIsNone(bits)
+
+    def test_everyPrefix(self) -> None:
+        """
+        A fact is known as soon as its message is complete, stays the same from
+        then on, and before that is L{None}.
+        """
+        data = handshake("DHE-RSA-AES256-GCM-SHA384", parameters=self.groupFile(1024))
+        expected = read(data)
+        flight = ServerFlight()
+        known = [(flight.cipherSuite(), flight.dhePrimeBits())]
+        for byte in inBytes(data):
+            flight.feed(byte)
+            facts = (flight.cipherSuite(), flight.dhePrimeBits())
+            if facts != known[-1]:
+                known.append(facts)
+        self.assertEqual(known, [(None, None), (expected[0], None), expected])
+
+
+class ServerFlightTests(SynchronousTestCase):
+    """
+    Tests for L{ServerFlight}.
+    """
+
+    def test_nothing(self) -> None:
+        """
+        Before the first byte nothing is known.
+        """
+        self.assertEqual(read(), (None, None))
+
+    def test_inOneRecord(self) -> None:
+        """
+        Messages that share a record are told apart.
+        """
+        self.assertEqual(read(record(HANDSHAKE, FLIGHT)), FACTS)
+
+    def test_splitOverRecords(self) -> None:
+        """
+        Messages are read across records of any size, also in the middle of
+        their own headers and with empty records between.
+        """
+        for size in (1, 2, 3, 7, 64, 500):
+            pieces = [FLIGHT[start : start + size] for start in range(0, len(FLIGHT), size)]
+            data = record(HANDSHAKE, b"").join(record(HANDSHAKE, piece) for piece in pieces)
+            self.assertEqual(read(data), FACTS, size)
+            self.assertEqual(read(*inBytes(data)), FACTS, size)
+
+    def test_session(self) -> None:
+        """
+        The suite is found behind a session identifier of any length.
+        """
+        for size in (0, 1, 32, 255):
+            data = record(HANDSHAKE, hello(0xC02F, bytes(size)))
+            self.assertEqual(read(data), (0xC02F, None), size)
+
+    def test_truncatedHello(self) -> None:
+        """
+        A ServerHello that ends before or within the suite names none.
+        """
+        body = hello(0xC02F)[4:]
+        for size in range(len(body) + 1):
+            suite, _ = read(record(HANDSHAKE, message(SERVER_HELLO, body[:size])))
+            self.assertEqual(suite, 0xC02F if size >= _SUITE_AT + 2 else None, size)
+
+    def test_overlongSession(self) -> None:
+        """
+        A session identifier that claims more than there is leaves no suite.
+        """
+        body = bytearray(hello(0xC02F)[4:])
+        body[2 + 32] = 200
+        self.assertEqual(read(record(HANDSHAKE, message(SERVER_HELLO, bytes(body)))), (None, None))
+
+    def test_truncatedPrime(self) -> None:
+        """
+        A prime that is shorter than announced, or empty, has no size.
+        """
+        for body in (b"", b"\x00", b"\x00\x00", b"\x00\x02\xff", b"\xff\xff" + bytes(300)):
+            data = record(HANDSHAKE, message(SERVER_KEY_EXCHANGE, body))
+            self.assertEqual(read(data), (None, None), body)
+        self.assertEqual(read(record(HANDSHAKE, keyExchange(b"\xff"))), (None, 8))
+
+    def test_leadingZeros(self) -> None:
+        """
+        A prime's size is that of the number, whatever zeros precede it.
+        """
+        data = record(HANDSHAKE, keyExchange(bytes(20) + b"\x01" + bytes(96)))
+        self.assertEqual(read(data), (None, 769))
+
+    def test_otherRecords(self) -> None:
+        """
+        Nothing behind a record of another kind is looked at: it may be
+        encrypted.
+        """
+        for kind in (CHANGE_CIPHER_SPEC, ALERT, APPLICATION_DATA, 0, 255):
+            first = record(HANDSHAKE, hello(0x009E))
+            other = record(kind, b"\x01")
+            rest = record(HANDSHAKE, keyExchange(b"\xff"))
+            self.assertEqual(read(first + other + rest), (0x009E, None), kind)
+            self.assertEqual(read(other + first + rest), (None, None), kind)
+            self.assertEqual(read(first + rest + other), (0x009E, 8), kind)
+
+    def test_firstOfAKind(self) -> None:
+        """
+        Of two messages of a kind the first counts.
+        """
+        data = record(HANDSHAKE, hello(0x009E) + hello(0xC02F))
+        self.assertEqual(read(data), (0x009E, None))
+
+    def test_bounded(self) -> None:
+        """
+        No more than the limit is kept, what was before it stays readable, and
+        what is beyond is not.
+        """
+        flight = ServerFlight()
+        flight.feed(record(HANDSHAKE, hello(0x009E)))
+        padding = record(HANDSHAKE, message(CERTIFICATE, bytes(10_000)))
+        for _ in range(100):
+            flight.feed(padding)
+        flight.feed(record(HANDSHAKE, keyExchange(b"\xff")))
+        self.assertEqual((flight.cipherSuite(), flight.dhePrimeBits()), (0x009E, None))
+        self.assertEqual(len(flight._bytes), ServerFlight.LIMIT)
+
+    def test_limit(self) -> None:
+        """
+        A flight of just the limit's size is read to its end; with one record
+        more at its beginning, it is not.
+        """
+        last = record(HANDSHAKE, keyExchange(b"\xff"))
+        overhead = len(record(HANDSHAKE, message(CERTIFICATE, b"")))
+        records, rest = divmod(ServerFlight.LIMIT - len(last), 1 << 16)
+        sizes = [1 << 16] * records + [rest]
+        padding = b"".join(
+            record(HANDSHAKE, message(CERTIFICATE, bytes(size - overhead))) for size in sizes
+        )
+        self.assertEqual(len(padding + last), ServerFlight.LIMIT)
+        self.assertEqual(read(padding + last), (None, 8))
+        self.assertEqual(read(record(HANDSHAKE, b""), padding, last), (None, None))
+
+
+class GarbageTests(SynchronousTestCase):
+    """
+    What a hostile server may send.
+    """
+
+    def check(self, random: Random, data: bytes) -> None:
+        """
+        Read C{data} in random pieces.
+        """
+        flight = ServerFlight()
+        position = 0
+        while position < len(data):
+            size = random.choice((1, 2, 5, 50, len(data)))
+            flight.feed(data[position : position + size])
+            position += size
+        suite, bits = flight.cipherSuite(), flight.dhePrimeBits()
+        self.assertTrue(suite is None or 0 <= suite < 1 << 16, suite)
+        self.assertTrue(bits is None or 0 <= bits < 8 << 16, bits)
+
+    def test_noise(self) -> None:
+        """
+        Whatever bytes come, nothing is raised.
+        """
+        random = Random(2026)
+        for _ in range(3000):
+            self.check(random, random.randbytes(random.randrange(300)))
+
+    def test_noiseInRecords(self) -> None:
+        """
+        Whatever is inside of well-formed records, nothing is raised.
+        """
+        random = Random(2027)
+        kinds = (SERVER_HELLO, SERVER_KEY_EXCHANGE, CERTIFICATE, 0)
+        for _ in range(3000):
+            content = b"".join(
+                message(random.choice(kinds), random.randbytes(random.randrange(80)))
+                for _ in range(random.randrange(4))
+            )
+            self.check(random, record(HANDSHAKE, content))
+
+    def test_damaged(self) -> None:
+        """
+        Whatever bytes of a real flight are changed, lost or doubled, nothing is
+        raised.
+        """
+        random = Random(2028)
+        whole = handshake("ECDHE-RSA-AES128-GCM-SHA256")
+        for _ in range(3000):
+            data = bytearray(whole)
+            for _ in range(random.randrange(1, 6)):
+                position = random.randrange(len(data))
+                end = position + random.choice((0, 1, 1, 1, 4, 40))
+                data[position:end] = random.randbytes(random.choice((0, 1, 1, 1, 4)))
+            self.check(random, bytes(data))
