@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # Vocabulary and readers of bytes.
     ("enums", "errors", "states", "ciphersuites", "records", "serverflight", "interfaces"),
     # Values.
-    ("certificates", "trust", "parameters", "names"),
+    ("certificates", "trust", "parameters", "names", "crossing"),
     # The fence, and what can wait.
     ("_openssl", "_waiting", "_deferreds"),
     # Options, findings, verdicts.

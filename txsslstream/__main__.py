@@ -24,6 +24,14 @@ from .options import SslClientAuthenticationOptions
 from .stream import SslStream
 
 
+def _portNumber(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 1 << 16:
+        # Such a number would be taken for another port.
+        raise ValueError(f"{number} is no port")
+    return number
+
+
 class ClientOptions(CertificateOptions):
     """
     C{sslstream client}.
@@ -31,14 +39,16 @@ class ClientOptions(CertificateOptions):
 
     synopsis = "[options] HOST [SERVERNAME]"
 
-    longdesc = """The client of the secure sample: connects to HOST,
-    authenticates the server as SERVERNAME (HOST unless given), prints the
-    connection's security, sends a message and prints the answer. Exit status: 0
-    if the server was authenticated and has answered, 1 if not, 2 if it could
-    not be reached."""
+    longdesc = (
+        "The client of the secure sample: connects to HOST, authenticates the "
+        "server as SERVERNAME (HOST unless given), prints the connection's "
+        "security, sends a message and prints the answer. Exit status: 0 if the "
+        "server was authenticated and has answered, 1 if not, 2 if it could not "
+        "be reached."
+    )
 
     optParameters: ClassVar[list[Any]] = [
-        ["port", "p", 8080, "Port of the server.", int],
+        ["port", "p", 8080, "Port of the server.", _portNumber],
         ["message", "m", "Hello from the client.", "What to say."],
         ["timeout", "t", 30.0, "Seconds to connect, to authenticate and to read.", float],
     ]
@@ -120,6 +130,8 @@ class Options(usage.Options):
     """
 
     synopsis = "Usage: sslstream COMMAND [options]"
+
+    longdesc = "Streams that TLS authenticates and encrypts."
 
     subCommands: ClassVar[list[Any]] = [
         ["client", None, ClientOptions, "Talk to the secure sample server."],

@@ -85,9 +85,11 @@ class Options(CertificateOptions):
 
     synopsis = "[options]"
 
-    longdesc = """The secure sample server: TLS on port 8080. Without a
-    certificate it makes itself one for localhost; its first lines say which
-    file clients have to trust."""
+    longdesc = (
+        "The secure sample server: TLS on port 8080. Without a certificate it "
+        "makes itself one for localhost; its first lines say which file clients "
+        "have to trust."
+    )
 
     optParameters: ClassVar[list[Any]] = [
         ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
@@ -125,10 +127,14 @@ def makeService(options: Options) -> SampleService:
             echoes=bool(options["echo"]),
             isVerbose=bool(options["verbose"]),
         )
-        endpoint = serverFromString(reactor, options["listen"])
-    except (ValueError, TypeError, LookupError, InvalidOperationError, NotSupportedError) as e:
+    except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"twistd sslecho: {e}") from None
-    return SampleService(endpoint, options["listen"], server, authority)
+    description = options["listen"]
+    try:
+        endpoint = serverFromString(reactor, description)
+    except (ValueError, TypeError, LookupError) as e:
+        raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
+    return SampleService(endpoint, description, server, authority)
 
 
 class SampleService(Service):

@@ -16,7 +16,6 @@ so that a refusal still reaches the client as one.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,10 +26,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._openssl import Negotiated, PeerChain, Step, TlsEngine, contextFor
+from ._openssl import TlsEngine, contextFor
 from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, alertFor, chainOf
+from .crossing import Negotiated, PeerChain, Step
 from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509RevocationMode
 from .errors import (
     AuthenticationError,
@@ -388,7 +388,7 @@ class Authentication:
 
     def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
         """
-        See L{txsslstream._openssl.Decisions}.
+        See L{txsslstream.crossing.Decisions}.
         """
         answer = pause(lambda: self._judge(chain), None)
         if answer is _ACCEPTED:
@@ -397,7 +397,7 @@ class Authentication:
 
     def peerPresentedNothing(self) -> bool:
         """
-        See L{txsslstream._openssl.Decisions}.
+        See L{txsslstream.crossing.Decisions}.
         """
         return pause(lambda: self._judgeNobody().addCallback(_acceptance), None) is _ACCEPTED
 
@@ -468,9 +468,6 @@ class Authentication:
         return alertFor(flags)
 
     def _callbackFailed(self, failure: Failure) -> TlsAlert:
-        # The error is kept and its traceback with it, but not the stream that
-        # the callback had as an argument.
-        traceback.clear_frames(failure.value.__traceback__)
         self._refuse(
             AuthenticationError(
                 f"a callback failed: {type(failure.value).__name__}: {failure.getErrorMessage()}",
@@ -484,7 +481,7 @@ class Authentication:
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
         """
-        See L{txsslstream._openssl.Decisions}.
+        See L{txsslstream.crossing.Decisions}.
         """
         if isinstance(self.options, SslServerAuthenticationOptions):
             isAsked = bool(self.options.serverCertificateSelectionCallback or self._localSelection)

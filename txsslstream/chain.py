@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from ._openssl import Finding, PeerChain
+from .crossing import Finding, PeerChain
 from .enums import TlsAlert, X509ChainStatusFlags, X509RevocationMode
 
 _S = X509ChainStatusFlags
@@ -97,10 +97,12 @@ def chainOf(peer: PeerChain, revocationMode: X509RevocationMode) -> X509Chain:
     Asked for revocation, every certificate but the root is of unknown status.
     """
 
+    last = len(peer.built) - 1
+
     def statuses(depth: int, certificate: x509.Certificate) -> tuple[X509ChainStatus, ...]:
-        found = [_status(each) for each in peer.findings if each.depth == depth]
-        isLast = 0 < depth == len(peer.built) - 1
-        isRoot = isLast and certificate.subject == certificate.issuer
+        # What concerns a certificate that is not there must not get lost.
+        found = [_status(each) for each in peer.findings if min(each.depth, last) == depth]
+        isRoot = 0 < depth == last and certificate.subject == certificate.issuer
         if revocationMode is not X509RevocationMode.NoCheck and not isRoot:
             found.append(_UNCHECKED)
         return tuple(found)

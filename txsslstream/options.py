@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any, TypeAlias
@@ -188,6 +188,8 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
                     "clientCertificates nor localCertificateSelectionCallback with it"
                 )
         super().__post_init__()
+        for candidate in self.candidates:
+            contextFor(replace(self.parameters, certificate=candidate))
 
     @property
     def candidates(self) -> tuple[SslStreamCertificateContext, ...]:

@@ -36,7 +36,6 @@ from zope.interface import classImplements, implementer
 from ._deferreds import Occurrence
 from ._inner import abort
 from ._openssl import (
-    Received,
     enableWholeWrites,
     receive,
     send,
@@ -45,6 +44,7 @@ from ._openssl import (
     takeUnread,
 )
 from .authentication import Authentication, Owner
+from .crossing import Received
 from .enums import TlsAlert
 from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
 from .interfaces import ISslStream

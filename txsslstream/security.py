@@ -11,9 +11,10 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ._openssl import Negotiated, certificatesOf, describe
+from ._openssl import certificatesOf, describe
 from .chain import X509Chain, X509ChainElement
 from .ciphersuites import TlsCipherSuite, propertiesOf
+from .crossing import Negotiated
 from .enums import (
     CipherAlgorithmType,
     ExchangeAlgorithmType,

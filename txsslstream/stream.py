@@ -347,7 +347,7 @@ class SslStream(SecurityProperties):
         """
         if self._isClosing:
             return StreamClosedError("the stream is closed")
-        if self._protocol is None or not self._authenticated.hasHappened:
+        if not self._authenticated.hasHappened:
             return InvalidOperationError("the stream must be authenticated first")
         if self._isLent:
             return InvalidOperationError("another stream uses this one")
@@ -385,7 +385,9 @@ class SslStream(SecurityProperties):
             return fail(ValueError(f"read 0 bytes or more, not {n!r}"))
         return self._read(lambda: self._reader.exactly(n))
 
-    def readUntil(self, separator: bytes, limit: int = 65536) -> Deferred[bytes]:
+    def readUntil(
+        self, separator: bytes | bytearray | memoryview, limit: int = 65536
+    ) -> Deferred[bytes]:
         """
         Read up to a separator.
 

@@ -1,0 +1,126 @@
+# -*- test-case-name: tests.test_openssl -*-
+"""
+What crosses the fence around OpenSSL: plain values, and the questions that it
+asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from cryptography import x509
+
+from .ciphersuites import TlsCipherSuite
+from .enums import SslProtocols, TlsAlert, X509ChainStatusFlags
+from .parameters import TlsParameters
+
+
+class Step(Enum):
+    """
+    How far a call took the handshake.
+    """
+
+    complete = "complete"
+    incomplete = "incomplete"
+    failed = "failed"
+
+
+class Received(Enum):
+    """
+    Why there is nothing more to read.
+    """
+
+    #: More has to come from the peer.
+    starved = "starved"
+    #: The peer sent C{close_notify}.
+    ended = "ended"
+    #: The bytes ended without it.
+    truncated = "truncated"
+    #: The connection is broken.
+    broken = "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    One problem of one certificate of a chain.
+
+    @ivar depth: its place in the chain; 0 is the peer's own certificate.
+    @ivar information: OpenSSL's words for it.
+    """
+
+    depth: int
+    status: X509ChainStatusFlags
+    information: str
+
+
+@dataclass(frozen=True)
+class PeerChain:
+    """
+    What OpenSSL made of the certificates that the peer sent.
+
+    @ivar built: the chain, the peer's own certificate first.
+    @ivar presented: all that is known of what the peer sent, in its order.
+    @ivar findings: everything that is wrong; empty if OpenSSL would accept.
+    """
+
+    built: tuple[x509.Certificate, ...]
+    presented: tuple[x509.Certificate, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Negotiated:
+    """
+    What a connection has agreed on, as far as it has.
+
+    @ivar group: OpenSSL's name of the key exchange group.
+    @ivar dhePrimeBits: the size of a group that has no name.
+    @ivar serverName: what the client asked for.
+    """
+
+    protocol: SslProtocols
+    cipherSuite: TlsCipherSuite | None
+    applicationProtocol: bytes | None
+    group: str | None
+    dhePrimeBits: int | None
+    serverName: str
+    isResumed: bool
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """
+    The certificates of a connection that somebody else has set up.
+    """
+
+    isServer: bool
+    local: x509.Certificate | None
+    remote: x509.Certificate | None
+    verified: tuple[x509.Certificate, ...]
+
+
+class Decisions(Protocol):
+    """
+    Who answers OpenSSL's questions.  Each method is called inside a C
+    callback; it may park the handshake (L{txsslstream._waiting}).
+    """
+
+    def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
+        """
+        @return: L{None} to accept the peer, or the alert to refuse it with.
+        """
+
+    def peerPresentedNothing(self) -> bool:
+        """
+        @return: whether a client that was asked for a certificate may go
+            without one.
+        """
+
+    def certificateWanted(self) -> TlsParameters | TlsAlert | None:
+        """
+        @return: parameters with the certificate to present; L{None} to leave
+            everything as it is; or an alert to refuse the peer with.
+        """
