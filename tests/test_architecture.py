@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # The fence, and what can wait.
     ("_openssl", "_waiting", "_deferreds"),
     # Options, findings, verdicts.
-    ("options", "chain", "security", "authentication"),
+    ("options", "chain", "security", "judgement", "authentication"),
     # The protocol and the stream.
     ("_inner", "protocol", "_sides", "stream"),
     ("endpoints",),

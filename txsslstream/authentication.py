@@ -2,10 +2,9 @@
 """
 From the first byte to the verdict.
 
-An L{Authentication} drives one handshake: it feeds the engine, answers its
-questions, by the default policy or by asking the user, keeps everything back
-while somebody decides, and ends with exactly one outcome.  The verdict, the
-error and the alert are decided together, in one place per kind of refusal.
+An L{Authentication} drives one handshake: it feeds the engine, passes its
+questions to the L{Judgement}, keeps everything back while somebody decides, and
+ends with exactly one outcome.
 
 The server's side of a connection without a client certificate is judged too,
 although OpenSSL never asks about it.  That happens when everything is
@@ -17,19 +16,17 @@ so that a refusal still reaches the client as one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ._openssl import TlsEngine, contextFor
+from ._openssl import TlsEngine
 from ._waiting import PausableCall, pause
-from .certificates import SslStreamCertificateContext
-from .chain import X509Chain, alertFor, chainOf
 from .crossing import Negotiated, PeerChain, Step
 from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509RevocationMode
 from .errors import (
@@ -38,7 +35,8 @@ from .errors import (
     HandshakeInterrupted,
     HandshakeTimeout,
 )
-from .names import certificateMatchesHost, serverNameFor, unicodeHostName
+from .judgement import UNCHANGED, Judgement
+from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
@@ -76,14 +74,16 @@ class Owner:
     finished: Callable[[AuthenticationError | None], None]
 
 
+#: An answer unlike L{None}, which a question gets that nobody will answer.
+_ACCEPTED = object()
+
+
 class Authentication:
     """
     One handshake with its verdict.
 
     @ivar engine: OpenSSL's side of it.
-    @ivar remoteCertificate: the peer's certificate, once it was presented.
-    @ivar remoteChain: the chain that was judged.
-    @ivar sslPolicyErrors: what was found wrong.
+    @ivar judgement: what is thought of the peer.
     @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
     """
@@ -113,13 +113,9 @@ class Authentication:
             name = serverNameFor(options.targetHost)
             localCertificateSelectionCallback = options.localCertificateSelectionCallback
         self.engine = TlsEngine(options.parameters, self, name)
-        self.remoteCertificate: x509.Certificate | None = None
-        self.remoteChain: X509Chain | None = None
-        self.sslPolicyErrors = SslPolicyErrors.None_
-        self._sender: object = sender
+        self.judgement = Judgement(options, self.engine, sender, localCertificateSelectionCallback)
         self._clock = clock
         self.handshakeTimeout = handshakeTimeout
-        self._localSelection = localCertificateSelectionCallback
         self._timer: IDelayedCall | None = None
         self._owner: Owner | None = None
         self._call: PausableCall[Step] | None = None
@@ -127,9 +123,7 @@ class Authentication:
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
         self.facts: Negotiated | None = None
-        self._isJudged = False
         self._tellsPeer = True
-        self._error: AuthenticationError | None = None
         self._alert: TlsAlert | None = None
 
     # The way through
@@ -203,7 +197,7 @@ class Authentication:
                 self.engine.feed(bytes(self._withheld))
                 self._withheld.clear()
             if isinstance(result, Failure):
-                self._refuse(
+                self.judgement.refuse(
                     AuthenticationError("deciding about the connection failed"), result.value
                 )
                 refuse()
@@ -233,9 +227,9 @@ class Authentication:
             self._fail()
             return
         isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
-        if isFlight and not self._isJudged and self._nobodyIsExpected(step):
+        if isFlight and not self.judgement.isMade and self._nobodyIsExpected(step):
             self._held = (output, step)
-            self._await(maybeDeferred(self._judgeNobody), self._letGo, self._refuseHeld)
+            self._await(maybeDeferred(self.judgement.ofNobody), self._letGo, self._refuseHeld)
             return
         self._write(output)
         if step is Step.complete:
@@ -279,16 +273,8 @@ class Authentication:
 
     # The outcome
 
-    def _refuse(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
-        """
-        Note why the handshake is refused; the first reason stays.
-        """
-        if self._error is None:
-            error.__cause__ = cause
-            self._error = error
-
     def _fail(self) -> None:
-        error = self._error or self._engineError()
+        error = self.judgement.error or self._engineError()
         error.alert = self.engine.alertReceived
         error.alertSent = self.engine.alertSent if self._tellsPeer else None
         self._finish(error)
@@ -320,10 +306,8 @@ class Authentication:
             self._timer.cancel()
         self._timer = None
         owner, self._owner = self._owner, None
-        # These lead back to the stream, and nobody needs them any more.
         self._call = None
-        self._sender = None
-        self._localSelection = None
+        self.judgement.release()
         if error is None:
             self.facts = self.engine.negotiated()
         self.engine.release()
@@ -359,7 +343,7 @@ class Authentication:
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         if self.isFinished:
             return
-        self._refuse(error, cause)
+        self.judgement.refuse(error, cause)
         decision, self._decision = self._decision, None
         call = self._call
         if call is not None:
@@ -384,13 +368,13 @@ class Authentication:
         except Exception:
             self._log.failure("a callback's Deferred failed to be cancelled")
 
-    # The verdict about the peer
+    # The questions of OpenSSL
 
     def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = pause(lambda: self._judge(chain), None)
+        answer = pause(lambda: self.judgement.of(chain).addCallback(_acceptance), None)
         if answer is _ACCEPTED:
             return None
         return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
@@ -399,148 +383,23 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        return pause(lambda: self._judgeNobody().addCallback(_acceptance), None) is _ACCEPTED
-
-    def _judge(self, peer: PeerChain) -> Deferred[object]:
-        chain = chainOf(peer, self.options.certificateRevocationCheckMode)
-        certificate = peer.built[0]
-        errors = SslPolicyErrors.None_
-        if chain.chainStatus:
-            errors |= SslPolicyErrors.RemoteCertificateChainErrors
-        if isinstance(self.options, SslClientAuthenticationOptions) and not certificateMatchesHost(
-            certificate, self.options.targetHost
-        ):
-            errors |= SslPolicyErrors.RemoteCertificateNameMismatch
-        self.remoteChain = chain
-        self.remoteCertificate = certificate
-        return self._decide(errors).addCallback(_acceptance)
-
-    def _judgeNobody(self) -> Deferred[TlsAlert | None]:
-        """
-        Judge a peer that has shown no certificate.
-        """
-        errors = SslPolicyErrors.None_
-        if not self.isServer or self.engine.parameters.asksForCertificate:
-            errors = SslPolicyErrors.RemoteCertificateNotAvailable
-        return self._decide(errors)
-
-    def _decide(self, errors: SslPolicyErrors) -> Deferred[TlsAlert | None]:
-        """
-        @return: a Deferred of L{None} for acceptance or of the alert.
-        """
-        self._isJudged = True
-        self.sslPolicyErrors = errors
-        callback = self.options.remoteCertificateValidationCallback
-        if callback is None:
-            return succeed(self._refusal("is invalid") if errors else None)
-        answer = maybeDeferred(
-            callback, self._sender, self.remoteCertificate, self.remoteChain, errors
-        )
-        return answer.addCallbacks(self._verdict, self._callbackFailed)
-
-    def _verdict(self, answer: object) -> TlsAlert | None:
-        if answer is True:
-            return None
-        if answer is False:
-            return self._refusal("was refused by remoteCertificateValidationCallback")
-        return self._callbackFailed(
-            Failure(TypeError(f"the answer must be True or False, not {type(answer).__name__}"))
-        )
-
-    def _refusal(self, what: str) -> TlsAlert:
-        flags = X509ChainStatusFlags.NoError if self.remoteChain is None else self.remoteChain.flags
-        details = [
-            str(error.name).rstrip("_")
-            for error in SslPolicyErrors
-            if (error and error in self.sslPolicyErrors)
-        ]
-        if self.remoteChain is not None:
-            details += [status.statusInformation for status in self.remoteChain.chainStatus]
-        self._refuse(
-            AuthenticationError(
-                f"the remote certificate {what}" + "".join(f"; {each}" for each in details),
-                sslPolicyErrors=self.sslPolicyErrors,
-                chainStatus=flags,
-            )
-        )
-        if self.remoteCertificate is None:
-            return TlsAlert.handshake_failure
-        return alertFor(flags)
-
-    def _callbackFailed(self, failure: Failure) -> TlsAlert:
-        self._refuse(
-            AuthenticationError(
-                f"a callback failed: {type(failure.value).__name__}: {failure.getErrorMessage()}",
-                sslPolicyErrors=self.sslPolicyErrors,
-            ),
-            failure.value,
-        )
-        return TlsAlert.internal_error
-
-    # The choice of our certificate
+        return pause(lambda: self.judgement.ofNobody().addCallback(_acceptance), None) is _ACCEPTED
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        if isinstance(self.options, SslServerAuthenticationOptions):
-            isAsked = bool(self.options.serverCertificateSelectionCallback or self._localSelection)
-        else:
-            isAsked = self._localSelection is not None or len(self.options.candidates) > 1
-        if not isAsked:
+        if not self.judgement.hasChoice:
             return None
-        answer = pause(self._choose, None)
+        answer = pause(self.judgement.choose, None)
         if isinstance(answer, TlsParameters):
             return answer
-        if answer is _UNCHANGED:
+        if answer is UNCHANGED:
             return None
         self._alert = answer if isinstance(answer, TlsAlert) else TlsAlert.internal_error
         return self._alert
 
-    def _choose(self) -> Deferred[object]:
-        if isinstance(self.options, SslServerAuthenticationOptions):
-            select = self.options.serverCertificateSelectionCallback
-            if select is not None:
-                answer = maybeDeferred(select, self._sender, self.targetHostName)
-            else:
-                assert self._localSelection is not None
-                configured = self.options.parameters.certificate
-                answer = maybeDeferred(
-                    self._localSelection,
-                    self._sender,
-                    "",
-                    () if configured is None else (configured,),
-                    None,
-                    (),
-                )
-        else:
-            issuers = tuple(name.rfc4514_string() for name in self.engine.acceptableIssuers())
-            candidates = self.options.candidates
-            if self._localSelection is None:
-                return succeed(self._chosen(_issuedByOneOf(issuers, candidates)))
-            answer = maybeDeferred(
-                self._localSelection,
-                self._sender,
-                self.options.targetHost,
-                candidates,
-                self.engine.peerCertificate(),
-                issuers,
-            )
-        return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
-
-    def _chosen(self, certificate: Any) -> object:
-        if certificate is not None:
-            chosen = SslStreamCertificateContext.create(certificate)
-            parameters = replace(self.engine.parameters, certificate=chosen)
-            # Whatever OpenSSL has against it must show now, not in its callback.
-            contextFor(parameters)
-            return parameters
-        if not self.isServer:
-            return _UNCHANGED
-        self._refuse(
-            AuthenticationError(f"no certificate for the server name {self.targetHostName!r}")
-        )
-        return TlsAlert.unrecognized_name
+    # What came of it
 
     @property
     def targetHostName(self) -> str:
@@ -548,11 +407,7 @@ class Authentication:
         The server's name: what a client asked for, in Unicode; empty if it
         asked for none.
         """
-        if isinstance(self.options, SslClientAuthenticationOptions):
-            return self.options.targetHost
-        return unicodeHostName((self.facts or self.engine.negotiated()).serverName)
-
-    # What came of it
+        return self.judgement.targetHost(self.facts or self.engine.negotiated())
 
     @property
     def checksRevocation(self) -> bool:
@@ -587,31 +442,12 @@ class Authentication:
             isServer=self.isServer,
             checkCertRevocationStatus=self.checksRevocation,
             localCertificate=self.localCertificate if isAuthenticated else None,
-            remoteCertificate=self.remoteCertificate if isAuthenticated else None,
-            remoteChain=self.remoteChain if isAuthenticated else None,
+            remoteCertificate=self.judgement.remoteCertificate if isAuthenticated else None,
+            remoteChain=self.judgement.remoteChain if isAuthenticated else None,
             targetHostName=self.targetHostName,
             leaveInnerStreamOpen=leaveInnerStreamOpen,
         )
 
 
-#: Answers that are neither an alert nor L{None}, which a refused question gets.
-_ACCEPTED = object()
-_UNCHANGED = object()
-
-
 def _acceptance(refusal: TlsAlert | None) -> object:
     return _ACCEPTED if refusal is None else refusal
-
-
-def _issuedByOneOf(
-    issuers: tuple[str, ...], candidates: tuple[SslStreamCertificateContext, ...]
-) -> SslStreamCertificateContext:
-    """
-    @return: the first certificate that comes from one of the issuers a server
-        named, or else the first.
-    """
-    for candidate in candidates:
-        chain = (candidate.certificate, *candidate.intermediates)
-        if any(each.issuer.rfc4514_string() in issuers for each in chain):
-            return candidate
-    return candidates[0]
