@@ -6,13 +6,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
+if TYPE_CHECKING:
+    _Mixin = SynchronousTestCase
+else:
+    _Mixin = object
 
-class FilesTestCase(SynchronousTestCase):
+
+class FilesMixin(_Mixin):
     """
-    A test case that needs files.
+    For a test case that needs files.
 
     @ivar directory: a new directory for them.
     """

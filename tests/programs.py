@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.certificates import SomeCertificate, loadCertificates
 
 from .interop._tools import Background, background, runTool
 
@@ -54,13 +55,23 @@ def sharedDirectory() -> Path:
     return Path(temporary.name)
 
 
-def certificatePEM(context: SslStreamCertificateContext) -> bytes:
+def sharedFile(name: str, data: bytes) -> str:
     """
-    @return: a certificate and its intermediates.
+    @return: the path of a file with this data in L{sharedDirectory}.
+    """
+    path = sharedDirectory() / name
+    path.write_bytes(data)
+    return str(path)
+
+
+def certificatePEM(*certificates: SomeCertificate) -> bytes:
+    """
+    @return: certificates, each with its intermediates if it has any.
     """
     return b"".join(
         each.public_bytes(serialization.Encoding.PEM)
-        for each in (context.certificate, *context.intermediates)
+        for some in certificates
+        for each in loadCertificates(some)
     )
 
 

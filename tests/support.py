@@ -235,6 +235,17 @@ class MemoryTransport:
     def stopProducing(self) -> None:
         self.loseConnection()
 
+    def lost(self, reason: Exception) -> None:
+        """
+        The connection is gone.
+        """
+        self.connected = False
+        self.written.clear()
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.protocol.connectionLost(Failure(reason))
+
     def getPeer(self) -> Any:
         return f"peer of {self.name}"
 
@@ -295,8 +306,7 @@ class Wire:
         if not one.connected or one.closing is None or one.written:
             return False
         reason = one.closing
-        one.connected = False
-        one.protocol.connectionLost(Failure(reason))
+        one.lost(reason)
         if other.connected and not other.isPaused:
             self._lose(other, reason)
         elif other.connected:
@@ -304,12 +314,8 @@ class Wire:
         return True
 
     def _lose(self, end: MemoryTransport, reason: Exception) -> None:
-        end.connected = False
-        end.written.clear()
         isReset = isinstance(reason, ConnectionAborted)
-        end.protocol.connectionLost(
-            Failure(ConnectionLost("reset") if isReset else ConnectionDone("closed by the peer"))
-        )
+        end.lost(ConnectionLost("reset") if isReset else ConnectionDone("closed by the peer"))
 
     def cut(self, reason: type[Exception] = ConnectionLost) -> None:
         """
@@ -317,9 +323,7 @@ class Wire:
         """
         for end in (self.client, self.server):
             if end.connected:
-                end.connected = False
-                end.written.clear()
-                end.protocol.connectionLost(Failure(reason()))
+                end.lost(reason())
 
     def flush(self, limit: int = 10_000_000) -> None:
         """

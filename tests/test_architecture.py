@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # Options, findings, verdicts.
     ("options", "chain", "security", "judgement", "authentication"),
     # The protocol and the stream.
-    ("_inner", "protocol", "_sides", "stream"),
+    ("_inner", "_patience", "protocol", "_sides", "stream"),
     ("endpoints",),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),

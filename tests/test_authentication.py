@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import (
@@ -43,6 +44,7 @@ from txsslstream import (
     TlsAlert,
     TlsCipherSuite,
     TruncationError,
+    X509Chain,
     X509ChainStatusFlags,
     X509RevocationMode,
     _waiting,
@@ -181,9 +183,12 @@ class Conversation(_Tests):
         self.assertEqual((verdict.sslPolicyErrors, verdict.chainStatus), (NO_ERRORS, NO_ERROR))
         return error
 
-    def assertNothingLeft(self) -> None:
+    def assertNothingLeft(self, hasTraceback: bool = False) -> None:
         """
         The connection is gone, and everything that was made for it.
+
+        @param hasTraceback: whether the error has one, which holds the stream
+            that holds the error, so that it takes the garbage collector.
         """
         pair = self.pair
         pair.wire.flush()
@@ -192,16 +197,24 @@ class Conversation(_Tests):
         self.assertEqual(pair.clock.getDelayedCalls(), [])
         self.assertEqual(_waiting._parked, set())
         self.assertEqual(self.flushLoggedErrors(), [])
-        left: list[weakref.ref[Any]] = []
-        for stream in (pair.client, pair.server):
-            protocol: Any = stream._protocol
-            authentication = protocol._authentication
-            for each in (stream, protocol, authentication, authentication.engine):
-                left.append(weakref.ref(each))
-            del each, protocol, authentication
-        del pair, stream, self.pair
+        left = [weakref.ref(each) for each in _partsOf(pair)]
+        del pair, self.pair
         self.sides.clear()
+        if hasTraceback:
+            gc.collect()
         self.assertEqual([each() for each in left if each() is not None], [])
+
+
+def _partsOf(pair: Pair) -> list[object]:
+    """
+    @return: what two streams are made of.
+    """
+    parts: list[object] = []
+    for stream in (pair.client, pair.server):
+        protocol: Any = stream._protocol
+        authentication = protocol._authentication
+        parts += [stream, protocol, authentication, authentication.engine]
+    return parts
 
 
 def both(alert: TlsAlert) -> dict[SslProtocols, TlsAlert]:
@@ -378,7 +391,6 @@ class Question(Conversation):
         """
         Nothing may depend on the garbage collector.
         """
-        gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
 
@@ -399,6 +411,10 @@ class Question(Conversation):
         self.begin(**arranged)
         self.assertEqual(len(self.asked), 1)
         self.assertIs(self.asked[0][0], getattr(self.pair, self.asker))
+
+    def assertNothingLeft(self, hasTraceback: bool = False) -> None:
+        self.asked.clear()
+        super().assertNothingLeft(hasTraceback)
 
     @property
     def asker(self) -> str:
@@ -475,6 +491,8 @@ class Waiting(Question):
         if not self.isPeerDone:
             self.assertNoResult(self.sides[self.peer])
         self.assertFalse(asker.isAuthenticated)
+        self.assertIs(asker.sslProtocol, self.version)
+        self.assertRaises(InvalidOperationError, lambda: asker.remoteCertificate)
         self.failureResultOf(asker.read(), InvalidOperationError)
         self.failureResultOf(asker.write(b"early"), InvalidOperationError)
         answer.callback(self.situation.good)
@@ -502,11 +520,16 @@ class Answering(Question):
 
     def assertAnswered(self, answer: Callable[[], object]) -> None:
         """
-        An answer of that form, once given, lets both sides through.
+        An answer of that form lets both sides through, and nothing of it is
+        left in the end.
         """
         self.ask(answer)
         self.assertAuthenticated()
         self.assertEqual(len(self.asked), 1)
+        for stream in (self.pair.client, self.pair.server):
+            stream.close()
+        del stream
+        self.assertNothingLeft()
 
     def test_plainValue(self) -> None:
         """
@@ -551,7 +574,7 @@ class Answering(Question):
         """
         self.ask(lambda: self.situation.bad)
         self.assertAskerFailed(self.situation.refused)
-        self.assertNothingLeft()
+        self.assertNothingLeft(hasTraceback=self.situation is CLIENT_CHOOSES)
 
 
 @perSituation(segments=(0,))
@@ -575,14 +598,15 @@ class Failing(Question):
         """
         An exception of the callback refuses, and is the cause.
         """
-        raised = ZeroDivisionError("in the callback")
+        raised = [ZeroDivisionError("in the callback")]
 
         def answer() -> object:
-            raise raised
+            raise raised[0]
 
         self.ask(answer)
-        self.assertIs(self.assertFailed(ZeroDivisionError), raised)
-        self.assertNothingLeft()
+        self.assertIs(self.assertFailed(ZeroDivisionError), raised[0])
+        raised.clear()
+        self.assertNothingLeft(hasTraceback=True)
 
     def test_deferredFails(self) -> None:
         """
@@ -613,18 +637,17 @@ class Failing(Question):
 
         self.ask(answer)
         self.assertFailed(ZeroDivisionError)
-        self.assertNothingLeft()
+        self.assertNothingLeft(hasTraceback=True)
 
     def test_noAnswer(self) -> None:
         """
         What is no answer refuses, whatever its truth: 1 is not C{True}.
         """
         for answer in (1, "yes", [True], object()):
-            self.ask(lambda answer=answer: answer)
+            self.ask([answer].pop)
             isVerdict = self.situation.good is True
-            cause = self.assertFailed(TypeError if isVerdict else CertificateError)
-            self.assertNothingLeft()
-            del cause
+            self.assertFailed(TypeError if isVerdict else CertificateError)
+            self.assertNothingLeft(hasTraceback=not isVerdict)
 
     def test_none(self) -> None:
         """
@@ -650,7 +673,7 @@ class Interrupted(Question):
 
     def setUp(self) -> None:
         super().setUp()
-        self.cancelled: list[Deferred[Any]] = []
+        self.cancelled: list[type[BaseException] | None] = []
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> Deferred[Any]:
         """
@@ -658,7 +681,13 @@ class Interrupted(Question):
 
         @param meanwhile: what the callback itself does.
         """
-        answer: Deferred[Any] = Deferred(self.cancelled.append)
+        answer: Deferred[Any] = Deferred()
+
+        def failed(failure: Failure) -> Failure:
+            self.cancelled.append(failure.type)
+            return failure
+
+        answer.addErrback(failed)
 
         def ask() -> Deferred[Any]:
             meanwhile()
@@ -678,13 +707,11 @@ class Interrupted(Question):
         """
         Nobody waits for the answer any more, and nobody takes it.
         """
-        self.assertEqual(self.cancelled, [answer])
+        self.assertEqual(self.cancelled, [CancelledError])
         answer.callback(self.situation.good)
         self.pair.wire.flush()
         self.assertFalse(self.stream().isAuthenticated)
         self.assertEqual(len(self.asked), 1)
-        self.asked.clear()
-        self.cancelled.clear()
 
     def assertGivenUp(
         self, answer: Deferred[Any], kind: type[AuthenticationError]
@@ -828,7 +855,6 @@ class Interrupted(Question):
         self.pair.wire.flush()
         self.assertAskerFailed(self.situation.givenUp, HandshakeCancelled)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertNothingLeft()
 
     def test_coroutineCancelled(self) -> None:
         """
@@ -855,9 +881,12 @@ class Interrupted(Question):
         """
         answer: Deferred[Any] = Deferred()
         self.ask(lambda: answer)
-        self.sides[self.asker].addErrback(
-            lambda failure: (answer.callback(self.situation.good), failure)[1]
-        )
+
+        def failed(failure: Failure) -> Failure:
+            answer.callback(self.situation.good)
+            return failure
+
+        self.sides[self.asker].addErrback(failed)
         self.sides[self.asker].cancel()
         self.pair.wire.flush()
         self.assertAskerFailed(self.situation.givenUp, HandshakeCancelled)
@@ -870,7 +899,7 @@ class Interrupted(Question):
         self.wait()
         self.sides[self.asker].cancel()
         self.pair.wire.flush()
-        error = self.failureOf(self.asker, HandshakeCancelled)
+        error = self.assertAskerFailed(self.situation.givenUp, HandshakeCancelled)
         stream = self.stream()
         for later in (
             stream.read(),
@@ -879,11 +908,11 @@ class Interrupted(Question):
             stream.flush(),
             stream.shutdown(),
             stream.whenAuthenticated(),
+            stream.authenticateAsClient("localhost"),
+            stream.authenticateAsServer(SERVER),
         ):
             self.assertIs(self.failureResultOf(later).value, error)
         self.assertIs(self.assertRaises(HandshakeCancelled, lambda: stream.security), error)
-        again = stream.authenticateAsClient("localhost")
-        self.failureResultOf(again, InvalidOperationError)
 
     def test_boundedMemory(self) -> None:
         """
@@ -903,3 +932,1310 @@ class Interrupted(Question):
         self.assertFalse(transport.isPaused)
         self.pair.wire.flush()
         self.assertAskerFailed(self.situation.failed)
+
+
+class Recorder:
+    """
+    A callback that notes its arguments, and what the stream tells meanwhile.
+
+    @ivar calls: the arguments behind the stream.
+    @ivar seen: what the stream told at each call.
+    """
+
+    PROPERTIES = (
+        "sslProtocol",
+        "negotiatedCipherSuite",
+        "negotiatedApplicationProtocol",
+        "targetHostName",
+    )
+    CERTIFICATES = ("remoteCertificate", "remoteChain", "localCertificate")
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+        self.calls: list[tuple[Any, ...]] = []
+        self.senders: list[Any] = []
+        self.seen: list[tuple[object, ...]] = []
+        self.withheld: list[str] = []
+
+    def __call__(self, stream: Any, *arguments: Any) -> object:
+        self.senders.append(stream)
+        self.calls.append(arguments)
+        self.seen.append(self.propertiesOf(stream))
+        self.withheld += [name for name in self.CERTIFICATES if self.isWithheld(stream, name)]
+        return self._answer
+
+    def isWithheld(self, stream: Any, name: str) -> bool:
+        """
+        Whether a property must not be read yet.
+        """
+        try:
+            getattr(stream, name)
+        except InvalidOperationError:
+            return True
+        return False
+
+    def propertiesOf(self, stream: Any) -> tuple[object, ...]:
+        """
+        @return: what a stream tells of what is negotiated.
+        """
+        return tuple(getattr(stream, name) for name in self.PROPERTIES)
+
+
+@perVersion(segments=(0,))
+class Asking(Conversation):
+    """
+    What callbacks are called with, how often, and when.
+    """
+
+    #: With these there is something to read in every property.
+    protocols: Mapping[str, Any] = {"applicationProtocols": [SslApplicationProtocol.Http2]}
+
+    def assertRead(self, recorder: Recorder, stream: SslStream) -> None:
+        """
+        Inside of the callback the stream told what it tells now, but for
+        certificates.
+        """
+        self.assertEqual(recorder.senders, [stream])
+        self.assertEqual(recorder.seen, [recorder.propertiesOf(stream)])
+        protocol, suite, application, host = recorder.seen[0]
+        self.assertIs(protocol, self.version)
+        self.assertIsInstance(suite, TlsCipherSuite)
+        self.assertEqual((application, host), (b"h2", "localhost"))
+        self.assertEqual(recorder.withheld, list(recorder.CERTIFICATES))
+
+    def test_clientValidation(self) -> None:
+        """
+        A client's validation callback gets the certificate, the chain as built
+        and as sent, and what is wrong.
+        """
+        middle = Authority("Middle", AUTHORITY)
+        certificate = middle.issue("localhost")
+        asked = Recorder(True)
+        self.begin(
+            {"remoteCertificateValidationCallback": asked, **self.protocols},
+            {"serverCertificate": certificate, **self.protocols},
+        )
+        self.assertAuthenticated()
+        self.assertRead(asked, self.pair.client)
+        [(remote, chain, errors)] = asked.calls
+        self.assertEqual(remote, certificate.certificate)
+        self.assertEqual(
+            [element.certificate for element in chain.chainElements],
+            [certificate.certificate, middle.certificate, AUTHORITY.certificate],
+        )
+        self.assertEqual(chain.presentedCertificates, (certificate.certificate, middle.certificate))
+        self.assertEqual((chain.chainStatus, errors), ((), NO_ERRORS))
+        self.assertEqual(self.pair.client.remoteCertificate, remote)
+        self.assertIs(self.pair.client.remoteChain, chain)
+
+    def test_clientValidationOfABadServer(self) -> None:
+        """
+        The callback learns everything that is wrong, and its answer is final.
+        """
+        stranger = Authority("Stranger").issue(
+            "elsewhere.example", notBefore=NOW - 3 * DAY, notAfter=NOW - DAY
+        )
+        asked = Recorder(True)
+        self.begin({"remoteCertificateValidationCallback": asked}, {"serverCertificate": stranger})
+        self.assertAuthenticated()
+        [(remote, chain, errors)] = asked.calls
+        self.assertEqual(remote, stranger.certificate)
+        self.assertEqual(errors, CHAIN | NAME)
+        self.assertEqual(
+            chain.flags, X509ChainStatusFlags.PartialChain | X509ChainStatusFlags.NotTimeValid
+        )
+        [element] = chain.chainElements
+        self.assertEqual(element.chainElementStatus, chain.chainStatus)
+
+    def test_serverValidation(self) -> None:
+        """
+        A server's validation callback gets the client's certificate.
+        """
+        asked = Recorder(True)
+        self.begin(
+            {"clientCertificates": [CLIENT], **self.protocols},
+            {
+                "clientCertificateRequired": True,
+                "remoteCertificateValidationCallback": asked,
+                **self.protocols,
+            },
+        )
+        self.assertAuthenticated()
+        self.assertRead(asked, self.pair.server)
+        [(remote, chain, errors)] = asked.calls
+        self.assertEqual(remote, CLIENT.certificate)
+        self.assertEqual(
+            [element.certificate for element in chain.chainElements],
+            [CLIENT.certificate, AUTHORITY.certificate],
+        )
+        self.assertEqual((chain.chainStatus, errors), ((), NO_ERRORS))
+        self.assertTrue(self.pair.server.isMutuallyAuthenticated)
+        self.assertTrue(self.pair.client.isMutuallyAuthenticated)
+
+    def test_serverValidationOfNone(self) -> None:
+        """
+        If the client shows none of the certificates that it was asked for, the
+        callback learns that, and may let it in.
+        """
+        asked = Recorder(True)
+        self.begin(
+            self.protocols,
+            {
+                "clientCertificateRequired": True,
+                "remoteCertificateValidationCallback": asked,
+                **self.protocols,
+            },
+        )
+        self.assertAuthenticated()
+        self.assertRead(asked, self.pair.server)
+        self.assertEqual(asked.calls, [(None, None, NOBODY)])
+        self.assertIsNone(self.pair.server.remoteCertificate)
+        self.assertFalse(self.pair.server.isMutuallyAuthenticated)
+
+    def test_serverValidationOfNobody(self) -> None:
+        """
+        If no client certificate was asked for nothing is wrong with that, and
+        the callback is called all the same.
+        """
+        asked = Recorder(True)
+        self.begin(
+            {"clientCertificates": [CLIENT], **self.protocols},
+            {"remoteCertificateValidationCallback": asked, **self.protocols},
+        )
+        self.assertAuthenticated()
+        self.assertRead(asked, self.pair.server)
+        self.assertEqual(asked.calls, [(None, None, NO_ERRORS)])
+        self.assertIsNone(self.pair.client.localCertificate)
+
+    def test_validationGivenToTheStream(self) -> None:
+        """
+        A validation callback may be given to the stream.
+        """
+        asked = Recorder(True)
+        self.begin(streams={"remoteCertificateValidationCallback": asked})
+        self.assertAuthenticated()
+        byStream = dict(zip(asked.senders, asked.calls, strict=True))
+        self.assertEqual(len(asked.senders), 2)
+        self.assertEqual(byStream[self.pair.server], (None, None, NO_ERRORS))
+        self.assertEqual(byStream[self.pair.client][0], SERVER.certificate)
+
+    def test_clientSelection(self) -> None:
+        """
+        A client's selection callback gets the host, the candidates, the
+        server's certificate and the issuers that the server names; what it
+        answers is presented.
+        """
+        other = AUTHORITY.issue("other@example.com")
+        asked = Recorder(CLIENT)
+        self.begin(
+            {
+                "clientCertificates": [other, CLIENT],
+                "localCertificateSelectionCallback": asked,
+                **self.protocols,
+            },
+            {"clientCertificateRequired": True, "trust": NAMED_TRUST, **self.protocols},
+        )
+        self.assertAuthenticated()
+        self.assertRead(asked, self.pair.client)
+        self.assertEqual(
+            asked.calls,
+            [("localhost", (other, CLIENT), SERVER.certificate, ("CN=Test Authority",))],
+        )
+        self.assertEqual(self.pair.client.localCertificate, CLIENT.certificate)
+        self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
+
+    def test_clientSelectionOfNone(self) -> None:
+        """
+        C{None} shows no certificate; a server that does not insist goes on.
+        """
+        self.begin(
+            {"clientCertificates": [CLIENT], "localCertificateSelectionCallback": Recorder(None)},
+            {
+                "clientCertificateRequired": True,
+                "remoteCertificateValidationCallback": Recorder(True),
+            },
+        )
+        self.assertAuthenticated()
+        self.assertIsNone(self.pair.client.localCertificate)
+        self.assertIsNone(self.pair.server.remoteCertificate)
+
+    def test_clientSelectionNotAsked(self) -> None:
+        """
+        If the server wants no certificate nobody is asked for one.
+        """
+        asked = Recorder(CLIENT)
+        self.begin({"localCertificateSelectionCallback": asked})
+        self.assertAuthenticated()
+        self.assertEqual(asked.calls, [])
+        self.assertIsNone(self.pair.client.localCertificate)
+
+    def test_clientSelectionComesAfterValidation(self) -> None:
+        """
+        A server is judged before it gets a certificate; a refused one gets
+        none.
+        """
+        for verdict, order in ((True, ["judge", "choose"]), (False, ["judge"])):
+            calls: list[str] = []
+
+            def judge(*_: Any, calls: list[str] = calls, verdict: bool = verdict) -> bool:
+                calls.append("judge")
+                return verdict
+
+            def choose(*_: Any, calls: list[str] = calls) -> object:
+                calls.append("choose")
+                return CLIENT
+
+            self.begin(
+                {
+                    "remoteCertificateValidationCallback": judge,
+                    "localCertificateSelectionCallback": choose,
+                },
+                {"clientCertificateRequired": True},
+            )
+            self.assertEqual(calls, order)
+            if verdict:
+                self.assertAuthenticated()
+            else:
+                self.assertRefused("client", NO_ERRORS, NO_ERROR, TlsAlert.bad_certificate)
+
+    def test_selectionGivenToTheStream(self) -> None:
+        """
+        A selection callback given to the stream serves either role.  A server's
+        gets the configured certificate, and no name.
+        """
+        calls = {}
+
+        def choose(stream: SslStream, *arguments: Any) -> object:
+            calls[stream] = arguments
+            return SERVER if stream.isServer else CLIENT
+
+        other = AUTHORITY.issue("elsewhere.example")
+        self.begin(
+            {},
+            {"clientCertificateRequired": True, "serverCertificate": other},
+            {"localCertificateSelectionCallback": choose},
+        )
+        self.assertAuthenticated()
+        self.assertEqual(
+            calls,
+            {
+                self.pair.client: ("localhost", (), SERVER.certificate, ()),
+                self.pair.server: ("", (other,), None, ()),
+            },
+        )
+        self.assertEqual(self.pair.client.remoteCertificate, SERVER.certificate)
+        self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
+        self.assertEqual(self.pair.server.localCertificate, SERVER.certificate)
+
+    def test_serverSelection(self) -> None:
+        """
+        A server's selection callback gets the name that the client asked for,
+        in Unicode, and nothing if it asked for none; the stream tells it, too.
+        """
+        certificate = AUTHORITY.issue("xn--bcher-kva.example", "127.0.0.1", "localhost")
+        for host, name in (
+            ("localhost", "localhost"),
+            ("b\xfccher.example", "b\xfccher.example"),
+            ("xn--bcher-kva.example", "b\xfccher.example"),
+            ("127.0.0.1", ""),
+        ):
+            asked = Recorder(certificate)
+            self.begin({"targetHost": host}, {"serverCertificateSelectionCallback": asked})
+            self.assertAuthenticated()
+            self.assertEqual(asked.senders, [self.pair.server])
+            self.assertEqual(asked.calls, [(name,)])
+            self.assertEqual(asked.seen[0][0], self.version)
+            self.assertEqual(asked.seen[0][3], name)
+            self.assertEqual(self.pair.server.targetHostName, name)
+            self.assertEqual(self.pair.client.targetHostName, host)
+            self.assertEqual(self.pair.server.localCertificate, certificate.certificate)
+
+    def test_severalQuestions(self) -> None:
+        """
+        A handshake may wait several times: both sides for a certificate and for
+        a verdict.
+        """
+        answers: list[tuple[str, Deferred[Any]]] = []
+
+        def asking(what: str) -> Callback:
+            def ask(*_: Any) -> Deferred[Any]:
+                answers.append((what, Deferred()))
+                return answers[-1][1]
+
+            return ask
+
+        self.begin(
+            {
+                "remoteCertificateValidationCallback": asking("client judges"),
+                "localCertificateSelectionCallback": asking("client chooses"),
+            },
+            {
+                "clientCertificateRequired": True,
+                "serverCertificateSelectionCallback": asking("server chooses"),
+                "remoteCertificateValidationCallback": asking("server judges"),
+            },
+        )
+        for question, answer in (
+            ("server chooses", SERVER),
+            ("client judges", True),
+            ("client chooses", CLIENT),
+            ("server judges", True),
+        ):
+            [(asked, pending)] = answers
+            self.assertEqual(asked, question)
+            answers.clear()
+            pending.callback(answer)
+            self.pair.wire.flush()
+        self.assertEqual(answers, [])
+        self.assertAuthenticated()
+
+    def test_earlyData(self) -> None:
+        """
+        What a TLS 1.3 client says before the server has accepted it is held
+        back, the transport paused, and all delivered afterwards; of a TLS 1.2
+        client nothing can come.
+        """
+        answer: Deferred[bool] = Deferred()
+        self.begin(
+            {"clientCertificates": [CLIENT]},
+            {
+                "clientCertificateRequired": True,
+                "remoteCertificateValidationCallback": lambda *_: answer,
+            },
+        )
+        data = random.Random(2).randbytes(300_000)
+        if self.version is SslProtocols.Tls13:
+            written = self.pair.client.write(data)
+            self.pair.wire.flush()
+            self.assertTrue(self.pair.wire.server.isPaused)
+            self.failureResultOf(self.pair.server.read(), InvalidOperationError)
+            answer.callback(True)
+        else:
+            self.failureResultOf(self.pair.client.write(data), InvalidOperationError)
+            answer.callback(True)
+            self.pair.wire.flush()
+            written = self.pair.client.write(data)
+        received = self.pair.server.readExactly(len(data))
+        self.pair.wire.flush()
+        self.assertEqual(self.successResultOf(received), data)
+        self.successResultOf(written)
+        self.assertFalse(self.pair.wire.server.isPaused)
+
+    def test_unusableChoice(self) -> None:
+        """
+        A certificate that OpenSSL refuses to present fails like any other wrong
+        answer.
+        """
+        weak = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+        self.begin({}, {"serverCertificateSelectionCallback": Recorder(weak)})
+        error = self.failureOf("server")
+        self.assertIsInstance(error.__cause__, CertificateError)
+        self.assertIn("key too small", str(error))
+        self.assertEqual(error.alertSent, TlsAlert.internal_error)
+        self.assertEqual(self.verdictOn("client").alert, TlsAlert.internal_error)
+
+
+class Crowd(SynchronousTestCase):
+    """
+    Many handshakes that wait in one process.
+    """
+
+    def test_thousand(self) -> None:
+        """
+        A thousand handshakes wait at once, for every kind of callback, in
+        either role and version, and every verdict is honored, whatever the
+        order of the answers.
+        """
+        order = random.Random(1000)
+        waiting = []
+        for number in range(1000):
+            situation = SITUATIONS[number % len(SITUATIONS)]
+            version = VERSIONS[number // len(SITUATIONS) % 2]
+            answer: Deferred[Any] = Deferred()
+            arranged: dict[str, Any] = situation.arrange(lambda *_, answer=answer: answer)
+            pair = Pair(**arranged.pop("streams", {}))
+            sides = dict(
+                zip(("client", "server"), pair.authenticate(version, **arranged), strict=True)
+            )
+            waiting.append((situation, version, pair, sides, answer))
+        held = sum(situation is SERVER_JUDGES_NOBODY for situation, *_ in waiting)
+        self.assertEqual(len(_waiting._parked), 1000 - held)
+        order.shuffle(waiting)
+        verdicts = [number >= 300 for number in range(1000)]
+        order.shuffle(verdicts)
+        for (situation, version, pair, sides, answer), isGood in zip(
+            waiting, verdicts, strict=True
+        ):
+            asker = sides[situation.asker]
+            self.assertNoResult(asker)
+            answer.callback(situation.good if isGood else situation.bad)
+            pair.wire.flush()
+            peer = "server" if situation.asker == "client" else "client"
+            if isGood:
+                self.assertIs(self.successResultOf(asker), getattr(pair, situation.asker))
+                self.assertIs(self.successResultOf(sides[peer]), getattr(pair, peer))
+                continue
+            alert = situation.refused[version]
+            error = self.failureResultOf(asker, AuthenticationError).value
+            self.assertEqual(error.alertSent, alert)
+            told = sides[peer]
+            if situation.isJudging and version is SslProtocols.Tls13:
+                told = self.successResultOf(told).read()
+            self.assertEqual(self.failureResultOf(told, AuthenticationError).value.alert, alert)
+        self.assertEqual(_waiting._parked, set())
+
+
+#: X509ChainStatusFlags, often.
+S = X509ChainStatusFlags
+
+PERMITTED = S.HasNotPermittedNameConstraint
+EXCLUDED = S.HasExcludedNameConstraint
+
+#: Whoever enables TLS 1.1 may present what OpenSSL otherwise refuses to.
+LAX = SslProtocols.Tls11 | SslProtocols.Tls12 | SslProtocols.Tls13
+
+AES_128_GCM = TlsCipherSuite.TLS_AES_128_GCM_SHA256
+AES_256_GCM = TlsCipherSuite.TLS_AES_256_GCM_SHA384
+ECDHE_128 = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+ECDHE_256 = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+
+SERVER_ONLY = [ExtendedKeyUsageOID.SERVER_AUTH]
+CLIENT_ONLY = [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def constrained(
+    permitted: str | None = None, excluded: str | None = None
+) -> list[tuple[x509.ExtensionType, bool]]:
+    """
+    @return: an authority's extension that constrains the names of its
+        certificates.
+    """
+
+    def names(name: str | None) -> list[x509.GeneralName] | None:
+        return None if name is None else [x509.DNSName(name)]
+
+    return [(x509.NameConstraints(names(permitted), names(excluded)), True)]
+
+
+def weakKey() -> rsa.RSAPrivateKey:
+    """
+    @return: a key of a size that nobody should use.
+    """
+    return rsa.generate_private_key(65537, 1024)
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    """
+    @return: a value of more than 127 and less than 65,536 bytes in DER.
+    """
+    return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
+
+
+def _resigned(content: bytes) -> bytes:
+    """
+    @return: the certificate that L{AUTHORITY} makes of the part that is signed.
+    """
+    signature = AUTHORITY.key.sign(content, ec.ECDSA(hashes.SHA256()))
+    ecdsaWithSha256 = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = bytes((3, len(signature) + 1, 0)) + signature
+    return _der(0x30, content + ecdsaWithSha256 + bits)
+
+
+def ofUnknownVersion(certificate: x509.Certificate) -> bytes:
+    """
+    @return: the certificate as one of a version that there is not.
+    """
+    version = bytes.fromhex("a0030201")
+    content = certificate.tbs_certificate_bytes
+    assert version + b"\2" in content
+    return _resigned(content.replace(version + b"\2", version + b"\7", 1))
+
+
+def withBadTime(certificate: x509.Certificate) -> bytes:
+    """
+    @return: the certificate with a time that is none.
+    """
+    content = certificate.tbs_certificate_bytes
+    return _resigned(re.sub(rb"(\x17\x0d\d{12})Z", rb"\1+", content, count=1))
+
+
+def foreignServer(certificate: bytes, wire: Wire) -> Protocol:
+    """
+    @return: a server of Twisted's own with L{SERVER}'s key.
+    """
+    key: Any = SERVER.privateKey
+    creator = CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(key),
+        certificate=crypto.load_certificate(crypto.FILETYPE_ASN1, certificate),
+    )
+    factory = TLSMemoryBIOFactory(creator, False, Factory.forProtocol(Protocol), wire.clock)
+    return factory.buildProtocol(None)
+
+
+@perVersion(segments=(0,))
+class JudgingServers(Conversation):
+    """
+    What a client without a callback thinks of servers.
+    """
+
+    def present(self, certificate: SslStreamCertificateContext, **client: Any) -> None:
+        """
+        A server presents this certificate.
+        """
+        self.begin(client, {"serverCertificate": certificate})
+
+    def assertRefuses(
+        self,
+        certificate: SslStreamCertificateContext,
+        errors: SslPolicyErrors,
+        status: X509ChainStatusFlags,
+        alert: TlsAlert,
+        **client: Any,
+    ) -> AuthenticationError:
+        """
+        The client refuses such a server, and both know why.
+        """
+        self.present(certificate, **client)
+        return self.assertRefused("client", errors, status, alert)
+
+    def assertAccepts(self, certificate: SslStreamCertificateContext, **client: Any) -> None:
+        """
+        The client accepts such a server.
+        """
+        self.present(certificate, **client)
+        self.assertAuthenticated()
+
+    def test_good(self) -> None:
+        """
+        A valid certificate for the host is accepted.
+        """
+        self.assertAccepts(SERVER)
+
+    def test_unknownAuthority(self) -> None:
+        """
+        A certificate of an authority that is not trusted is refused.
+        """
+        error = self.assertRefuses(
+            Authority("Stranger").issue("localhost"), CHAIN, S.PartialChain, TlsAlert.unknown_ca
+        )
+        self.assertIn("RemoteCertificateChainErrors", str(error))
+        self.assertIn("unable to get local issuer certificate", str(error))
+
+    def test_sameNameOfAuthority(self) -> None:
+        """
+        The name of a trusted authority is not enough: the signature decides.
+        """
+        self.assertRefuses(
+            Authority().issue("localhost"), CHAIN, S.NotSignatureValid, TlsAlert.bad_certificate
+        )
+
+    def test_untrustedRoot(self) -> None:
+        """
+        A chain that ends in a root that is not trusted is refused, even if the
+        root is sent.
+        """
+        stranger = Authority("Stranger")
+        leaf = stranger.issue("localhost")
+        self.assertRefuses(
+            SslStreamCertificateContext(leaf, leaf.privateKey, [stranger.certificate]),
+            CHAIN,
+            S.UntrustedRoot,
+            TlsAlert.unknown_ca,
+        )
+
+    def test_selfSigned(self) -> None:
+        """
+        A self-signed certificate is refused, unless it is trusted itself.
+        """
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        itself = Authority("localhost", extensions=[(names, False)])
+        certificate = SslStreamCertificateContext(itself.certificate, itself.key)
+        self.assertRefuses(certificate, CHAIN, S.UntrustedRoot, TlsAlert.unknown_ca)
+        self.assertAccepts(certificate, trust=itself.trust)
+
+    def test_systemTrust(self) -> None:
+        """
+        The platform does not trust the tests' authority.
+        """
+        for trust in (SslCertificateTrust.system(), None):
+            self.assertRefuses(SERVER, CHAIN, S.PartialChain, TlsAlert.unknown_ca, trust=trust)
+
+    def test_time(self) -> None:
+        """
+        A certificate is valid from its beginning to its end.
+        """
+        for start, end in ((-2, -1), (1, 2)):
+            self.assertRefuses(
+                AUTHORITY.issue("localhost", notBefore=NOW + start * DAY, notAfter=NOW + end * DAY),
+                CHAIN,
+                S.NotTimeValid,
+                TlsAlert.certificate_expired,
+            )
+        self.assertAccepts(AUTHORITY.issue("localhost", notBefore=NOW - DAY, notAfter=NOW + DAY))
+
+    def test_expiredAuthority(self) -> None:
+        """
+        Every certificate of the chain has to be valid.
+        """
+        old = Authority("Old", notBefore=NOW - 2 * DAY, notAfter=NOW - DAY)
+        self.assertRefuses(
+            old.issue("localhost"),
+            CHAIN,
+            S.NotTimeValid,
+            TlsAlert.certificate_expired,
+            trust=old.trust,
+        )
+
+    def test_usage(self) -> None:
+        """
+        A certificate for clients only is none for a server; one for servers
+        is, and one that does not say.
+        """
+        self.assertRefuses(
+            AUTHORITY.issue("localhost", usages=CLIENT_ONLY),
+            CHAIN,
+            S.NotValidForUsage,
+            TlsAlert.unsupported_certificate,
+        )
+        self.assertAccepts(AUTHORITY.issue("localhost", usages=SERVER_ONLY))
+        self.assertAccepts(AUTHORITY.issue("localhost", usages=()))
+
+    def test_otherName(self) -> None:
+        """
+        A certificate for another host is refused.
+        """
+        error = self.assertRefuses(
+            AUTHORITY.issue("elsewhere.example"), NAME, S.NoError, TlsAlert.bad_certificate
+        )
+        self.assertIn("RemoteCertificateNameMismatch", str(error))
+
+    def test_nameAndChain(self) -> None:
+        """
+        All that is wrong is told, and the chain decides the alert.
+        """
+        self.assertRefuses(
+            Authority("Stranger").issue("elsewhere.example"),
+            CHAIN | NAME,
+            S.PartialChain,
+            TlsAlert.unknown_ca,
+        )
+
+    def test_commonNameOnly(self) -> None:
+        """
+        A certificate without a subjectAltName fits no host, whatever its
+        subject says.
+        """
+        for host in ("localhost", "127.0.0.1"):
+            self.assertRefuses(
+                AUTHORITY.issue(subject=host),
+                NAME,
+                S.NoError,
+                TlsAlert.bad_certificate,
+                targetHost=host,
+            )
+
+    def test_mailAddressOnly(self) -> None:
+        """
+        A certificate for an e-mail address fits no host.
+        """
+        for host in ("localhost", "127.0.0.1"):
+            self.assertRefuses(
+                AUTHORITY.issue("root@localhost", subject=host),
+                NAME,
+                S.NoError,
+                TlsAlert.bad_certificate,
+                targetHost=host,
+            )
+
+    def test_address(self) -> None:
+        """
+        An address is looked for among the certificate's addresses, and not
+        among its names.
+        """
+        for address in ("127.0.0.1", "::1"):
+            certificate = AUTHORITY.issue(address, subject="elsewhere.example")
+            self.assertAccepts(certificate, targetHost=address)
+            self.assertRefuses(
+                certificate, NAME, S.NoError, TlsAlert.bad_certificate, targetHost="127.0.0.2"
+            )
+        named = AUTHORITY.issue("localhost")
+        self.assertRefuses(named, NAME, S.NoError, TlsAlert.bad_certificate, targetHost="127.0.0.1")
+
+    def test_wildcard(self) -> None:
+        """
+        A wildcard stands for one label.
+        """
+        certificate = AUTHORITY.issue("*.example.org")
+        self.assertAccepts(certificate, targetHost="www.example.org")
+        for host in ("a.www.example.org", "example.org"):
+            self.assertRefuses(
+                certificate, NAME, S.NoError, TlsAlert.bad_certificate, targetHost=host
+            )
+
+    def test_internationalName(self) -> None:
+        """
+        A name in Unicode is looked for in its form on the wire.
+        """
+        certificate = AUTHORITY.issue("xn--bcher-kva.example")
+        self.assertAccepts(certificate, targetHost="b\xfccher.example")
+        self.assertRefuses(
+            certificate, NAME, S.NoError, TlsAlert.bad_certificate, targetHost="bucher.example"
+        )
+
+    def test_noName(self) -> None:
+        """
+        Without a host there is none that could match.
+        """
+        self.assertRefuses(SERVER, NAME, S.NoError, TlsAlert.bad_certificate, targetHost="")
+
+    def test_intermediate(self) -> None:
+        """
+        Intermediates are sent with the certificate; without them the chain has
+        a gap.
+        """
+        leaf = Authority("Lower", Authority("Upper", AUTHORITY)).issue("localhost")
+        self.assertAccepts(leaf)
+        self.assertRefuses(
+            SslStreamCertificateContext(leaf.certificate, leaf.privateKey),
+            CHAIN,
+            S.PartialChain,
+            TlsAlert.unknown_ca,
+        )
+
+    def test_noAuthority(self) -> None:
+        """
+        Not every certificate may sign others.
+        """
+        impostor = Authority("Impostor", AUTHORITY, isAuthority=False)
+        self.assertRefuses(
+            impostor.issue("localhost"),
+            CHAIN,
+            S.InvalidBasicConstraints | S.NotValidForUsage,
+            TlsAlert.unsupported_certificate,
+        )
+
+    def test_nameConstraints(self) -> None:
+        """
+        An authority that may not sign for a name does not, be it a root or not;
+        for others it does.
+        """
+        for constraint, good, bad, status in (
+            (constrained(permitted="a.example"), "a.example", "b.example", PERMITTED),
+            (constrained(excluded="b.example"), "a.example", "b.example", EXCLUDED),
+        ):
+            root = Authority("Root", extensions=constraint)
+            middle = Authority("Middle", AUTHORITY, extensions=constraint)
+            for authority, trust in ((root, root.trust), (middle, AUTHORITY.trust)):
+                self.assertAccepts(authority.issue(good), targetHost=good, trust=trust)
+                self.assertRefuses(
+                    authority.issue(bad),
+                    CHAIN,
+                    status,
+                    TlsAlert.bad_certificate,
+                    targetHost=bad,
+                    trust=trust,
+                )
+
+    def test_nameConstraintsSeenByCallback(self) -> None:
+        """
+        OpenSSL reports these last; a callback is told all the same, before it
+        decides.
+        """
+        for constraint, status in (
+            (constrained(permitted="a.example"), PERMITTED),
+            (constrained(excluded="localhost"), EXCLUDED),
+        ):
+            certificate = Authority("Middle", AUTHORITY, extensions=constraint).issue("localhost")
+            for verdict in (True, False):
+                asked = Recorder(verdict)
+                self.present(certificate, remoteCertificateValidationCallback=asked)
+                [(_, chain, errors)] = asked.calls
+                self.assertEqual((chain.flags, errors), (status, CHAIN))
+                if verdict:
+                    self.assertAuthenticated()
+                else:
+                    self.assertRefused("client", CHAIN, status, TlsAlert.bad_certificate)
+
+    def test_revocation(self) -> None:
+        """
+        As long as nothing can be learned about revocation, asking for it
+        refuses everybody.
+        """
+        for mode in (X509RevocationMode.Online, X509RevocationMode.Offline):
+            self.assertRefuses(
+                SERVER,
+                CHAIN,
+                S.RevocationStatusUnknown | S.OfflineRevocation,
+                TlsAlert.certificate_unknown,
+                certificateRevocationCheckMode=mode,
+            )
+
+    def test_weakKey(self) -> None:
+        """
+        A certificate with a weak key is refused, also by a client that has
+        chosen its cipher suites.
+        """
+        policy = CipherSuitesPolicy(
+            [TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, AES_128_GCM]
+        )
+        for chosen in (None, policy):
+            self.begin(
+                {"cipherSuitesPolicy": chosen},
+                {
+                    "serverCertificate": AUTHORITY.issue("localhost", key=weakKey()),
+                    "enabledSslProtocols": LAX,
+                },
+            )
+            self.assertRefused("client", CHAIN, S.HasWeakSignature, TlsAlert.bad_certificate)
+
+    def test_unreadable(self) -> None:
+        """
+        A certificate that cannot be read is refused, whatever a callback would
+        say: it has nothing to look at.
+        """
+        for damage in (ofUnknownVersion, withBadTime):
+            asked = Recorder(True)
+            for callback in (None, asked):
+                wire = Wire(self.segment)
+                server = foreignServer(damage(SERVER.certificate), wire)
+                wire.connect(Bystander(), server)
+                client = SslStream(wire.client, clock=wire.clock)
+                authenticated = client.authenticateAsClient(
+                    clientOptions(self.version, remoteCertificateValidationCallback=callback)
+                )
+                wire.flush()
+                error = self.failureResultOf(authenticated, AuthenticationError).value
+                self.assertEqual(
+                    (error.sslPolicyErrors, error.chainStatus), (CHAIN, S.InvalidExtension)
+                )
+                self.assertEqual(error.alertSent, TlsAlert.bad_certificate)
+                self.assertEqual(self.flushLoggedErrors(), [])
+                self.assertEqual(asked.calls, [])
+
+
+@perVersion(segments=(0,))
+class JudgingClients(Conversation):
+    """
+    What a server without a callback thinks of clients.
+    """
+
+    def assertRefuses(
+        self,
+        certificates: Iterable[SslStreamCertificateContext],
+        errors: SslPolicyErrors,
+        status: X509ChainStatusFlags,
+        alert: TlsAlert,
+        **server: Any,
+    ) -> AuthenticationError:
+        """
+        The server refuses a client with these certificates, and both know why.
+        """
+        self.begin(
+            {"clientCertificates": certificates}, {"clientCertificateRequired": True, **server}
+        )
+        return self.assertRefused("server", errors, status, alert)
+
+    def test_good(self) -> None:
+        """
+        A valid certificate is accepted; its name does not matter.
+        """
+        for certificate in (CLIENT, AUTHORITY.issue(subject="nobody")):
+            self.begin({"clientCertificates": [certificate]}, {"clientCertificateRequired": True})
+            self.assertAuthenticated()
+            self.assertEqual(self.pair.server.remoteCertificate, certificate.certificate)
+            self.assertTrue(self.pair.server.isMutuallyAuthenticated)
+
+    def test_none(self) -> None:
+        """
+        A client that shows none is refused.
+        """
+        error = self.assertRefuses((), NOBODY, S.NoError, NO_CERTIFICATE[self.version])
+        self.assertIn("peer did not return a certificate", str(error))
+
+    def test_notAsked(self) -> None:
+        """
+        A client that was not asked for one shows none, and is accepted.
+        """
+        self.begin(
+            {"clientCertificates": [CLIENT]},
+            {"certificateRevocationCheckMode": X509RevocationMode.Online},
+        )
+        self.assertAuthenticated()
+        self.assertIsNone(self.pair.server.remoteCertificate)
+        self.assertIsNone(self.pair.client.localCertificate)
+        self.assertFalse(self.pair.client.isMutuallyAuthenticated)
+
+    def test_bad(self) -> None:
+        """
+        Untrusted, expired, premature, of the wrong usage, weak and forbidden
+        certificates are refused.
+        """
+        itself = Authority("client")
+        constrainedMiddle = Authority("Middle", AUTHORITY, constrained(permitted="a.example"))
+        for certificate, status, alert in (
+            (Authority("Stranger").issue("client"), S.PartialChain, TlsAlert.unknown_ca),
+            (
+                SslStreamCertificateContext(itself.certificate, itself.key),
+                S.UntrustedRoot,
+                TlsAlert.unknown_ca,
+            ),
+            (
+                AUTHORITY.issue("client", notBefore=NOW - 2 * DAY, notAfter=NOW - DAY),
+                S.NotTimeValid,
+                TlsAlert.certificate_expired,
+            ),
+            (
+                AUTHORITY.issue("client", notBefore=NOW + DAY, notAfter=NOW + 2 * DAY),
+                S.NotTimeValid,
+                TlsAlert.certificate_expired,
+            ),
+            (
+                AUTHORITY.issue("client", usages=SERVER_ONLY),
+                S.NotValidForUsage,
+                TlsAlert.unsupported_certificate,
+            ),
+            (constrainedMiddle.issue("b.example"), PERMITTED, TlsAlert.bad_certificate),
+        ):
+            self.assertRefuses([certificate], CHAIN, status, alert)
+        self.begin(
+            {"clientCertificates": [AUTHORITY.issue("client", usages=CLIENT_ONLY)]},
+            {"clientCertificateRequired": True},
+        )
+        self.assertAuthenticated()
+
+    def test_revocation(self) -> None:
+        """
+        As long as nothing can be learned about revocation, asking for it
+        refuses every certificate.
+        """
+        self.assertRefuses(
+            [CLIENT],
+            CHAIN,
+            S.RevocationStatusUnknown | S.OfflineRevocation,
+            TlsAlert.certificate_unknown,
+            certificateRevocationCheckMode=X509RevocationMode.Offline,
+        )
+
+    def test_weakKey(self) -> None:
+        """
+        A certificate with a weak key is refused.
+        """
+        self.begin(
+            {
+                "clientCertificates": [AUTHORITY.issue("client", key=weakKey())],
+                "enabledSslProtocols": LAX,
+            },
+            {"clientCertificateRequired": True},
+        )
+        self.assertRefused("server", CHAIN, S.HasWeakSignature, TlsAlert.bad_certificate)
+
+    def test_lateFirstWrite(self) -> None:
+        """
+        A TLS 1.3 client that was refused late learns it from each call after
+        the alert has come, always the same; a TLS 1.2 client from the
+        handshake.
+        """
+        self.assertRefuses((), NOBODY, S.NoError, NO_CERTIFICATE[self.version])
+        if self.version is SslProtocols.Tls13:
+            client = self.pair.client
+            first = self.failureResultOf(client.read(), AuthenticationError).value
+            self.assertIs(self.failureResultOf(client.read()).value, first)
+            self.assertIs(self.failureResultOf(client.write(b"x")).value, first)
+
+    def test_waitingReader(self) -> None:
+        """
+        A TLS 1.3 client's pending read fails with the server's refusal.
+        """
+        answer: Deferred[bool] = Deferred()
+        self.begin(
+            {"clientCertificates": [CLIENT]},
+            {
+                "clientCertificateRequired": True,
+                "remoteCertificateValidationCallback": lambda *_: answer,
+            },
+        )
+        if self.version is SslProtocols.Tls13:
+            reading = self.pair.client.read()
+            self.assertNoResult(reading)
+        else:
+            reading = self.sides["client"]
+        answer.callback(False)
+        self.pair.wire.flush()
+        error = self.failureResultOf(reading, AuthenticationError).value
+        self.assertEqual(error.alert, TlsAlert.bad_certificate)
+        self.assertEqual(self.failureOf("server").alertSent, TlsAlert.bad_certificate)
+
+
+@perVersion(segments=(0,))
+class ClientCertificates(Conversation):
+    """
+    Which certificate a client shows.
+    """
+
+    def shown(self, client: Mapping[str, Any], trust: SslCertificateTrust) -> X509Chain:
+        """
+        @return: the chain that a server gets to see from such a client.
+        """
+        asked = Recorder(True)
+        self.begin(
+            client,
+            {
+                "clientCertificateRequired": True,
+                "trust": trust,
+                "remoteCertificateValidationCallback": asked,
+            },
+        )
+        self.assertAuthenticated()
+        [(remote, chain, _)] = asked.calls
+        self.assertEqual(self.pair.client.localCertificate, remote)
+        assert isinstance(chain, X509Chain)
+        return chain
+
+    def test_byIssuer(self) -> None:
+        """
+        Of several certificates the one is shown that comes from an authority
+        the server names, directly or through intermediates, else the first.
+        """
+        stranger = Authority("Stranger")
+        first, second = stranger.issue("first"), stranger.issue("second")
+        below = Authority("Middle", AUTHORITY).issue("below")
+        for certificates, trust, expected in (
+            ([first, CLIENT], NAMED_TRUST, CLIENT),
+            ([CLIENT, first], NAMED_TRUST, CLIENT),
+            ([first, below, CLIENT], NAMED_TRUST, below),
+            ([first, second], NAMED_TRUST, first),
+            ([first, CLIENT], AUTHORITY.trust, first),
+        ):
+            chain = self.shown({"clientCertificates": certificates}, trust)
+            self.assertEqual(chain.chainElements[0].certificate, expected.certificate)
+
+    def test_intermediates(self) -> None:
+        """
+        The intermediates are sent with the certificate.
+        """
+        middle = Authority("Middle", AUTHORITY)
+        leaf = middle.issue("below")
+        for client in ({"clientCertificates": [leaf]}, {"clientCertificates": [CLIENT, leaf]}):
+            chain = self.shown(
+                {**client, "localCertificateSelectionCallback": Recorder(leaf)}, AUTHORITY.trust
+            )
+            self.assertEqual(
+                [element.certificate for element in chain.chainElements],
+                [leaf.certificate, middle.certificate, AUTHORITY.certificate],
+            )
+            self.assertEqual(chain.chainStatus, ())
+
+    def test_context(self) -> None:
+        """
+        C{clientCertificateContext} is shown to whoever asks.
+        """
+        certificate = Authority("Middle", AUTHORITY).issue("below")
+        for trust in (NAMED_TRUST, AUTHORITY.trust, Authority("Stranger").trust):
+            chain = self.shown({"clientCertificateContext": certificate}, trust)
+            self.assertEqual(chain.chainElements[0].certificate, certificate.certificate)
+
+
+@perVersion()
+class Negotiating(Conversation):
+    """
+    What two sides agree on, and what happens if they do not.
+    """
+
+    def assertDisagree(self, alert: TlsAlert, reason: str) -> None:
+        """
+        The server has found nothing in common, and both say so.
+        """
+        error = self.failureOf("server")
+        self.assertEqual((error.alert, error.alertSent), (None, alert))
+        self.assertIn(reason, str(error))
+        verdict = self.failureOf("client")
+        self.assertEqual((verdict.alert, verdict.alertSent), (alert, None))
+
+    def test_serversOrder(self) -> None:
+        """
+        Of the application protocols both have, the server's favorite is used.
+        """
+        self.begin(
+            {"applicationProtocols": ["a", "b", "c"]}, {"applicationProtocols": ["x", "c", "b"]}
+        )
+        self.assertAuthenticated()
+        self.assertEqual(self.pair.client.negotiatedApplicationProtocol, b"c")
+        self.assertEqual(self.pair.server.negotiatedApplicationProtocol, b"c")
+
+    def test_noApplicationProtocols(self) -> None:
+        """
+        If one side has no list of application protocols none is agreed on, and
+        nobody minds.
+        """
+        offers: Mapping[str, Any] = {"applicationProtocols": ["h2", "http/1.1"]}
+        for client, server in ((offers, {}), ({}, offers), ({}, {})):
+            self.begin(client, server)
+            self.assertAuthenticated()
+            self.assertIsNone(self.pair.client.negotiatedApplicationProtocol)
+            self.assertIsNone(self.pair.server.negotiatedApplicationProtocol)
+
+    def test_noCommonApplicationProtocol(self) -> None:
+        """
+        Two lists without a common application protocol end the handshake.
+        """
+        self.begin({"applicationProtocols": ["a", "bb"]}, {"applicationProtocols": ["b", "aa"]})
+        self.assertDisagree(TlsAlert.no_application_protocol, "no application protocol")
+
+    def test_noCommonVersion(self) -> None:
+        """
+        If a server does not have the client's version the handshake ends.
+        """
+        [other] = set(VERSIONS) - {self.version}
+        self.begin({"enabledSslProtocols": other})
+        self.assertDisagree(TlsAlert.protocol_version, "unsupported protocol")
+
+    def test_bestCommonVersion(self) -> None:
+        """
+        The newest version that both have is used.
+        """
+        self.begin({"enabledSslProtocols": LAX})
+        self.assertAuthenticated()
+        self.assertIs(self.pair.client.sslProtocol, self.version)
+        self.assertIs(self.pair.server.sslProtocol, self.version)
+
+    def test_commonSuite(self) -> None:
+        """
+        A cipher suite that both policies allow is used, and the server's order
+        decides.
+        """
+        for suites, expected in (
+            ([ECDHE_128, AES_128_GCM], (ECDHE_128, AES_128_GCM)),
+            ([ECDHE_128, AES_128_GCM, ECDHE_256, AES_256_GCM], (ECDHE_128, AES_128_GCM)),
+            ([ECDHE_256, AES_256_GCM, ECDHE_128, AES_128_GCM], (ECDHE_256, AES_256_GCM)),
+        ):
+            self.begin(
+                {
+                    "cipherSuitesPolicy": CipherSuitesPolicy(
+                        [ECDHE_128, ECDHE_256, AES_128_GCM, AES_256_GCM]
+                    )
+                },
+                {"cipherSuitesPolicy": CipherSuitesPolicy(suites)},
+            )
+            self.assertAuthenticated()
+            for stream in (self.pair.client, self.pair.server):
+                self.assertIs(stream.negotiatedCipherSuite, expected[VERSIONS.index(self.version)])
+
+    def test_noCommonSuite(self) -> None:
+        """
+        Policies without a common cipher suite end the handshake.
+        """
+        self.begin(
+            {"cipherSuitesPolicy": CipherSuitesPolicy([ECDHE_128, AES_128_GCM])},
+            {"cipherSuitesPolicy": CipherSuitesPolicy([ECDHE_256, AES_256_GCM])},
+        )
+        self.assertDisagree(TlsAlert.handshake_failure, "no shared cipher")
+
+
+@perVersion()
+class Strangers(_Tests):
+    """
+    Peers that do not speak TLS, or not at all.
+    """
+
+    version: SslProtocols
+    segment: int
+
+    def meet(self, role: str) -> Deferred[Any]:
+        """
+        Let a stream authenticate with a peer that is no stream.
+        """
+        self.wire = Wire(self.segment)
+        self.stranger, bystander = Bystander(), Bystander()
+        if role == "client":
+            self.wire.connect(bystander, self.stranger)
+            self.transport = self.wire.server
+            stream = SslStream(self.wire.client, clock=self.wire.clock)
+            return stream.authenticateAsClient(clientOptions(self.version))
+        self.wire.connect(self.stranger, bystander)
+        self.transport = self.wire.client
+        stream = SslStream(self.wire.server, clock=self.wire.clock)
+        return stream.authenticateAsServer(serverOptions(self.version))
+
+    def test_notTls(self) -> None:
+        """
+        A peer that speaks something else is told apart from one that refuses,
+        and gets no alert.
+        """
+        for role, words in (
+            ("server", b"GET / HTTP/1.0\r\n\r\n"),
+            ("server", b"CONNECT example.com:443 HTTP/1.0\r\n\r\n"),
+            ("server", b"EHLO example.com\r\n"),
+            ("server", bytes(100)),
+            ("client", b"220 smtp\r\n"),
+            ("client", b"HTTP/1.0 400 Bad Request\r\n\r\n"),
+            ("client", b"SSH-2.0-OpenSSH\r\n"),
+        ):
+            authenticated = self.meet(role)
+            self.wire.flush()
+            heard = self.stranger.received
+            self.transport.write(words)
+            self.wire.flush()
+            error = self.failureResultOf(authenticated, AuthenticationError).value
+            self.assertIn("the peer does not speak TLS", str(error))
+            self.assertEqual((error.alert, error.alertSent), (None, None))
+            self.assertEqual(self.stranger.received, heard)
+            self.assertIsNotNone(self.stranger.lost)
+
+    def test_refusing(self) -> None:
+        """
+        A peer that answers with an alert refuses.
+        """
+        authenticated = self.meet("client")
+        self.transport.write(b"\x15\x03\x01\x00\x02\x02\x28")
+        self.wire.flush()
+        error = self.failureResultOf(authenticated, AuthenticationError).value
+        self.assertIn("the peer refused the handshake", str(error))
+        self.assertEqual((error.alert, error.alertSent), (TlsAlert.handshake_failure, None))
+
+    def test_silent(self) -> None:
+        """
+        A peer that says nothing for 30 seconds is given up, and told so.
+        """
+        for role in ("client", "server"):
+            authenticated = self.meet(role)
+            self.wire.flush()
+            self.wire.clock.advance(29.9)
+            self.wire.flush()
+            self.assertNoResult(authenticated)
+            self.wire.clock.advance(0.1)
+            self.wire.flush()
+            error = self.failureResultOf(authenticated, HandshakeTimeout).value
+            self.assertIn("within 30 s", str(error))
+            self.assertEqual((error.alert, error.alertSent), (None, TlsAlert.user_canceled))
+            self.assertTrue(self.stranger.received.endswith(b"\x15\x03\x03\x00\x02\x02\x5a"))
+            self.assertIsNotNone(self.stranger.lost)
+            self.assertEqual(self.wire.clock.getDelayedCalls(), [])
+
+    def test_dripping(self) -> None:
+        """
+        The time is for the whole handshake: a peer does not gain any by going
+        on slowly.
+        """
+        authenticated = self.meet("server")
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
+        for octet in hello[:29]:
+            self.transport.write(bytes([octet]))
+            self.wire.flush()
+            self.wire.clock.advance(1)
+        self.assertNoResult(authenticated)
+        self.wire.clock.advance(1)
+        self.failureResultOf(authenticated, HandshakeTimeout)
+
+    def test_gone(self) -> None:
+        """
+        A peer that leaves before the end has interrupted the handshake.
+        """
+        for role in ("client", "server"):
+            authenticated = self.meet(role)
+            self.wire.flush()
+            self.transport.loseConnection()
+            self.wire.flush()
+            error = self.failureResultOf(authenticated, HandshakeInterrupted).value
+            self.assertIs(type(error.__cause__), ConnectionDone)
+            self.assertEqual((error.alert, error.alertSent), (None, None))
+            self.assertEqual(self.wire.clock.getDelayedCalls(), [])

@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from twisted.internet import ssl
+from twisted.trial.unittest import SynchronousTestCase
 
-from tests.files import FilesTestCase
+from tests.files import FilesMixin
 from tests.support import Authority, rsaKey
 from txsslstream.certificates import (
     SslStreamCertificateContext,
@@ -101,7 +102,7 @@ def keyFingerprint(key: Any) -> str:
     return sha256(public).hexdigest()
 
 
-class CertificatesTestCase(FilesTestCase):
+class CertificatesTestCase(FilesMixin, SynchronousTestCase):
     """
     Helpers for what all tests here check.
     """
@@ -182,6 +183,7 @@ class CertificatesFromPEMTests(CertificatesTestCase):
                 self.refused(certificatesFromPEM, data, "some file"),
                 "some file: no certificate in it",
             )
+        self.assertEqual(self.refused(certificatesFromPEM, b""), "PEM data: no certificate in it")
 
     def test_damaged(self) -> None:
         """
@@ -791,6 +793,7 @@ class CreateTests(CertificatesTestCase):
         for form, name in (
             (LEAF.certificate, "Certificate"),
             (ssl.Certificate.loadPEM(pem), "Certificate"),
+            ((LEAF.certificate, LEAF.privateKey, ISSUERS), "tuple"),
             (None, "NoneType"),
         ):
             self.assertEqual(

@@ -11,8 +11,8 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import Authority
-from txsslstream.crossing import Finding, PeerChain
 from txsslstream.chain import X509Chain, X509ChainStatus, alertFor, chainOf, joinedFlags
+from txsslstream.crossing import Finding, PeerChain
 from txsslstream.enums import TlsAlert, X509ChainStatusFlags, X509RevocationMode
 
 S = X509ChainStatusFlags

@@ -26,6 +26,18 @@ def record(kind: int, size: int) -> bytes:
     return bytes((kind, 3, 3)) + size.to_bytes(2, "big") + bytes((ALERT,)) * size
 
 
+class ContentTypeTests(SynchronousTestCase):
+    """
+    Tests for the content types.
+    """
+
+    def test_numbers(self) -> None:
+        """
+        They have the numbers that RFC 8446 section 5.1 gives them.
+        """
+        self.assertEqual((CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA), (20, 21, 22, 23))
+
+
 class RecordKindsTests(SynchronousTestCase):
     """
     Tests for L{recordKinds}.

@@ -319,7 +319,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         client has, and has no group.
         """
         suite = CipherSuitesPolicy([TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256])
-        for size in (1024, 3072):
+        for size in (2048, 3072):
             server = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, size))
             client = AUTHORITY.issue(key=rsaKey())
             pair = self.connected(
@@ -586,7 +586,7 @@ class ReadingTests(SecurityMixin):
         without a peer.
         """
         wanted: dict[str, object] = dict.fromkeys(ALWAYS, False)
-        wanted.update(canTimeout=True, targetHostName="", **exceptions)
+        wanted.update({"canTimeout": True, "targetHostName": ""}, **exceptions)
         self.assertEqual({name: getattr(stream, name) for name in ALWAYS}, wanted)
 
     def test_tables(self) -> None:
@@ -683,14 +683,18 @@ class ReadingTests(SecurityMixin):
         and the booleans say no.
         """
         pair = Pair()
-        client, _ = pair.authenticate(self.version, client={"targetHost": "wrong.example"})
+        client, server = pair.authenticate(self.version, client={"targetHost": "wrong.example"})
         error = self.failureResultOf(client, AuthenticationError).value
         self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNameMismatch)
         self.assertEqual(error.chainStatus, X509ChainStatusFlags.NoError)
         self.assertIs(error.alertSent, TlsAlert.bad_certificate)
+        refused = self.failureResultOf(server, AuthenticationError).value
+        self.assertIs(refused.alert, TlsAlert.bad_certificate)
         gated = (*NEGOTIATED, *CERTIFICATES, "security")
         self.assertEqual(self.assertGated(pair.client, gated, AuthenticationError), {error})
         self.assertDefaults(pair.client, targetHostName="wrong.example")
+        self.assertEqual(self.assertGated(pair.server, gated, AuthenticationError), {refused})
+        self.assertDefaults(pair.server, isServer=True, targetHostName="wrong.example")
 
     def test_afterTimeout(self) -> None:
         """
@@ -727,9 +731,10 @@ class ReadingTests(SecurityMixin):
             server={"clientCertificateRequired": True},
         )
         before = [stream.security for stream in (pair.client, pair.server)]
-        closed = pair.client.close()
+        closed = [pair.client.close(), pair.server.close()]
         pair.wire.flush()
-        self.successResultOf(closed)
+        for each in closed:
+            self.successResultOf(each)
         for info, stream in zip(before, (pair.client, pair.server), strict=True):
             ended = dataclasses.replace(info, canRead=False, canWrite=False)
             self.assertEqual(stream.security, ended)
@@ -909,7 +914,7 @@ class ReportTests(SecurityMixin, SynchronousTestCase):
                 "isResumed": False,
             },
         )
-        self.assertEqual([element["certificate"] for element in chain][0], remote)
+        self.assertEqual(chain[0]["certificate"], remote)
         self.assertEqual(
             [[each["status"] for each in element["status"]] for element in chain],
             [[["RevocationStatusUnknown", "OfflineRevocation"]], []],

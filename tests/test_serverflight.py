@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from OpenSSL._util import lib
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.files import FilesTestCase
+from tests.files import FilesMixin
 from tests.support import AUTHORITY, rsaKey
 from txsslstream.ciphersuites import TlsCipherSuite
 from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
@@ -132,7 +132,7 @@ FLIGHT = hello(0x009E) + message(CERTIFICATE, bytes(700)) + keyExchange(b"\x7f" 
 FACTS = (0x009E, 1023)
 
 
-class RealHandshakeTests(FilesTestCase):
+class RealHandshakeTests(FilesMixin, SynchronousTestCase):
     """
     What OpenSSL's servers send.
     """
@@ -227,6 +227,17 @@ class ServerFlightTests(SynchronousTestCase):
             self.assertEqual(read(data), FACTS, size)
             self.assertEqual(read(*inBytes(data)), FACTS, size)
 
+    def test_longMessage(self) -> None:
+        """
+        A message that is longer than any record is skipped as a whole.
+        """
+        long = message(CERTIFICATE, keyExchange(b"\xff\xff") * 8000)
+        self.assertGreater(len(long), 1 << 16)
+        data = long + keyExchange(b"\xff")
+        size = 1 << 14
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        self.assertEqual(read(*(record(HANDSHAKE, piece) for piece in pieces)), (None, 8))
+
     def test_session(self) -> None:
         """
         The suite is found behind a session identifier of any length.
@@ -275,7 +286,7 @@ class ServerFlightTests(SynchronousTestCase):
         """
         for kind in (CHANGE_CIPHER_SPEC, ALERT, APPLICATION_DATA, 0, 255):
             first = record(HANDSHAKE, hello(0x009E))
-            other = record(kind, b"\x01")
+            other = record(kind, message(CERTIFICATE, b""))
             rest = record(HANDSHAKE, keyExchange(b"\xff"))
             self.assertEqual(read(first + other + rest), (0x009E, None), kind)
             self.assertEqual(read(other + first + rest), (None, None), kind)

@@ -42,6 +42,14 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(set(table), set(states))
             self.assertLessEqual(frozenset().union(*table.values()), set(states))
 
+    def test_values(self) -> None:
+        """
+        A state's value, as it is logged and drawn, is its name.
+        """
+        for _, states, _, _ in TABLES:
+            for state in states:
+                self.assertEqual(state.value, state.name)
+
     def test_reachable(self) -> None:
         """
         Every state can be reached from the first.

@@ -72,7 +72,9 @@ class ClientOptions(CertificateOptions):
         ]
         super().parseOptions([*inOrder, "--", *arguments])
 
-    def parseArgs(self, host: str, serverName: str | None = None) -> None:
+    def parseArgs(  # type: ignore[override]
+        self, host: str, serverName: str | None = None
+    ) -> None:
         """
         Take the arguments that are no options.
         """
@@ -104,7 +106,7 @@ async def runClient(reactor: Any, options: ClientOptions) -> int:
         reactor, options["host"], options["port"], timeout=options["timeout"]
     )
     try:
-        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
+        protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
     except Exception as e:
         print(f"sslstream client: {options['host']}:{options['port']}: {e}", file=sys.stderr)
         return 2

@@ -13,6 +13,26 @@ from twisted.python.failure import Failure
 _T = TypeVar("_T")
 
 
+def again(error: BaseException) -> Failure:
+    """
+    @param error: one that is kept to be told more than once.
+    @return: it, without the frames that it has been raised through before, which
+        would pile up.
+    """
+    error.__traceback__ = None
+    return Failure(error)
+
+
+def forgetFrames(error: BaseException | None) -> None:
+    """
+    Let go of all frames that an error and its causes have been raised through.
+    They hold whoever has waited for it, who holds us, who keep the error.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__
+
+
 class Occurrence(Generic[_T]):
     """
     Something that happens once, for any number of observers, early or late.
@@ -20,14 +40,15 @@ class Occurrence(Generic[_T]):
 
     def __init__(self) -> None:
         self._waiting: list[Deferred[_T]] = []
-        self._outcome: tuple[_T] | Failure | None = None
+        self._outcome: tuple[_T] | None = None
+        self._error: BaseException | None = None
 
     @property
     def hasHappened(self) -> bool:
         """
         Whether it has.
         """
-        return self._outcome is not None
+        return self._outcome is not None or self._error is not None
 
     @property
     def isObserved(self) -> bool:
@@ -41,8 +62,8 @@ class Occurrence(Generic[_T]):
         @return: a new Deferred that fires with the outcome; cancelling it
             concerns nobody else.
         """
-        if isinstance(self._outcome, Failure):
-            return fail(self._outcome.value)
+        if self._error is not None:
+            return fail(again(self._error))
         if self._outcome is not None:
             return succeed(self._outcome[0])
         deferred: Deferred[_T] = Deferred(self._waiting.remove)
@@ -62,14 +83,15 @@ class Occurrence(Generic[_T]):
         """
         Tell everybody that it will never happen.
         """
-        outcome = error if isinstance(error, Failure) else Failure(error)
-        self._outcome = outcome
+        kept = error.value if isinstance(error, Failure) else error
+        assert kept is not None
+        self._error = kept
         while self._waiting:
-            self._waiting.pop(0).errback(Failure(outcome.value))
+            self._waiting.pop(0).errback(again(kept))
 
     @property
     def error(self) -> BaseException | None:
         """
         Why it will never happen, if so.
         """
-        return self._outcome.value if isinstance(self._outcome, Failure) else None
+        return self._error

@@ -58,7 +58,7 @@ _PROTOCOLS = {version: protocol for protocol, (version, _) in _VERSIONS.items()}
 #: secrecy and authenticated encryption first, nothing anonymous.
 _DEFAULT_CIPHERS = (
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
-    "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5"
+    "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
 )
 
 #: In bits; a suite with less needs OpenSSL's lowest security level.

@@ -7,13 +7,12 @@ kept meanwhile.  They know nothing of TLS.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python.failure import Failure
 
-from ._deferreds import Occurrence
+from ._deferreds import Occurrence, again
 from .errors import (
     IncompleteReadError,
     InvalidOperationError,
@@ -56,8 +55,12 @@ class _Operation:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if isinstance(result, BaseException):
-            result = Failure(result)
+            result = again(result)
         self.deferred.callback(result)
+
+
+#: Takes the result of a read from the buffer.
+_Take: TypeAlias = "Callable[[], bytes | BaseException | None]"
 
 
 class Reader:
@@ -79,30 +82,27 @@ class Reader:
         self._isPaused = False
         self._state = ReaderState.idle
         self._buffer = bytearray()
-        self._take: Callable[[], bytes | None] | None = None
+        self._take: _Take | None = None
         self._operation: _Operation | None = None
 
     def _moved(self, state: ReaderState) -> None:
         self._state = checkedTransition(READER_TRANSITIONS, self._state, state)
 
-    def request(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
+    def request(self, take: _Take) -> Deferred[bytes]:
         """
         Read.
 
-        @param take: takes the result from the buffer, or returns L{None} if it
-            is not there yet.
+        @param take: takes the result from the buffer, or returns why there is
+            none, or L{None} if there is none yet.
         """
         if self._operation is not None:
             return fail(NotSupportedError("another read is in progress"))
         if self._state is ReaderState.closed:
             return fail(StreamClosedError("the stream is closed"))
-        try:
-            result = take()
-        except Exception as e:
-            return fail(e)
+        result = take()
         if result is not None:
             self._regulate()
-            return succeed(result)
+            return succeed(result) if isinstance(result, bytes) else fail(again(result))
         self._moved(ReaderState.reading)
         self._take = take
         operation = _Operation(self._clock, self.timeout, self._timedOut, self._forget)
@@ -110,7 +110,7 @@ class Reader:
         self._regulate()
         return operation.deferred
 
-    def upTo(self, size: int) -> bytes | None:
+    def upTo(self, size: int) -> bytes | BaseException | None:
         """
         At least one byte; at the end, none.
         """
@@ -118,7 +118,7 @@ class Reader:
             return self._cut(size)
         return self._atEnd(b"")
 
-    def exactly(self, size: int) -> bytes | None:
+    def exactly(self, size: int) -> bytes | BaseException | None:
         """
         So many bytes.
         """
@@ -126,12 +126,14 @@ class Reader:
             return self._cut(size)
         if self._state is ReaderState.ended and self.error is None:
             partial = self._cut(size)
-            raise IncompleteReadError(
+            return IncompleteReadError(
                 f"the stream ended after {len(partial)} of {size} bytes", partial
             )
         return self._atEnd(b"")
 
-    def until(self, separator: bytes, limit: int, searched: list[int]) -> bytes | None:
+    def until(
+        self, separator: bytes, limit: int, searched: list[int]
+    ) -> bytes | BaseException | None:
         """
         All up to a separator, and that.
 
@@ -142,19 +144,17 @@ class Reader:
         if found >= 0 and end <= limit:
             return self._cut(end)
         if found >= 0 or len(self._buffer) >= limit:
-            raise LimitExceededError(f"no {separator!r} within {limit} bytes")
+            return LimitExceededError(f"no {separator!r} within {limit} bytes")
         searched[0] = max(0, len(self._buffer) - len(separator) + 1)
         if self._state is ReaderState.ended and self.error is None:
             partial = self._cut(len(self._buffer))
-            raise IncompleteReadError(f"the stream ended before {separator!r}", partial)
+            return IncompleteReadError(f"the stream ended before {separator!r}", partial)
         return self._atEnd(b"")
 
-    def _atEnd(self, clean: bytes) -> bytes | None:
+    def _atEnd(self, clean: bytes) -> bytes | BaseException | None:
         if self._state is not ReaderState.ended:
             return None
-        if self.error is not None:
-            raise self.error
-        return clean
+        return clean if self.error is None else self.error
 
     def _cut(self, size: int) -> bytes:
         data = bytes(self._buffer[:size])
@@ -187,12 +187,7 @@ class Reader:
         """
         Try again to give the waiting reader what it wants.
         """
-        result: object = None
-        if self._take is not None:
-            try:
-                result = self._take()
-            except Exception as e:
-                result = e
+        result = None if self._take is None else self._take()
         if result is not None:
             self._done().end(result)
         else:
@@ -306,7 +301,7 @@ class Writer:
         if self._operation is not None:
             return fail(NotSupportedError("another write is in progress"))
         if self.error is not None:
-            return fail(self.error)
+            return fail(again(self.error))
         if self._state is WriterState.shut:
             return fail(InvalidOperationError("the writing side was shut down"))
         self._data = data
@@ -336,7 +331,7 @@ class Writer:
         """
         if self._finished is not None:
             return self._finished.when()
-        return succeed(None) if self.error is None else fail(self.error)
+        return succeed(None) if self.error is None else fail(again(self.error))
 
     @property
     def rest(self) -> int:

@@ -130,6 +130,23 @@ _ALERTS: tuple[tuple[X509ChainStatusFlags, TlsAlert], ...] = (
 )
 
 
+#: All that a peer may say of our certificate, or of its absence.
+REFUSALS = frozenset(
+    {
+        TlsAlert.handshake_failure,
+        TlsAlert.bad_certificate,
+        TlsAlert.unsupported_certificate,
+        TlsAlert.certificate_revoked,
+        TlsAlert.certificate_expired,
+        TlsAlert.certificate_unknown,
+        TlsAlert.unknown_ca,
+        TlsAlert.access_denied,
+        TlsAlert.certificate_required,
+        TlsAlert.internal_error,
+    }
+)
+
+
 def alertFor(flags: X509ChainStatusFlags) -> TlsAlert:
     """
     The alert that tells a peer why its certificate was refused (RFC 8446

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
@@ -43,9 +42,10 @@ from ._openssl import (
     takeOutput,
     takeUnread,
 )
+from ._patience import Patience, unsentBytes
 from .authentication import Authentication, Owner
+from .chain import REFUSALS
 from .crossing import Received
-from .enums import TlsAlert
 from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
 from .interfaces import ISslStream
 from .options import (
@@ -63,23 +63,6 @@ if TYPE_CHECKING:
 
 classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
 classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
-
-#: What a server may still say about a client's certificate when a TLS 1.3
-#: client has long finished its handshake (RFC 8446 section 4.4.2.4).
-_LATE_REFUSALS = frozenset(
-    {
-        TlsAlert.handshake_failure,
-        TlsAlert.bad_certificate,
-        TlsAlert.unsupported_certificate,
-        TlsAlert.certificate_revoked,
-        TlsAlert.certificate_expired,
-        TlsAlert.certificate_unknown,
-        TlsAlert.unknown_ca,
-        TlsAlert.access_denied,
-        TlsAlert.certificate_required,
-        TlsAlert.internal_error,
-    }
-)
 
 #: As much as OpenSSL gets at once, in bytes.
 _WRITE_SIZE = 1 << 16
@@ -120,7 +103,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
     _isWritingOver = False
     _state = WireState.fresh
     _boundary: RecordBoundary | None = None
-    _shutdownTimer: IDelayedCall | None = None
+    _patience: Patience | None = None
     _security: SecurityInfo | None = None
     _failure: Exception | None = None
 
@@ -178,7 +161,10 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             if security is None or not security.isAuthenticated:
                 return security
             self._security = security
-        isOpen = self._state is WireState.open
+        if self._authentication is not None:
+            isOpen = self._state is WireState.open
+        else:
+            isOpen = bool(self.connected) and not self.disconnecting and not self._lostTLSConnection
         return replace(
             security,
             canRead=isOpen and not self._isReadingOver,
@@ -303,6 +289,9 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         """
         Take bytes from the transport.
         """
+        if self._tlsConnection is None:
+            # None could be made, and the transport has yet to notice its end.
+            return
         authentication = self._authentication
         if self._boundary is not None:
             self._boundary.feed(data)
@@ -355,11 +344,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         assert self._authentication is not None
         engine = self._authentication.engine
         error: Exception
-        if (
-            not self.isServer
-            and not self._hasReceivedData
-            and engine.alertReceived in _LATE_REFUSALS
-        ):
+        if not self.isServer and not self._hasReceivedData and engine.alertReceived in REFUSALS:
             error = AuthenticationError(
                 "the server refused this client", alert=engine.alertReceived
             )
@@ -471,17 +456,14 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             producer.stopProducing()
 
     def _awaitShutdown(self) -> None:
-        if self.shutdownTimeout is not None and self._shutdownTimer is None:
-            self._shutdownTimer = self.factory._clock.callLater(
-                self.shutdownTimeout, self._shutdownTimedOut, unsentBytes(self.transport)
+        if self._patience is None:
+            transport = self.transport
+            self._patience = Patience(
+                self.factory._clock,
+                self.shutdownTimeout,
+                lambda: unsentBytes(transport),
+                lambda: abort(transport),
             )
-
-    def _shutdownTimedOut(self, unsent: int) -> None:
-        self._shutdownTimer = None
-        if unsentBytes(self.transport) < unsent:
-            self._awaitShutdown()
-        else:
-            abort(self.transport)
 
     def abortConnection(self) -> None:
         """
@@ -511,15 +493,16 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         elif self._handshakeDone:
             self._securitySoFar()
         # Last, for a handshake that ends now has started it.
-        if self._shutdownTimer is not None:
-            self._shutdownTimer.cancel()
-            self._shutdownTimer = None
+        if self._patience is not None:
+            self._patience.end()
         if not self._authenticated.hasHappened:
             self._authenticated.failed(self._reason or reason)
         if self in self.factory.protocols:
             if not self._isWrappedConnected:
                 self.wrappedProtocol = Protocol()
             super().connectionLost(reason)
+        # These would be part of a cycle.
+        self._producer = None
         self.callbackSender = None
         self._closed.happened(None)
 
@@ -538,17 +521,6 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self._state in (WireState.open, WireState.closing):
             self._moved(WireState.closed if self._failure is None else WireState.failed)
         return reason
-
-
-def unsentBytes(transport: Any) -> int:
-    """
-    @return: how many bytes a transport still has to send, as far as it tells;
-        only good to see progress.
-    """
-    if isinstance(transport, SslStreamProtocol):
-        return unsentBytes(transport.transport)
-    size: int = getattr(transport, "_tempDataLen", 0) - getattr(transport, "offset", 0)
-    return size + len(getattr(transport, "dataBuffer", b""))
 
 
 class SslStreamFactory(TLSMemoryBIOFactory):

@@ -13,18 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import Self
 from zope.interface import implementer
 
-from ._deferreds import Occurrence
+from ._deferreds import Occurrence, again, forgetFrames
 from ._inner import InnerStream, defaultClock
+from ._patience import Patience, unsentBytes
 from ._sides import Reader, Writer
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
@@ -46,10 +47,8 @@ from .options import (
     SslServerAuthenticationOptions,
     checkedTimeout,
 )
-from .protocol import SslStreamFactory, SslStreamProtocol, unsentBytes
+from .protocol import SslStreamFactory, SslStreamProtocol
 from .security import SecurityInfo, SecurityProperties
-
-_T = TypeVar("_T")
 
 
 @implementer(IHalfCloseableProtocol)
@@ -156,7 +155,6 @@ class SslStream(SecurityProperties):
         self._writer = Writer(self._clock, self._send, self.abort)
         self._isClosing = False
         self._isLent = False
-        self._closeTimer: IDelayedCall | None = None
 
     # Authentication
 
@@ -250,7 +248,7 @@ class SslStream(SecurityProperties):
         if self._isClosing:
             return fail(StreamClosedError("the stream is closed"))
         if self._authenticated.error is not None:
-            return fail(self._authenticated.error)
+            return fail(again(self._authenticated.error))
         if self._protocol is not None:
             return fail(InvalidOperationError("the stream has been authenticated before"))
         try:
@@ -353,9 +351,9 @@ class SslStream(SecurityProperties):
             return InvalidOperationError("another stream uses this one")
         return self._authenticated.error
 
-    def _read(self, take: Callable[[], bytes | None]) -> Deferred[bytes]:
+    def _read(self, take: Callable[[], bytes | BaseException | None]) -> Deferred[bytes]:
         error = self._unusable()
-        return self._reader.request(take) if error is None else fail(error)
+        return self._reader.request(take) if error is None else fail(again(error))
 
     def read(self, n: int = 65536) -> Deferred[bytes]:
         """
@@ -425,7 +423,7 @@ class SslStream(SecurityProperties):
         except TypeError as e:
             return fail(e)
         error = self._unusable()
-        return self._writer.request(octets) if error is None else fail(error)
+        return self._writer.request(octets) if error is None else fail(again(error))
 
     def flush(self) -> Deferred[None]:
         """
@@ -433,7 +431,7 @@ class SslStream(SecurityProperties):
             been handed over to the inner transport.
         """
         error = self._unusable()
-        return self._writer.whenFinished() if error is None else fail(error)
+        return self._writer.whenFinished() if error is None else fail(again(error))
 
     def _send(self, data: bytes) -> None:
         if self._protocol is not None:
@@ -467,7 +465,7 @@ class SslStream(SecurityProperties):
         """
         error = self._unusable()
         if error is not None:
-            return fail(error)
+            return fail(again(error))
         self._writer.shut()
         # Whoever loses patience with the peer does not change what is sent.
         self._writer.whenFinished().addCallbacks(self._shutDown, lambda _: None)
@@ -499,38 +497,20 @@ class SslStream(SecurityProperties):
         return self._closed.when()
 
     def _closeWhenWritten(self, protocol: SslStreamProtocol) -> None:
-        def written(_: None) -> None:
-            if protocol.connected:
+        def finished(result: object) -> None:
+            patience.end()
+            # A write that was given up has ended the connection.
+            if protocol.connected and not isinstance(result, Failure):
                 protocol.unregisterProducer()
                 protocol.loseConnection()
 
-        finished = self._writer.whenFinished()
-        if not finished.called:
-            self._awaitWritten(protocol)
-        # A write that was given up has ended the connection.
-        finished.addBoth(self._stopAwaiting).addCallbacks(written, lambda _: None)
-
-    def _awaitWritten(self, protocol: SslStreamProtocol) -> None:
-        if self._shutdownTimeout is not None:
-            self._closeTimer = self._clock.callLater(
-                self._shutdownTimeout, self._checkWritten, protocol, self._unsent(protocol)
-            )
-
-    def _unsent(self, protocol: SslStreamProtocol) -> int:
-        return self._writer.rest + unsentBytes(protocol)
-
-    def _checkWritten(self, protocol: SslStreamProtocol, unsent: int) -> None:
-        if self._unsent(protocol) < unsent:
-            self._awaitWritten(protocol)
-        else:
-            self._closeTimer = None
-            self.abort()
-
-    def _stopAwaiting(self, result: _T) -> _T:
-        if self._closeTimer is not None:
-            self._closeTimer.cancel()
-            self._closeTimer = None
-        return result
+        patience = Patience(
+            self._clock,
+            self._shutdownTimeout,
+            lambda: self._writer.rest + unsentBytes(protocol),
+            self.abort,
+        )
+        self._writer.whenFinished().addBoth(finished)
 
     def abort(self) -> None:
         """
@@ -582,6 +562,8 @@ class SslStream(SecurityProperties):
             self._authenticated.failed(error)
         self._reader.release()
         self._writer.release()
+        for kept in (self._authenticated.error, self._reader.error, self._writer.error):
+            forgetFrames(kept)
         outer, self._outer = self._outer, None
         if outer is not None:
             outer._takeBack()

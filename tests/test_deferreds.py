@@ -1,0 +1,175 @@
+"""
+Tests for L{txsslstream._deferreds}: what happens once, for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsslstream._deferreds import Occurrence
+
+
+class OccurrenceTests(SynchronousTestCase):
+    """
+    Tests for L{Occurrence}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make one that has not happened.
+        """
+        self.occurrence: Occurrence[object] = Occurrence()
+
+    def tell(self, result: object, told: list[tuple[int, object]], number: int) -> None:
+        """
+        Take the outcome as an observer with a number.
+        """
+        told.append((number, result))
+
+    def cancel(self, outcome: object, deferred: Deferred[object]) -> None:
+        """
+        Take the outcome as an observer that cancels another.
+        """
+        deferred.cancel()
+
+    def test_pending(self) -> None:
+        """
+        Before it happens nobody is told, and nothing is known.
+        """
+        self.assertNoResult(self.occurrence.when())
+        self.assertFalse(self.occurrence.hasHappened)
+        self.assertIsNone(self.occurrence.error)
+
+    def test_early(self) -> None:
+        """
+        Everybody who has waited is told, in the order of asking.
+        """
+        told: list[tuple[int, object]] = []
+        for number in range(3):
+            self.occurrence.when().addCallback(self.tell, told, number)
+        self.occurrence.happened("it")
+        self.assertEqual(told, [(0, "it"), (1, "it"), (2, "it")])
+        self.assertTrue(self.occurrence.hasHappened)
+
+    def test_late(self) -> None:
+        """
+        Who asks afterwards is told at once, any number of times, whatever the
+        outcome is.
+        """
+        for outcome in ("it", None, False):
+            occurrence: Occurrence[object] = Occurrence()
+            occurrence.happened(outcome)
+            self.assertTrue(occurrence.hasHappened)
+            for _ in range(3):
+                self.assertIs(self.successResultOf(occurrence.when()), outcome)
+
+    def test_independent(self) -> None:
+        """
+        What one observer makes of the outcome is nobody else's.
+        """
+        first, second = self.occurrence.when(), self.occurrence.when()
+        first.addCallback(lambda result: "changed")
+        self.occurrence.happened("it")
+        self.assertEqual(self.successResultOf(first), "changed")
+        self.assertEqual(self.successResultOf(second), "it")
+        self.assertEqual(self.successResultOf(self.occurrence.when()), "it")
+
+    def test_failed(self) -> None:
+        """
+        If it never will happen, everybody early and late gets the same error.
+        """
+        early = [self.occurrence.when() for _ in range(2)]
+        error = KeyError("why")
+        self.occurrence.failed(error)
+        self.assertTrue(self.occurrence.hasHappened)
+        self.assertIs(self.occurrence.error, error)
+        for deferred in (*early, self.occurrence.when(), self.occurrence.when()):
+            self.assertIs(self.failureResultOf(deferred, KeyError).value, error)
+
+    def test_failedWithFailure(self) -> None:
+        """
+        The error may come as a L{Failure}; every observer gets one of its own.
+        """
+        deferreds = [self.occurrence.when() for _ in range(2)]
+        failure = Failure(KeyError("why"))
+        self.occurrence.failed(failure)
+        self.assertIs(self.occurrence.error, failure.value)
+        deferreds.append(self.occurrence.when())
+        failures = [self.failureResultOf(deferred, KeyError) for deferred in deferreds]
+        self.assertEqual([each.value for each in failures], [failure.value] * 3)
+        self.assertEqual(len({id(each) for each in (*failures, failure)}), 4)
+
+    def test_failedUnobserved(self) -> None:
+        """
+        An error that nobody waits for is not logged as unhandled.
+        """
+        self.occurrence.failed(KeyError("why"))
+        del self.occurrence
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_error(self) -> None:
+        """
+        What has happened has no error.
+        """
+        self.occurrence.happened("it")
+        self.assertIsNone(self.occurrence.error)
+
+    def test_isObserved(self) -> None:
+        """
+        It is observed as long as somebody waits for it.
+        """
+        self.assertFalse(self.occurrence.isObserved)
+        first, second = self.occurrence.when(), self.occurrence.when()
+        self.assertTrue(self.occurrence.isObserved)
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertTrue(self.occurrence.isObserved)
+        self.occurrence.happened("it")
+        self.assertEqual(self.successResultOf(second), "it")
+        self.assertFalse(self.occurrence.isObserved)
+        self.successResultOf(self.occurrence.when())
+        self.assertFalse(self.occurrence.isObserved)
+
+    def test_cancel(self) -> None:
+        """
+        Who cancels is told so at once, and nobody else is concerned.
+        """
+        first, second = self.occurrence.when(), self.occurrence.when()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.assertNoResult(second)
+        self.assertFalse(self.occurrence.hasHappened)
+        self.occurrence.happened("it")
+        self.assertEqual(self.successResultOf(second), "it")
+
+    def test_cancelWhileToldOf(self) -> None:
+        """
+        An observer that cancels another while being told, of success or
+        failure, cancels it.
+        """
+        outcomes: tuple[Callable[[Occurrence[object]], None], ...] = (
+            lambda occurrence: occurrence.happened("it"),
+            lambda occurrence: occurrence.failed(KeyError("why")),
+        )
+        for settle in outcomes:
+            occurrence: Occurrence[object] = Occurrence()
+            first, second, third = (occurrence.when() for _ in range(3))
+            first.addBoth(self.cancel, second)
+            third.addErrback(lambda failure: failure.trap(KeyError))
+            settle(occurrence)
+            self.assertIsNone(self.successResultOf(first))
+            self.failureResultOf(second, CancelledError)
+            self.successResultOf(third)
+
+    def test_askedWhileTold(self) -> None:
+        """
+        Who asks while somebody else is being told is told at once.
+        """
+        late: list[Deferred[object]] = []
+        self.occurrence.when().addCallback(lambda _: late.append(self.occurrence.when()))
+        self.occurrence.happened("it")
+        self.assertEqual(self.successResultOf(late[0]), "it")

@@ -1,0 +1,877 @@
+"""
+Tests for L{txsslstream.options}: what is asked of a connection is checked when
+it is built, and then stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields, replace
+from math import inf, nan
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from twisted.internet import ssl
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.files import FilesMixin
+from tests.programs import certificatePEM, keyPEM
+from tests.support import (
+    AUTHORITY,
+    CLIENT,
+    SERVER,
+    Authority,
+    Pair,
+    clientOptions,
+    perVersion,
+    serverOptions,
+)
+from txsslstream import (
+    AuthenticationError,
+    CertificateError,
+    CipherAlgorithmType,
+    CipherSuitesPolicy,
+    EncryptionPolicy,
+    InvalidOperationError,
+    NotSupportedError,
+    SslApplicationProtocol,
+    SslCertificateTrust,
+    SslClientAuthenticationOptions,
+    SslPolicyErrors,
+    SslProtocols,
+    SslServerAuthenticationOptions,
+    TlsAlert,
+    TlsCipherSuite,
+    X509RevocationMode,
+)
+from txsslstream._openssl import contextFor
+from txsslstream.options import AuthenticationOptions, checkedTimeout
+
+if TYPE_CHECKING:
+    _Mixin = SynchronousTestCase
+else:
+    _Mixin = object
+
+MODERN = TlsCipherSuite.TLS_AES_128_GCM_SHA256
+CLASSIC = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+#: In no OpenSSL.
+EXOTIC = TlsCipherSuite.TLS_KRB5_WITH_DES_CBC_MD5
+
+PEM = certificatePEM(CLIENT) + keyPEM(CLIENT)
+
+MAKERS: tuple[Callable[..., AuthenticationOptions], ...] = (clientOptions, serverOptions)
+
+
+def callback(*arguments: object) -> None:
+    """
+    Any callback.
+    """
+
+
+def otherCallback(*arguments: object) -> None:
+    """
+    Any other callback.
+    """
+
+
+#: For each option of both sides, a value that is not its default.
+COMMON: dict[str, Any] = {
+    "remoteCertificateValidationCallback": callback,
+    "applicationProtocols": (SslApplicationProtocol.Http2,),
+    "enabledSslProtocols": SslProtocols.Tls13,
+    "certificateRevocationCheckMode": X509RevocationMode.Online,
+    "trust": Authority("Other").trust,
+    "cipherSuitesPolicy": CipherSuitesPolicy([MODERN]),
+    "encryptionPolicy": EncryptionPolicy.AllowNoEncryption,
+    "allowTlsResume": False,
+    "handshakeTimeout": 7,
+    "requireCloseNotify": False,
+}
+#: The same for those of one side; some exclude others that it was built with.
+OF_CLIENT: dict[str, Any] = {
+    "targetHost": "example.com",
+    "clientCertificates": (CLIENT,),
+    "clientCertificateContext": CLIENT,
+    "localCertificateSelectionCallback": callback,
+}
+OF_SERVER: dict[str, Any] = {
+    "serverCertificate": CLIENT,
+    "serverCertificateContext": CLIENT,
+    "serverCertificateSelectionCallback": callback,
+    "clientCertificateRequired": True,
+}
+WITHOUT_CERTIFICATE = {"serverCertificate": None}
+
+#: The options that OpenSSL is told of, on either side.  Who is asked, how long
+#: and how often is no matter of it.
+TOLD = {
+    "applicationProtocols",
+    "enabledSslProtocols",
+    "trust",
+    "cipherSuitesPolicy",
+    "encryptionPolicy",
+}
+
+
+def variants() -> dict[str, list[AuthenticationOptions]]:
+    """
+    @return: for the client and the server, options that differ in one thing
+        from the first of them.
+    """
+    client = [clientOptions()]
+    client += [clientOptions(**{name: value}) for name, value in {**COMMON, **OF_CLIENT}.items()]
+    server = [serverOptions()]
+    server += [serverOptions(**{name: value}) for name, value in COMMON.items()]
+    for name, value in OF_SERVER.items():
+        others = {} if name == "clientCertificateRequired" else WITHOUT_CERTIFICATE
+        server.append(serverOptions(**{**others, name: value}))
+    return {"client": list(client), "server": list(server)}
+
+
+class DefaultTests(SynchronousTestCase):
+    """
+    What options are unless something else is asked for.
+    """
+
+    COMMON_DEFAULTS = (
+        ("remoteCertificateValidationCallback", None),
+        ("applicationProtocols", ()),
+        ("enabledSslProtocols", SslProtocols.None_),
+        ("certificateRevocationCheckMode", X509RevocationMode.NoCheck),
+        ("trust", None),
+        ("cipherSuitesPolicy", None),
+        ("encryptionPolicy", EncryptionPolicy.RequireEncryption),
+        ("allowRenegotiation", False),
+        ("allowTlsResume", True),
+        ("handshakeTimeout", 30),
+        ("requireCloseNotify", True),
+    )
+
+    def assertDefaults(self, options: object, *expected: tuple[str, object]) -> None:
+        """
+        Check that options are these and no others.
+        """
+        have = {name: value for name, value in vars(options).items() if name != "parameters"}
+        self.assertEqual(have, dict((*self.COMMON_DEFAULTS, *expected)))
+
+    def test_client(self) -> None:
+        """
+        A client needs a target's name and nothing else.
+        """
+        self.assertDefaults(
+            SslClientAuthenticationOptions("example.com"),
+            ("targetHost", "example.com"),
+            ("clientCertificates", ()),
+            ("clientCertificateContext", None),
+            ("localCertificateSelectionCallback", None),
+        )
+        self.assertRaises(TypeError, SslClientAuthenticationOptions)
+
+    def test_server(self) -> None:
+        """
+        A server needs a certificate and nothing else.
+        """
+        self.assertDefaults(
+            SslServerAuthenticationOptions(SERVER),
+            ("serverCertificate", SERVER),
+            ("serverCertificateContext", None),
+            ("serverCertificateSelectionCallback", None),
+            ("clientCertificateRequired", False),
+        )
+
+    def test_positions(self) -> None:
+        """
+        The options of one side alone may be given by position, in .NET's order;
+        the others are named.
+        """
+        client = SslClientAuthenticationOptions("example.com", (), None, callback)
+        self.assertIs(client.localCertificateSelectionCallback, callback)
+        server = SslServerAuthenticationOptions(None, None, callback, True)
+        self.assertIs(server.serverCertificateSelectionCallback, callback)
+        self.assertTrue(server.clientCertificateRequired)
+        for options in (client, server):
+            four = [getattr(options, field.name) for field in fields(options)][-4:]
+            self.assertRaises(TypeError, type(options), *four, callback)
+
+
+class CertificateOptionTests(FilesMixin, SynchronousTestCase):
+    """
+    Certificates among the options.
+    """
+
+    def forms(self) -> list[Any]:
+        """
+        @return: L{CLIENT} in every form that holds a key.
+        """
+        path = self.file(PEM)
+        return [
+            CLIENT,
+            path,
+            str(path),
+            (CLIENT.certificate, CLIENT.privateKey),
+            ssl.PrivateCertificate.loadPEM(PEM),
+        ]
+
+    def test_everyForm(self) -> None:
+        """
+        A certificate is taken in every form that holds its key, and kept as a
+        certificate context.
+        """
+        for form in self.forms():
+            for options, kept in (
+                (clientOptions(clientCertificates=[form]), CLIENT),
+                (clientOptions(clientCertificateContext=form), CLIENT),
+                (serverOptions(serverCertificate=form), CLIENT),
+                (serverOptions(serverCertificate=None, serverCertificateContext=form), CLIENT),
+            ):
+                self.assertEqual(options.parameters.certificate, kept)
+
+    def test_single(self) -> None:
+        """
+        One path or one context in the place of a collection is one certificate.
+        """
+        path = self.file(PEM)
+        for form in (path, str(path), CLIENT):
+            self.assertEqual(clientOptions(clientCertificates=form).clientCertificates, (CLIENT,))
+
+    def test_collections(self) -> None:
+        """
+        Any collection will do, and is read once.
+        """
+        for collection in (
+            [CLIENT, SERVER],
+            (CLIENT, SERVER),
+            iter([CLIENT, SERVER]),
+            {CLIENT: 1, SERVER: 2},
+        ):
+            options = clientOptions(clientCertificates=collection)
+            self.assertEqual(options.clientCertificates, (CLIENT, SERVER))
+            self.assertEqual(options.candidates, (CLIENT, SERVER))
+
+    def test_candidates(self) -> None:
+        """
+        What may be presented is the context or the certificates; with one
+        candidate and no callback there is nothing to choose.
+        """
+        for options, candidates, presented in (
+            (clientOptions(), (), None),
+            (clientOptions(clientCertificateContext=CLIENT), (CLIENT,), CLIENT),
+            (clientOptions(clientCertificates=[CLIENT]), (CLIENT,), CLIENT),
+            (clientOptions(clientCertificates=[CLIENT, SERVER]), (CLIENT, SERVER), None),
+            (
+                clientOptions(
+                    clientCertificates=[CLIENT], localCertificateSelectionCallback=callback
+                ),
+                (CLIENT,),
+                None,
+            ),
+        ):
+            self.assertEqual(options.candidates, candidates)
+            self.assertEqual(options.parameters.certificate, presented)
+
+    def test_noKey(self) -> None:
+        """
+        A certificate without its key is refused on either side.
+        """
+        for make in (
+            lambda: clientOptions(clientCertificates=[CLIENT.certificate]),
+            lambda: clientOptions(clientCertificateContext=CLIENT.certificate),
+            lambda: serverOptions(serverCertificate=SERVER.certificate),
+        ):
+            error = self.assertRaises(CertificateError, make)
+            self.assertEqual(str(error), "no private key in a Certificate")
+
+    def test_unreadable(self) -> None:
+        """
+        A file is read when options are built; what is wrong with it shows then.
+        """
+        path = self.directory / "none.pem"
+        for make in (
+            lambda: clientOptions(clientCertificates=path),
+            lambda: clientOptions(clientCertificateContext=str(path)),
+            lambda: serverOptions(serverCertificate=str(path)),
+        ):
+            error = self.assertRaises(CertificateError, make)
+            self.assertEqual(str(error), f"{path}: No such file or directory")
+
+    def test_fileIsReadOnce(self) -> None:
+        """
+        Options do not look at the file again.
+        """
+        path = self.file(PEM)
+        options = serverOptions(serverCertificate=path)
+        path.unlink()
+        self.assertEqual(replace(options, handshakeTimeout=1).serverCertificate, CLIENT)
+
+    def test_refusedByOpenSSL(self) -> None:
+        """
+        A certificate that OpenSSL does not take is refused when options are
+        built, also if it is one of several.
+        """
+        weak = AUTHORITY.issue("weak.example", key=rsa.generate_private_key(65537, 1024))
+        for make in (
+            lambda: clientOptions(clientCertificateContext=weak),
+            lambda: clientOptions(clientCertificates=[weak]),
+            lambda: clientOptions(clientCertificates=[CLIENT, weak]),
+            lambda: clientOptions(
+                clientCertificates=[CLIENT, weak], localCertificateSelectionCallback=callback
+            ),
+            lambda: serverOptions(serverCertificate=weak),
+        ):
+            error = self.assertRaises(CertificateError, make)
+            self.assertEqual(str(error), "OpenSSL refuses CN=weak.example: ee key too small")
+
+
+class ValidationTests(SynchronousTestCase):
+    """
+    What is refused when options are built.
+    """
+
+    def refused(self, error: type[Exception], make: Callable[..., object], **options: Any) -> str:
+        """
+        Check that options are refused with exactly this error.
+
+        @return: its text.
+        """
+        raised = self.assertRaises(error, make, **options)
+        self.assertIs(type(raised), error)
+        return str(raised)
+
+    def test_timeouts(self) -> None:
+        """
+        A time-out is a positive number of seconds or none.
+        """
+        for make in MAKERS:
+            for seconds in (None, 0.001, 1, 30, inf):
+                self.assertIs(make(handshakeTimeout=seconds).handshakeTimeout, seconds)
+            for seconds in (0, 0.0, -1, -0.001, nan, -inf):
+                self.assertEqual(
+                    self.refused(ValueError, make, handshakeTimeout=seconds),
+                    f"handshakeTimeout is a positive number of seconds or None, not {seconds!r}",
+                )
+
+    def test_checkedTimeout(self) -> None:
+        """
+        Other time-outs are checked in the same way, by their own names.
+        """
+        self.assertEqual(checkedTimeout(5, "readTimeout"), 5)
+        self.assertIsNone(checkedTimeout(None, "readTimeout"))
+        error = self.assertRaises(ValueError, checkedTimeout, 0, "readTimeout")
+        self.assertIn("readTimeout", str(error))
+
+    def test_hostNames(self) -> None:
+        """
+        A target is a host name, an address or nothing.
+        """
+        for host in ("example.com", "b\xfccher.example", "localhost.", "127.0.0.1", "::1", ""):
+            self.assertEqual(clientOptions(targetHost=host).targetHost, host)
+        for host in ("a b", "example.com:443", "https://example.com/", "*.example.com", "."):
+            self.assertEqual(
+                self.refused(ValueError, clientOptions, targetHost=host),
+                f"not a host name: {host!r}",
+            )
+        self.assertRaises(ValueError, clientOptions, targetHost="\N{SNOWMAN}\N{SOFT HYPHEN}-.")
+
+    def test_oldVersions(self) -> None:
+        """
+        SSL 2 and 3 are refused, also beside better versions; the old versions
+        of TLS are not, when named.
+        """
+        for make in MAKERS:
+            for versions in (
+                SslProtocols.Ssl2,
+                SslProtocols.Ssl3,
+                SslProtocols.Default,
+                SslProtocols.Ssl3 | SslProtocols.Tls12,
+                SslProtocols.Ssl2 | SslProtocols.Tls13,
+            ):
+                self.assertEqual(
+                    self.refused(NotSupportedError, make, enabledSslProtocols=versions),
+                    "SSL 2 and SSL 3 do not exist in this OpenSSL",
+                )
+            for versions in (SslProtocols.Tls, SslProtocols.Tls11 | SslProtocols.Tls13):
+                self.assertEqual(make(enabledSslProtocols=versions).parameters.protocols, versions)
+
+    def test_versionNumbers(self) -> None:
+        """
+        Versions may be numbers, but none that stands for nothing.
+        """
+        for make in MAKERS:
+            options = make(enabledSslProtocols=3072)
+            self.assertIsInstance(options.enabledSslProtocols, SslProtocols)
+            self.assertEqual(options.enabledSslProtocols, SslProtocols.Tls12)
+            for number in (1, 3073, 1 << 20):
+                self.assertIn(
+                    "enabledSslProtocols has unknown bits",
+                    self.refused(ValueError, make, enabledSslProtocols=number),
+                )
+
+    def test_enums(self) -> None:
+        """
+        Other numbers are members of their enums or refused.
+        """
+        for make in MAKERS:
+            options = make(certificateRevocationCheckMode=1, encryptionPolicy=1)
+            self.assertIs(options.certificateRevocationCheckMode, X509RevocationMode.Online)
+            self.assertIs(options.encryptionPolicy, EncryptionPolicy.AllowNoEncryption)
+            self.refused(ValueError, make, certificateRevocationCheckMode=3)
+            self.refused(ValueError, make, encryptionPolicy=-1)
+
+    def test_types(self) -> None:
+        """
+        A value of another kind is refused by name, not in mid-handshake.
+        """
+        for make, name, value, kind in (
+            *((make, "trust", "roots.pem", "SslCertificateTrust") for make in MAKERS),
+            *((make, "cipherSuitesPolicy", [MODERN], "CipherSuitesPolicy") for make in MAKERS),
+            *((make, "remoteCertificateValidationCallback", True, "Callable") for make in MAKERS),
+            (clientOptions, "localCertificateSelectionCallback", CLIENT, "Callable"),
+            (serverOptions, "serverCertificateSelectionCallback", SERVER, "Callable"),
+        ):
+            self.assertEqual(
+                self.refused(TypeError, make, **{name: value}),
+                f"{name} is a {kind}, not {type(value).__name__}",
+            )
+
+    def test_applicationProtocols(self) -> None:
+        """
+        Application protocols are kept in their order, each once; text, bytes
+        and a single one will do.
+        """
+        for make in MAKERS:
+            for given, kept in (
+                (["h2", b"http/1.1", "h2"], (b"h2", b"http/1.1")),
+                (iter([SslApplicationProtocol.Http2]), (b"h2",)),
+                ("h2", (b"h2",)),
+                (b"h2", (b"h2",)),
+                (SslApplicationProtocol.Http2, (b"h2",)),
+            ):
+                options = make(applicationProtocols=given)
+                self.assertEqual(options.applicationProtocols, kept)
+                for each in options.applicationProtocols:
+                    self.assertIsInstance(each, SslApplicationProtocol)
+                self.assertEqual(options.parameters.applicationProtocols, kept)
+            self.refused(ValueError, make, applicationProtocols=[""])
+            self.refused(ValueError, make, applicationProtocols=["h" * 256])
+            self.refused(TypeError, make, applicationProtocols=[2])
+
+    def test_renegotiation(self) -> None:
+        """
+        Renegotiation cannot be allowed.
+        """
+        for make in MAKERS:
+            self.assertEqual(
+                self.refused(NotSupportedError, make, allowRenegotiation=True),
+                "renegotiation is always refused",
+            )
+
+    def test_serverCertificate(self) -> None:
+        """
+        A server has one source of certificates, not none and not two.
+        """
+        sources: dict[str, Any] = {
+            "serverCertificate": SERVER,
+            "serverCertificateContext": SERVER,
+            "serverCertificateSelectionCallback": callback,
+        }
+        self.assertEqual(
+            self.refused(NotSupportedError, SslServerAuthenticationOptions),
+            "a server needs a certificate, or a callback that selects one",
+        )
+        names = list(sources)
+        for index, name in enumerate(names):
+            SslServerAuthenticationOptions(**{name: sources[name]})
+            for other in names[index + 1 :]:
+                self.assertEqual(
+                    self.refused(
+                        InvalidOperationError,
+                        SslServerAuthenticationOptions,
+                        **{name: sources[name], other: sources[other]},
+                    ),
+                    f"give only one of {name}, {other}",
+                )
+
+    def test_clientCertificate(self) -> None:
+        """
+        A client's context leaves nothing to choose; certificates and a callback
+        that chooses one of them go together.
+        """
+        for others in (
+            {"clientCertificates": [CLIENT]},
+            {"localCertificateSelectionCallback": callback},
+            {"clientCertificates": [CLIENT], "localCertificateSelectionCallback": callback},
+        ):
+            self.assertIn(
+                "clientCertificateContext leaves nothing to choose",
+                self.refused(
+                    InvalidOperationError,
+                    clientOptions,
+                    clientCertificateContext=CLIENT,
+                    **others,
+                ),
+            )
+            clientOptions(**others)
+
+    def test_cipherSuites(self) -> None:
+        """
+        Cipher suites and versions that exclude each other are refused, on
+        either side; what remains of them is not.
+        """
+        for make in MAKERS:
+            for versions, suites, isPossible in (
+                (SslProtocols.Tls13, [CLASSIC], False),
+                (SslProtocols.Tls12, [MODERN], False),
+                (SslProtocols.Tls13, [MODERN], True),
+                (SslProtocols.Tls12, [CLASSIC], True),
+                (SslProtocols.Tls13, [CLASSIC, MODERN], True),
+                (SslProtocols.Tls12, [MODERN, CLASSIC], True),
+                (SslProtocols.None_, [CLASSIC], True),
+                (SslProtocols.None_, [MODERN], True),
+            ):
+                options: dict[str, Any] = {
+                    "enabledSslProtocols": versions,
+                    "cipherSuitesPolicy": CipherSuitesPolicy(suites),
+                }
+                if isPossible:
+                    self.assertEqual(make(**options).parameters.cipherSuites, tuple(suites))
+                else:
+                    self.assertEqual(
+                        self.refused(InvalidOperationError, make, **options),
+                        "the cipher suites and the enabled protocols exclude each other",
+                    )
+
+    def test_unknownCipherSuite(self) -> None:
+        """
+        A suite that this OpenSSL does not know is refused by name, though it
+        knows others.
+        """
+        for make in MAKERS:
+            self.assertEqual(
+                self.refused(
+                    NotSupportedError,
+                    make,
+                    cipherSuitesPolicy=CipherSuitesPolicy([MODERN, CLASSIC, EXOTIC]),
+                ),
+                "this OpenSSL does not know TLS_KRB5_WITH_DES_CBC_MD5",
+            )
+
+    def test_encryptionPolicy(self) -> None:
+        """
+        An encryption policy excludes a policy of suites, and going unencrypted
+        excludes TLS 1.3.
+        """
+        for make in MAKERS:
+            for policy in (EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.NoEncryption):
+                self.assertEqual(
+                    self.refused(
+                        InvalidOperationError,
+                        make,
+                        encryptionPolicy=policy,
+                        cipherSuitesPolicy=CipherSuitesPolicy([CLASSIC]),
+                    ),
+                    "either cipherSuitesPolicy or encryptionPolicy",
+                )
+            for versions in (SslProtocols.Tls13, SslProtocols.Tls12 | SslProtocols.Tls13):
+                self.assertEqual(
+                    self.refused(
+                        InvalidOperationError,
+                        make,
+                        encryptionPolicy=EncryptionPolicy.NoEncryption,
+                        enabledSslProtocols=versions,
+                    ),
+                    "TLS 1.3 cannot go unencrypted",
+                )
+            make(
+                encryptionPolicy=EncryptionPolicy.AllowNoEncryption,
+                enabledSslProtocols=SslProtocols.Tls13,
+            )
+
+
+class ValueTests(FilesMixin, SynchronousTestCase):
+    """
+    Options are values.
+    """
+
+    def test_equality(self) -> None:
+        """
+        Options that ask for the same are equal, have the same hash and share
+        one OpenSSL context, however their values were given.
+        """
+        path = self.file(PEM)
+        roots = self.file(certificatePEM(AUTHORITY.certificate), "roots.pem")
+        common: dict[str, Any] = {
+            "trust": SslCertificateTrust.fromPEM(roots),
+            "applicationProtocols": ["h2"],
+            "enabledSslProtocols": 12288,
+        }
+        same: dict[str, Any] = {
+            "applicationProtocols": (b"h2",),
+            "enabledSslProtocols": SslProtocols.Tls13,
+        }
+        for one, other in (
+            (clientOptions(), clientOptions()),
+            (serverOptions(), serverOptions()),
+            (
+                clientOptions(clientCertificates=[path], **common),
+                clientOptions(clientCertificates=CLIENT, **same),
+            ),
+            (
+                serverOptions(serverCertificate=str(path), **common),
+                serverOptions(serverCertificate=CLIENT, **same),
+            ),
+        ):
+            self.assertIsNot(one, other)
+            self.assertEqual(one, other)
+            self.assertEqual(hash(one), hash(other))
+            self.assertIs(contextFor(one.parameters), contextFor(other.parameters))
+
+    def test_difference(self) -> None:
+        """
+        Options that differ in one thing are different; a client's are never a
+        server's.
+        """
+        each = variants()
+        self.assertEqual(len(each["client"]), 1 + len(COMMON) + len(OF_CLIENT))
+        self.assertEqual(len(each["server"]), 1 + len(COMMON) + len(OF_SERVER))
+        together = each["client"] + each["server"]
+        self.assertEqual(len(set(together)), len(together))
+        for options in together:
+            self.assertEqual([options == other for other in together].count(True), 1)
+
+    def test_everyOption(self) -> None:
+        """
+        The tests that compare options vary every option that there is.
+        """
+        for options, own in ((clientOptions(), OF_CLIENT), (serverOptions(), OF_SERVER)):
+            names = {field.name for field in fields(options)}
+            self.assertEqual(names, {*COMMON, *own, "allowRenegotiation"})
+
+    def test_contexts(self) -> None:
+        """
+        Options have the OpenSSL context of others exactly if they tell OpenSSL
+        the same.
+        """
+        for make in MAKERS:
+            default = contextFor(make().parameters)
+            for name, value in COMMON.items():
+                isSame = contextFor(make(**{name: value}).parameters) is default
+                self.assertEqual(isSame, name not in TOLD, name)
+
+    def test_contextsOfClients(self) -> None:
+        """
+        A client's OpenSSL context depends on what it presents; for whom it
+        looks, and who chooses, is no matter of it.
+        """
+        default = contextFor(clientOptions().parameters)
+        for name, value in OF_CLIENT.items():
+            isSame = contextFor(clientOptions(**{name: value}).parameters) is default
+            presents = name in ("clientCertificates", "clientCertificateContext")
+            self.assertEqual(isSame, not presents, name)
+
+    def test_contextsOfServers(self) -> None:
+        """
+        A server's OpenSSL context depends on its certificate and on whether it
+        asks for one; and if so, on who judges a client that shows none.
+        """
+        asks: dict[str, Any] = {"clientCertificateRequired": True}
+        judges: dict[str, Any] = {"remoteCertificateValidationCallback": callback}
+        different = [
+            serverOptions(),
+            serverOptions(serverCertificate=CLIENT),
+            serverOptions(serverCertificate=None, serverCertificateSelectionCallback=callback),
+            serverOptions(**asks),
+            serverOptions(**asks, **judges),
+        ]
+        contexts = [contextFor(options.parameters) for options in different]
+        self.assertEqual(len(set(map(id, contexts))), len(different))
+        for one, same in (
+            (serverOptions(), serverOptions(**judges)),
+            (
+                serverOptions(**asks, **judges),
+                serverOptions(**asks, remoteCertificateValidationCallback=otherCallback),
+            ),
+            (
+                serverOptions(),
+                serverOptions(serverCertificate=None, serverCertificateContext=SERVER),
+            ),
+        ):
+            self.assertIs(contextFor(one.parameters), contextFor(same.parameters))
+
+    def test_rolesDoNotShare(self) -> None:
+        """
+        A client and a server with the same certificate and trust have OpenSSL
+        contexts of their own.
+        """
+        client = clientOptions(clientCertificateContext=SERVER)
+        server = serverOptions()
+        self.assertEqual(client.parameters.certificate, server.parameters.certificate)
+        self.assertIsNot(contextFor(client.parameters), contextFor(server.parameters))
+
+    def test_frozen(self) -> None:
+        """
+        No option can be changed.
+        """
+        for options in (clientOptions(), serverOptions()):
+            for field in fields(options):
+                with self.assertRaises(FrozenInstanceError):
+                    setattr(options, field.name, None)
+
+    def test_replace(self) -> None:
+        """
+        Options can be copied with changes, which are checked like any others.
+        """
+        for each in variants().values():
+            for options in each:
+                self.assertEqual(replace(options), options)
+                changed = replace(options, handshakeTimeout=1)
+                self.assertEqual(changed.handshakeTimeout, 1)
+                self.assertNotEqual(changed, options)
+                self.assertRaises(ValueError, replace, options, handshakeTimeout=0)
+
+
+class FactoryTests(SynchronousTestCase):
+    """
+    Options as connection creators.
+    """
+
+    def test_interfaces(self) -> None:
+        """
+        Options provide Twisted's interface of their own side, and not of the
+        other.
+        """
+        client, server = clientOptions(), serverOptions()
+        self.assertTrue(verifyObject(IOpenSSLClientConnectionCreator, client))
+        self.assertTrue(verifyObject(IOpenSSLServerConnectionCreator, server))
+        self.assertFalse(IOpenSSLServerConnectionCreator.providedBy(client))
+        self.assertFalse(IOpenSSLClientConnectionCreator.providedBy(server))
+
+    def test_twistedsFactory(self) -> None:
+        """
+        Twisted's own factory, which would not authenticate as options ask, gets
+        a clear error from them, and the peer not a byte.
+        """
+        creators: tuple[tuple[Any, bool], ...] = (
+            (clientOptions(), True),
+            (serverOptions(), False),
+        )
+        for options, isClient in creators:
+            factory = TLSMemoryBIOFactory(options, isClient, Factory.forProtocol(Protocol))
+            protocol = factory.buildProtocol(None)
+            transport = StringTransport()
+            error = self.assertRaises(InvalidOperationError, protocol.makeConnection, transport)
+            self.assertEqual(
+                str(error),
+                "only SslStreamFactory authenticates as these options ask: use it instead of "
+                f"the factory of {type(protocol).__name__}",
+            )
+            self.assertEqual(transport.value(), b"")
+
+
+@perVersion()
+class UseTests(_Mixin):
+    """
+    What connections make of options.
+    """
+
+    version: SslProtocols
+    segment: int
+
+    def test_neverMutated(self) -> None:
+        """
+        However often options are used, they stay as they are, and so does their
+        OpenSSL context.
+        """
+        client = clientOptions(
+            self.version,
+            clientCertificates=[CLIENT, SERVER],
+            applicationProtocols=["h2"],
+            remoteCertificateValidationCallback=lambda *arguments: True,
+            localCertificateSelectionCallback=lambda *arguments: CLIENT,
+        )
+        server = serverOptions(
+            self.version,
+            serverCertificate=None,
+            serverCertificateSelectionCallback=lambda *arguments: SERVER,
+            clientCertificateRequired=True,
+            applicationProtocols=["h2"],
+            remoteCertificateValidationCallback=lambda *arguments: True,
+        )
+        both = (client, server)
+        before = [(dict(vars(each)), hash(each), contextFor(each.parameters)) for each in both]
+        for _ in range(2):
+            pair = Pair(self.segment)
+            authenticated = (
+                pair.server.authenticateAsServer(server),
+                pair.client.authenticateAsClient(client),
+            )
+            pair.wire.flush()
+            for each in authenticated:
+                self.successResultOf(each)
+            self.assertEqual(pair.server.remoteCertificate, CLIENT.certificate)
+            self.assertEqual(pair.client.remoteCertificate, SERVER.certificate)
+        after = [(dict(vars(each)), hash(each), contextFor(each.parameters)) for each in both]
+        self.assertEqual(before, after)
+
+
+class EncryptionPolicyTests(SynchronousTestCase):
+    """
+    What connections make of an encryption policy, which is a matter of TLS 1.2.
+    """
+
+    def test_unencrypted(self) -> None:
+        """
+        Without encryption a connection is authenticated all the same, and says
+        so, if both sides allow it and one insists.
+        """
+        allow, never = EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.NoEncryption
+        for ours, theirs in ((never, never), (never, allow), (allow, never)):
+            pair = Pair()
+            for each in pair.authenticate(
+                SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
+            ):
+                self.successResultOf(each)
+            for stream in (pair.client, pair.server):
+                self.assertEqual(stream.cipherAlgorithm, CipherAlgorithmType.Null)
+                self.assertEqual(stream.cipherStrength, 0)
+                self.assertFalse(stream.isEncrypted)
+                self.assertTrue(stream.isSigned)
+
+    def test_encrypted(self) -> None:
+        """
+        A connection is encrypted if both sides can.
+        """
+        allow, require = EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.RequireEncryption
+        for ours, theirs in ((allow, allow), (allow, require), (require, allow)):
+            pair = Pair()
+            for each in pair.authenticate(
+                SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
+            ):
+                self.successResultOf(each)
+            for stream in (pair.client, pair.server):
+                self.assertTrue(stream.isEncrypted)
+                self.assertNotEqual(stream.cipherAlgorithm, CipherAlgorithmType.Null)
+
+    def test_refused(self) -> None:
+        """
+        Who requires encryption does not talk to who refuses it.
+        """
+        never, require = EncryptionPolicy.NoEncryption, EncryptionPolicy.RequireEncryption
+        for ours, theirs in ((never, require), (require, never)):
+            pair = Pair()
+            client, server = pair.authenticate(
+                SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
+            )
+            refusal = self.failureResultOf(server, AuthenticationError).value
+            self.assertEqual(refusal.alertSent, TlsAlert.handshake_failure)
+            told = self.failureResultOf(client, AuthenticationError).value
+            self.assertEqual(told.alert, TlsAlert.handshake_failure)
+            for error in (refusal, told):
+                self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.None_)

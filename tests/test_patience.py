@@ -1,0 +1,115 @@
+"""
+Tests for L{txsslstream._patience}: who is waited for, and for how long.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsslstream._patience import Patience, unsentBytes
+
+
+class PatienceTests(SynchronousTestCase):
+    """
+    Tests for L{Patience}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Something of which ten parts remain.
+        """
+        self.clock = Clock()
+        self.remaining = 10
+        self.givenUp: list[float] = []
+
+    def patience(self, seconds: float | None = 5) -> Patience:
+        """
+        Be patient for so long.
+        """
+        return Patience(
+            self.clock,
+            seconds,
+            lambda: self.remaining,
+            lambda: self.givenUp.append(self.clock.seconds()),
+        )
+
+    def test_noProgress(self) -> None:
+        """
+        Without progress it gives up when the time is over, once.
+        """
+        self.patience()
+        self.clock.pump([4.9, 0.1, 50])
+        self.assertEqual(self.givenUp, [5])
+
+    def test_progress(self) -> None:
+        """
+        After progress the time starts anew; more work than before is none.
+        """
+        self.patience()
+        for remaining in (9, 1):
+            self.remaining = remaining
+            self.clock.advance(5)
+        self.remaining = 2
+        self.clock.pump([4.9, 0.1])
+        self.assertEqual(self.givenUp, [15])
+
+    def test_end(self) -> None:
+        """
+        Ended, before or after, it leaves no timer and gives nobody up.
+        """
+        patience = self.patience()
+        patience.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        patience.end()
+        late = self.patience()
+        self.clock.advance(5)
+        late.end()
+        self.assertEqual(self.givenUp, [5])
+
+    def test_endless(self) -> None:
+        """
+        It may be endless.
+        """
+        patience = self.patience(None)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        patience.end()
+
+
+class UnsentTests(SynchronousTestCase):
+    """
+    Tests for L{unsentBytes}.
+    """
+
+    def test_socket(self) -> None:
+        """
+        A transport of Twisted's tells what it has still to send, also through
+        wrappers, and anything else tells nothing.
+        """
+
+        class Transport(FileDescriptor):
+            connected = 1
+
+            def writeSomeData(self, data: bytes) -> int:
+                return min(len(data), 300)
+
+            def startWriting(self) -> None:
+                pass
+
+        transport = Transport(MemoryReactorClock())
+        wrapper = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
+        wrapper.makeConnection(transport)
+        for part in (b"a" * 500, b"b" * 500):
+            transport.write(part)
+        for unsent in (1000, 700, 400):
+            self.assertEqual(unsentBytes(transport), unsent)
+            self.assertEqual(unsentBytes(wrapper), unsent)
+            transport.doWrite()
+        transport.write(b"c" * 50)
+        self.assertEqual(unsentBytes(transport), 150)
+        for other in (object(), None):
+            self.assertEqual(unsentBytes(other), 0)
