@@ -26,7 +26,7 @@ def interpreters() -> Iterator[tuple[str, str]]:
     """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for version in PYTHONS:
-        candidates = [*sorted(pyenv.glob(f"{version}.*/bin/python")), f"python{version}"]
+        candidates = [*map(str, sorted(pyenv.glob(f"{version}.*/bin/python"))), f"python{version}"]
         for candidate in candidates:
             found = shutil.which(candidate)
             if found is not None:
