@@ -11,7 +11,7 @@ import random
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
+from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
@@ -49,6 +50,7 @@ from txsslstream import (
     X509RevocationMode,
     _waiting,
 )
+from txsslstream._openssl import contextFor
 from txsslstream.authentication import Authentication
 
 from .support import (
@@ -60,6 +62,7 @@ from .support import (
     VERSIONS,
     Authority,
     Bystander,
+    MemoryTransport,
     Pair,
     Wire,
     clientOptions,
@@ -674,6 +677,7 @@ class Interrupted(Question):
     def setUp(self) -> None:
         super().setUp()
         self.cancelled: list[type[BaseException] | None] = []
+        self.written = 0
 
     def wait(self, meanwhile: Callable[[], object] = lambda: None) -> Deferred[Any]:
         """
@@ -690,11 +694,20 @@ class Interrupted(Question):
         answer.addErrback(failed)
 
         def ask() -> Deferred[Any]:
+            self.written = len(self.transport.everWritten)
             meanwhile()
             return answer
 
         self.ask(ask)
         return answer
+
+    @property
+    def transport(self) -> MemoryTransport:
+        """
+        The asker's transport.
+        """
+        transport: MemoryTransport = getattr(self.pair.wire, self.asker)
+        return transport
 
     def stream(self) -> SslStream:
         """
@@ -732,6 +745,7 @@ class Interrupted(Question):
         The connection is gone without a word.
         """
         self.pair.wire.flush()
+        self.assertEqual(len(self.transport.everWritten), self.written)
         error = self.failureOf(self.asker, kind)
         self.assertEqual((error.alert, error.alertSent), (None, None))
         if self.isPeerDone:
@@ -920,7 +934,7 @@ class Interrupted(Question):
         is paused until there is an answer.
         """
         answer = self.wait()
-        transport = getattr(self.pair.wire, self.asker)
+        transport = self.transport
         piece = b"\x17\x03\x03\x0f\xfb" + bytes(4091)
         taken = 0
         while not transport.isPaused:
@@ -1333,6 +1347,49 @@ class Asking(Conversation):
         self.assertIn("key too small", str(error))
         self.assertEqual(error.alertSent, TlsAlert.internal_error)
         self.assertEqual(self.verdictOn("client").alert, TlsAlert.internal_error)
+
+
+class RetriedHello(Question, SynchronousTestCase):
+    """
+    Servers whose first answer in TLS 1.3 is HelloRetryRequest (RFC 8446 section
+    4.1.4), so that they have said something before anything is encrypted.
+    """
+
+    version = SslProtocols.Tls13
+    segment = 0
+    #: Nobody else uses the context of these options, which is to be changed.
+    marker: Mapping[str, Any] = {"applicationProtocols": ["retried hello"]}
+
+    def setUp(self) -> None:
+        super().setUp()
+        context = contextFor(clientOptions(self.version, **self.marker).parameters)
+        # A server would rather have the second, which comes without a key.
+        self.assertEqual(lib.SSL_CTX_set1_curves_list(context._context, b"P-521:X25519"), 1)
+
+    def answer(self, situation: Situation, answer: object) -> None:
+        """
+        A server that asks so is answered so.
+        """
+        arrange = situation.arrange
+
+        def arranged(callback: Callback) -> dict[str, dict[str, Any]]:
+            options = arrange(callback)
+            options["client"] = {**options.get("client", {}), **self.marker}
+            return options
+
+        self.situation = replace(situation, arrange=arranged)
+        self.ask(lambda: answer)
+
+    def test_answers(self) -> None:
+        """
+        Every callback is asked once, at the second hello, and honored as ever.
+        """
+        for situation in (SERVER_JUDGES_NOBODY, SERVER_CHOOSES, SERVER_CHOOSES_BY_NAME):
+            self.answer(situation, situation.good)
+            self.assertAuthenticated()
+            self.assertEqual(self.pair.server.keyExchangeGroup, "x25519")
+            self.answer(situation, situation.bad)
+            self.assertAskerFailed(situation.refused)
 
 
 class Crowd(SynchronousTestCase):

@@ -277,17 +277,24 @@ class ConnectTests(EndpointMixin):
     def test_timedOut(self) -> None:
         """
         So does one on which nothing happens, after C{handshakeTimeout} of the
-        endpoint's clock.
+        endpoint's clock; as with a stream.
         """
-        self.listen(handshakeTimeout=None)
-        connecting = self.connect(handshakeTimeout=7)
-        self.wire.server.isPaused = True
-        self.endpoint.establish()
-        self.wire.clock.advance(6.9)
-        self.assertNoResult(connecting)
-        self.wire.clock.advance(0.1)
-        self.failure(connecting, HandshakeTimeout)
-        self.wire.server.isPaused = False
+        patient = {"handshakeTimeout": 7}
+        for connect in (
+            lambda: self.connect(**patient),
+            lambda: self.clientEndpoint(**patient).connectStream(),
+        ):
+            self.setUp()
+            self.listen(handshakeTimeout=None)
+            connecting: Deferred[Any] = connect()
+            self.wire.server.isPaused = True
+            self.endpoint.establish()
+            self.wire.clock.advance(6.9)
+            self.assertNoResult(connecting)
+            self.wire.clock.advance(0.1)
+            self.failure(connecting, HandshakeTimeout)
+            self.wire.server.isPaused = False
+            self.tearDown()
 
     def test_unreachable(self) -> None:
         """
@@ -465,6 +472,23 @@ class StreamTests(EndpointMixin):
         self.assertEqual(called, [])
         self.assertEqual(self.logged(), [(LogLevel.info, "TLS with {peer} failed: {error}")])
         self.assertFalse(self.wire.server.connected)
+
+    def test_timedOut(self) -> None:
+        """
+        Nor is it called for one that says nothing for C{handshakeTimeout} of
+        the endpoint's clock.
+        """
+        called: list[SslStream] = []
+        self.serverEndpoint(handshakeTimeout=7).listenStreams(called.append)
+        self.wire.client.isPaused = self.wire.server.isPaused = True
+        connecting = self.connectStream(handshakeTimeout=None)
+        self.wire.clock.advance(6.9)
+        self.assertEqual(self.logged(), [])
+        self.wire.clock.advance(0.1)
+        self.assertEqual(self.logged(), [(LogLevel.info, "TLS with {peer} failed: {error}")])
+        self.assertEqual(called, [])
+        connecting.addErrback(lambda _: None)
+        self.wire.client.isPaused = self.wire.server.isPaused = False
 
     def test_clientRefuses(self) -> None:
         """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from cryptography import x509
@@ -61,6 +62,7 @@ from txsslstream import (
     TruncationError,
     X509ChainStatusFlags,
 )
+from txsslstream.records import ALERT, recordKinds
 from txsslstream.states import WireState
 
 MIB = 1 << 20
@@ -227,6 +229,26 @@ class AuthenticationTests(ProtocolMixin):
         ):
             self.assertEqual(link.near.application.received, b"from far")
             self.assertEqual(link.far.application.received, b"from near")
+
+    def test_writtenBefore(self) -> None:
+        """
+        What is written before authentication leaves with it, and if that fails
+        never.
+        """
+        for host in ("localhost", "wrong.example"):
+            for link in self.links(client={"targetHost": host}):
+                for side in (link.near, link.far):
+                    side.tls.whenAuthenticated().addErrback(lambda _: None)
+                link.near.tls.write(b"secret")
+                link.clock.advance(0)
+                self.assertNotIn(b"secret", link.near.inner.everWritten)
+                link.wire.flush()
+                if host == "localhost":
+                    self.assertEqual(link.far.application.events, ["made", "handshake", "data"])
+                    self.assertEqual(link.far.application.received, b"secret")
+                else:
+                    self.assertEqual(link.far.application.events, [])
+                    self.assertNotIn(b"secret", link.near.inner.everWritten)
 
     def test_endedAtOnce(self) -> None:
         """
@@ -667,8 +689,25 @@ class ProducerTests(ProtocolMixin):
             link.wire.cut()
             late = Pusher(link.near, b"late")
             link.near.tls.registerProducer(late, True)
-            self.assertEqual(late.stops, 1)
+            self.assertEqual((pusher.stops, late.stops), (1, 1))
             self.assertLost(link.near, TruncationError)
+
+    def test_stoppedByError(self) -> None:
+        """
+        A producer is stopped as soon as the connection is broken, and does not
+        keep the inner transport from closing.
+        """
+        for link in self.opened():
+            link.far.inner.isPaused = True
+            pusher = Pusher(link.near, b"x" * 300_000)
+            pusher.start()
+            link.near.tls.dataReceived(GARBAGE)
+            self.assertEqual(pusher.stops, 1)
+            self.assertIsNone(link.near.inner.producer)
+            link.far.inner.isPaused = False
+            link.wire.flush()
+            self.assertEqual(pusher.stops, 1)
+            self.assertLost(link.near, TlsError)
 
     def test_closedBehindProducer(self) -> None:
         """
@@ -773,6 +812,20 @@ class ClosingTests(ProtocolMixin):
             self.assertEqual(link.near.application.received, b"1")
             self.assertLost(link.near, ConnectionAborted)
 
+    def test_receivedAfterAbort(self) -> None:
+        """
+        What the inner transport still delivers after an abort is dropped.
+        """
+        for link in self.opened():
+            _writes(b"late")(link.far.application)
+            late = bytes(link.far.inner.written)
+            link.far.inner.written.clear()
+            link.near.tls.abortConnection()
+            link.near.tls.dataReceived(late)
+            link.wire.flush()
+            self.assertEqual(link.near.application.received, b"")
+            self.assertLost(link.near, ConnectionAborted)
+
     def test_abortConnection(self) -> None:
         """
         C{abortConnection} sends nothing, not even what was written, so that
@@ -866,6 +919,22 @@ class ClosingTests(ProtocolMixin):
                 link.wire.flush()
                 self.assertLost(link.near, ConnectionDone)
                 self.assertLost(link.far, ConnectionDone)
+
+    def test_noWaitForTheEnd(self) -> None:
+        """
+        Once both sides have sent C{close_notify} the inner transport is closed
+        without waiting for the peer to do so.
+        """
+        for link in self.opened(near=Halves):
+            link.far.tls.loseWriteConnection()
+            link.wire.flush()
+            link.far.inner.isPaused = True
+            self.assertIsNone(link.near.inner.closing)
+            link.near.tls.loseConnection()
+            self.assertIsInstance(link.near.inner.closing, ConnectionDone)
+            link.far.inner.isPaused = False
+            link.wire.flush()
+            self.assertLost(link.near, ConnectionDone)
 
     def test_truncated(self) -> None:
         """
@@ -1187,14 +1256,91 @@ class Direction:
         return contents
 
 
-class KeyUpdateTests(ProtocolMixin, SynchronousTestCase):
+@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
+class RawCreator:
+    """
+    Connections whose secrets are told.
+    """
+
+    def __init__(self, tell: Callable[[bytes], None]) -> None:
+        self._context = SSL.Context(SSL.TLS_METHOD)
+        self._context.set_keylog_callback(lambda _, line: tell(line))
+        self._context.use_certificate(SERVER.certificate)
+        self._context.use_privatekey(SERVER.privateKey)  # type: ignore[arg-type]
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """
+        As a client.
+        """
+        return SSL.Connection(self._context, None)
+
+    serverConnectionForTLS = clientConnectionForTLS
+
+
+class RawMixin(ProtocolMixin):
+    """
+    A peer made of OpenSSL alone.
+    """
+
+    segment = 0
+
+    def raw(self, creator: RawCreator, **options: Any) -> Iterable[Link]:
+        """
+        For each role an open connection to such a peer.
+        """
+        for isServer in (False, True):
+            near: Any = (serverOptions if isServer else clientOptions)(self.version, **options)
+            sides: list[tuple[Any, Protocol]] = [(near, Application()), (creator, Application())]
+            client, server = reversed(sides) if isServer else sides
+            link = Link(isServer, client, server)
+            link.wire.flush()
+            self.assertEqual(link.near.application.events, ["made", "handshake"])
+            yield link
+            link.wire.cut()
+
+
+class RenegotiationTests(RawMixin, SynchronousTestCase):
+    """
+    Renegotiation, which TLS 1.2 still has (RFC 5246 section 7.2.2).
+    """
+
+    version = SslProtocols.Tls12
+
+    def test_refused(self) -> None:
+        """
+        The peer is told at once that there is none, and the connection goes on.
+        """
+        for link in self.raw(RawCreator(lambda _: None)):
+            far = link.far.tls.getHandle()
+            self.assertTrue(far.renegotiate())
+            with suppress(SSL.WantReadError):
+                far.do_handshake()
+            sent = len(link.near.inner.everWritten)
+            link.near.tls.dataReceived(far.bio_read(MIB))
+            answer = bytes(link.near.inner.everWritten[sent:])
+            self.assertEqual(recordKinds(answer), {ALERT})
+            alerts: list[int] = []
+            far.set_info_callback(
+                lambda _, where, code, alerts=alerts: (
+                    alerts.append(code & 0xFF) if where == SSL.SSL_CB_READ_ALERT else None
+                )
+            )
+            far.bio_write(answer)
+            with suppress(SSL.Error):
+                far.do_handshake()
+            self.assertEqual(alerts, [TlsAlert.no_renegotiation])
+            self.assertIs(link.near.tls.wireState, WireState.open)
+            _writes(b"still here")(link.near.application)
+            self.assertGreater(len(link.near.inner.everWritten), sent + len(answer))
+
+
+class KeyUpdateTests(RawMixin, SynchronousTestCase):
     """
     The peer may change its keys at any time, and ask for ours to change (RFC
     8446 section 4.6.3).
     """
 
     version = SslProtocols.Tls13
-    segment = 0
 
     #: KeyUpdate with update_requested, and the answer.
     REQUEST, ANSWER = b"\x18\x00\x00\x01\x01", b"\x18\x00\x00\x01\x00"
@@ -1207,28 +1353,19 @@ class KeyUpdateTests(ProtocolMixin, SynchronousTestCase):
         it.
         """
         suite = CipherSuitesPolicy([TlsCipherSuite.TLS_AES_128_GCM_SHA256])
-        for isServer in (False, True):
-            lines: list[bytes] = []
-            creator = RawCreator(lines.append)
-            near: Any = (serverOptions if isServer else clientOptions)(
-                self.version, cipherSuitesPolicy=suite
-            )
-            sides: list[tuple[Any, Protocol]] = [(near, Application()), (creator, Application())]
-            client, server = reversed(sides) if isServer else sides
-            link = Link(isServer, client, server)
-            link.wire.flush()
-            self.assertEqual(link.near.application.events, ["made", "handshake"])
+        lines: list[bytes] = []
+        for link in self.raw(RawCreator(lines.append), cipherSuitesPolicy=suite):
             secrets = {line.split()[0]: bytes.fromhex(line.split()[2].decode()) for line in lines}
             directions = [
                 Direction(secrets[side + b"_TRAFFIC_SECRET_0"]) for side in (b"SERVER", b"CLIENT")
             ]
-            incoming, outgoing = reversed(directions) if isServer else directions
+            incoming, outgoing = reversed(directions) if link.near.tls.isServer else directions
             # To count the records that have been sent.
             incoming.open(bytes(link.far.inner.everWritten))
             outgoing.open(bytes(link.near.inner.everWritten))
             link.near.inner.everWritten.clear()
             yield link, incoming, outgoing
-            link.wire.cut()
+            lines.clear()
 
     def test_update(self) -> None:
         """
@@ -1274,27 +1411,6 @@ class KeyUpdateTests(ProtocolMixin, SynchronousTestCase):
             error = self.assertLost(link.near, TlsError)
             self.assertIs(error.alertSent, TlsAlert.bad_record_mac)
             self.assertEqual(link.near.application.received, b"")
-
-
-@implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
-class RawCreator:
-    """
-    Connections whose secrets are told.
-    """
-
-    def __init__(self, tell: Callable[[bytes], None]) -> None:
-        self._context = SSL.Context(SSL.TLS_METHOD)
-        self._context.set_keylog_callback(lambda _, line: tell(line))
-        self._context.use_certificate(SERVER.certificate)
-        self._context.use_privatekey(SERVER.privateKey)  # type: ignore[arg-type]
-
-    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        """
-        As a client.
-        """
-        return SSL.Connection(self._context, None)
-
-    serverConnectionForTLS = clientConnectionForTLS
 
 
 def _privateCertificate(context: SslStreamCertificateContext) -> ssl.PrivateCertificate:
@@ -1453,32 +1569,39 @@ class StockTests(ProtocolMixin):
         negotiated and shown; not before.
         """
         for isMutual in (False, True):
-            link = self.ours(isMutual)
-            for side in (link.client, link.server):
-                self.assertRaises(InvalidOperationError, getattr, side.tls, "sslProtocol")
-                self.assertRaises(InvalidOperationError, getattr, side.tls, "security")
-                self.assertFalse(side.tls.isEncrypted)
-            link.wire.flush()
             for isEnded in (False, True):
-                for side, local, remote in (
-                    (link.client, CLIENT, SERVER),
-                    (link.server, SERVER, CLIENT if isMutual else None),
-                ):
-                    tls = side.tls
-                    self.assertTrue(tls.isAuthenticated and tls.isEncrypted and tls.isSigned)
-                    self.assertEqual(tls.isServer, side is link.server)
-                    self.assertIs(tls.sslProtocol, self.version)
-                    self.assertIsInstance(tls.negotiatedCipherSuite, TlsCipherSuite)
-                    self.assertEqual(tls.localCertificate, local.certificate)
-                    self.assertEqual(
-                        tls.remoteCertificate, None if remote is None else remote.certificate
-                    )
-                    self.assertGreaterEqual(tls.keyExchangeStrength, 255)
-                    self.assertEqual(tls.security.targetHostName, "localhost")
-                    self.assertEqual(tls.canRead, not isEnded)
-                    self.assertEqual(tls.canWrite, not isEnded)
-                link.client.tls.loseConnection()
+                link = self.ours(isMutual)
+                for side in (link.client, link.server):
+                    self.assertRaises(InvalidOperationError, getattr, side.tls, "sslProtocol")
+                    self.assertRaises(InvalidOperationError, getattr, side.tls, "security")
+                    self.assertFalse(side.tls.isEncrypted)
                 link.wire.flush()
+                if isEnded:
+                    link.client.tls.loseConnection()
+                    link.wire.flush()
+                self.assertDescribed(link.client, CLIENT, SERVER, not isEnded)
+                self.assertDescribed(link.server, SERVER, CLIENT if isMutual else None, not isEnded)
+
+    def assertDescribed(
+        self,
+        side: Side,
+        local: SslStreamCertificateContext,
+        remote: SslStreamCertificateContext | None,
+        isOpen: bool,
+    ) -> None:
+        """
+        All properties of a connection that others have set up are true.
+        """
+        tls = side.tls
+        self.assertTrue(tls.isAuthenticated and tls.isEncrypted and tls.isSigned)
+        self.assertEqual(tls.isServer, local is SERVER)
+        self.assertIs(tls.sslProtocol, self.version)
+        self.assertIsInstance(tls.negotiatedCipherSuite, TlsCipherSuite)
+        self.assertEqual(tls.localCertificate, local.certificate)
+        self.assertEqual(tls.remoteCertificate, None if remote is None else remote.certificate)
+        self.assertGreaterEqual(tls.keyExchangeStrength, 255)
+        self.assertEqual(tls.security.targetHostName, "localhost")
+        self.assertEqual((tls.canRead, tls.canWrite), (isOpen, isOpen))
 
     def test_observers(self) -> None:
         """

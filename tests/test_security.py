@@ -647,6 +647,7 @@ class ReadingTests(SecurityMixin):
             self.assertDefaults(stream, isServer=isServer, targetHostName="localhost")
             self.assertGated(stream, CERTIFICATES, InvalidOperationError)
             self.assertFalse(stream.security.isAuthenticated)
+            self.assertEqual({getattr(stream.security, name) for name in CERTIFICATES}, {None})
             early = {
                 name: getattr(stream, name)
                 for name in ("sslProtocol", "negotiatedCipherSuite", "cipherStrength")

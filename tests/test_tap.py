@@ -267,7 +267,14 @@ class MakeServiceTests(SynchronousTestCase):
         """
         A description of no endpoint is refused with the description.
         """
-        for description in ("nonsense", "", "tcp", "tcp:x", "tcp:1:nonsense=1", "systemd:x=1"):
+        for description in (
+            "nonsense",
+            "",
+            "tcp",
+            "tcp:x",
+            "tcp:1:nonsense=1",
+            "systemd:domain=INET:index=0",
+        ):
             line = self.refusal("--certificate", self.files.both, "--listen", description)
             begin = f"--listen {description}: "
             self.assertEqual(line[: len(begin)], begin)
@@ -541,18 +548,13 @@ class ProcessTests(SynchronousTestCase):
 
     def test_portInUse(self) -> None:
         """
-        A port in use makes one line and exit status 1, and leaves no pidfile,
-        in the foreground and as a daemon.
+        A port in use makes one line and exit status 1, and leaves no pidfile.
         """
         listen = f"tcp:{occupied(self)}:interface={LOOPBACK}"
-        arguments = ("sslecho", "--certificate", self.files.both, "--listen", listen)
-        stdout, stderr = self.assertRefused("-n", *arguments)
-        self.assertEqual(stderr, "")
-        line = f"twistd sslecho: cannot listen on {listen}: "
-        self.assertEqual(
-            len(re.findall(re.escape(line) + r".*Address already in use\.\n", stdout)), 1
+        stdout, stderr = self.assertRefused(
+            "-n", "sslecho", "--certificate", self.files.both, "--listen", listen
         )
-        log = self.home / "twistd.log"
-        stdout, stderr = self.assertRefused(f"--logfile={log}", *arguments)
-        self.assertIn(f"StartError: {line}", stderr + stdout)
-        self.assertIn(line, log.read_text())
+        self.assertEqual(stderr, "")
+        lines = [line for line in stdout.splitlines() if "twistd sslecho: " in line]
+        self.assertEqual(len(lines), 1, stdout)
+        self.assertRegex(lines[0], f"cannot listen on {listen}: .*Address already in use")

@@ -64,6 +64,7 @@ class Judgement:
         self._engine = engine
         self._sender: object = sender
         self._localSelection = localSelection
+        self._isChosen = False
         self._isServer = isinstance(options, SslServerAuthenticationOptions)
 
     def release(self) -> None:
@@ -167,8 +168,12 @@ class Judgement:
     @property
     def hasChoice(self) -> bool:
         """
-        Whether which certificate we show is still to be chosen.
+        Whether which certificate we show is still to be chosen.  The choice
+        stands when OpenSSL asks again, for the hello that answers a
+        HelloRetryRequest.
         """
+        if self._isChosen:
+            return False
         if isinstance(self._options, SslServerAuthenticationOptions):
             return bool(self._options.serverCertificateSelectionCallback or self._localSelection)
         return self._localSelection is not None or len(self._options.candidates) > 1
@@ -213,6 +218,7 @@ class Judgement:
         return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
 
     def _chosen(self, certificate: Any) -> object:
+        self._isChosen = True
         if certificate is not None:
             chosen = SslStreamCertificateContext.create(certificate)
             parameters = replace(self._engine.parameters, certificate=chosen)
