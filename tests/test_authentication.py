@@ -1391,6 +1391,24 @@ class RetriedHello(Question, SynchronousTestCase):
             self.answer(situation, situation.bad)
             self.assertAskerFailed(situation.refused)
 
+    def test_silentClient(self) -> None:
+        """
+        A client that does not come back is told so when it is given up.
+        """
+        self.pair = Pair()
+        client, server = self.pair.authenticate(
+            self.version, {**self.marker, "handshakeTimeout": None}, flush=False
+        )
+        self.sides = {"client": client, "server": server}
+        self.pair.wire.step()
+        self.assertNotEqual(self.pair.wire.server.everWritten, b"")
+        self.pair.wire.client.written.clear()
+        self.pair.clock.advance(30)
+        self.pair.wire.flush()
+        error = self.failureOf("server", HandshakeTimeout)
+        self.assertEqual(error.alertSent, TlsAlert.user_canceled)
+        self.assertEqual(self.failureOf("client").alert, TlsAlert.user_canceled)
+
 
 class Crowd(SynchronousTestCase):
     """

@@ -157,6 +157,14 @@ class ChainOfTests(SynchronousTestCase):
             self.assertEqual(made.chainStatus, (UNCHECKED,))
             self.assertEqual(made.flags, S.RevocationStatusUnknown | S.OfflineRevocation)
 
+    def test_revocationWithoutIntermediate(self) -> None:
+        """
+        A root that has signed the peer's certificate itself is exempt as well.
+        """
+        self.assertEqual(
+            statuses(chain(mode=X509RevocationMode.Online, built=(LEAF, ROOT))), [(UNCHECKED,), ()]
+        )
+
     def test_revocationBesideFindings(self) -> None:
         """
         That the status is unknown comes after whatever else was found.

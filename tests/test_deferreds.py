@@ -10,7 +10,68 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream._deferreds import Occurrence
+from txsslstream._deferreds import Occurrence, again, forgetFrames
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    """
+    @return: the error after it has been raised and caught.
+    """
+    try:
+        raise error from cause
+    except BaseException as caught:
+        return caught
+
+
+class FrameTests(SynchronousTestCase):
+    """
+    Tests for L{again} and L{forgetFrames}.
+    """
+
+    def test_again(self) -> None:
+        """
+        An error that is told again is the same, without the frames of the time
+        before.
+        """
+        error = raised(KeyError("why"))
+        self.assertIsNotNone(error.__traceback__)
+        failure = again(error)
+        self.assertIs(failure.value, error)
+        self.assertIsNone(error.__traceback__)
+        self.assertIsNone(failure.getTracebackObject())
+
+    def test_forgetFrames(self) -> None:
+        """
+        The frames of an error and of all its causes are let go, also behind one
+        that has none.
+        """
+        first = raised(KeyError("first"))
+        second = ValueError("never raised")
+        second.__cause__ = first
+        third = raised(TypeError("third"), second)
+        for error in (first, third):
+            self.assertIsNotNone(error.__traceback__)
+        forgetFrames(third)
+        for each in (first, second, third):
+            self.assertIsNone(each.__traceback__)
+        self.assertIs(third.__cause__, second)
+
+    def test_forgetNothing(self) -> None:
+        """
+        Where there is no error there are no frames.
+        """
+        forgetFrames(None)
+
+    def test_causesInCircle(self) -> None:
+        """
+        Errors that are each other's cause, or their own, come to an end.
+        """
+        first, second, own = (raised(KeyError(number)) for number in range(3))
+        first.__cause__, second.__cause__, own.__cause__ = second, first, own
+        for error in (first, own):
+            forgetFrames(error)
+        for error in (first, second, own):
+            self.assertIsNone(error.__traceback__)
 
 
 class OccurrenceTests(SynchronousTestCase):

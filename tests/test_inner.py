@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -466,17 +466,20 @@ class UpgradeTests(StreamMixin):
         A transport that is to be left open is given back, and nothing more
         written to it, when the stream is aborted in the middle of a write.
         """
-        wire, client, _ = self.upgraded(leaveInnerStreamOpen=True)
-        wire.server.isPaused = True
-        writing = client.stream.write(bytes(1 << 20))
-        before = len(wire.client.everWritten)
-        client.stream.abort()
-        wire.clock.advance(0)
-        self.failure(writing, StreamClosedError)
-        self.successResultOf(client.stream.whenClosed())
-        self.assertIs(wire.client.protocol, client)
-        self.assertIsNone(wire.client.producer)
-        self.assertEqual(len(wire.client.everWritten), before)
+        for isClosing in (False, True):
+            wire, client, _ = self.upgraded(leaveInnerStreamOpen=True)
+            wire.server.isPaused = True
+            writing = client.stream.write(bytes(1 << 20))
+            before = len(wire.client.everWritten)
+            if isClosing:
+                client.stream.close()
+            client.stream.abort()
+            wire.clock.advance(0)
+            self.failure(writing, StreamClosedError)
+            self.successResultOf(client.stream.whenClosed())
+            self.assertIs(wire.client.protocol, client)
+            self.assertIsNone(wire.client.producer)
+            self.assertEqual(len(wire.client.everWritten), before)
 
     def test_leftOpenRefused(self) -> None:
         """
@@ -656,6 +659,26 @@ class NestedTests(NestedMixin):
             self.assertNoResult(writing)
             writing.addErrback(lambda _: None)
             outer.ours.abort()
+
+    def test_leftOpenHeldBack(self) -> None:
+        """
+        An outer stream that was held back when it was lent is not any more when
+        it is used again.
+        """
+        for outer in self.bothRoles():
+            outer.theirTransport.isPaused = True
+            writing = outer.ours.write(bytes(1 << 16))
+            writing.cancel()
+            self.failure(writing, CancelledError)
+            outer.theirTransport.isPaused = False
+            outer.pair.wire.segment = 0
+            reading = outer.theirs.readExactly(1 << 16)
+            inner = SslStream(outer.ours, leaveInnerStreamOpen=True)
+            outer.flush()
+            self.successResultOf(reading)
+            inner.close()
+            outer.flush()
+            self.assertUsable(outer)
 
     def test_notNow(self) -> None:
         """

@@ -520,6 +520,26 @@ class ValidationTests(SynchronousTestCase):
             )
             clientOptions(**others)
 
+    def test_clientCertificateRequired(self) -> None:
+        """
+        A server that requires a certificate asks for one, and has OpenSSL insist
+        on it unless somebody judges who shows none.
+        """
+        for options, asks, insists in (
+            (serverOptions(), False, False),
+            (serverOptions(remoteCertificateValidationCallback=callback), False, False),
+            (serverOptions(clientCertificateRequired=True), True, True),
+            (
+                serverOptions(
+                    clientCertificateRequired=True, remoteCertificateValidationCallback=callback
+                ),
+                True,
+                False,
+            ),
+        ):
+            self.assertIs(options.parameters.asksForCertificate, asks)
+            self.assertIs(options.parameters.insistsOnCertificate, insists)
+
     def test_cipherSuites(self) -> None:
         """
         Cipher suites and versions that exclude each other are refused, on

@@ -5,9 +5,9 @@ package's options, and on Twisted's own connection creators.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 from cryptography import x509
@@ -62,7 +62,7 @@ from txsslstream import (
     TruncationError,
     X509ChainStatusFlags,
 )
-from txsslstream.records import ALERT, recordKinds
+from txsslstream.records import ALERT, APPLICATION_DATA, HANDSHAKE, recordKinds
 from txsslstream.states import WireState
 
 MIB = 1 << 20
@@ -1298,59 +1298,10 @@ class RawMixin(ProtocolMixin):
             yield link
             link.wire.cut()
 
-
-class RenegotiationTests(RawMixin, SynchronousTestCase):
-    """
-    Renegotiation, which TLS 1.2 still has (RFC 5246 section 7.2.2).
-    """
-
-    version = SslProtocols.Tls12
-
-    def test_refused(self) -> None:
-        """
-        The peer is told at once that there is none, and the connection goes on.
-        """
-        for link in self.raw(RawCreator(lambda _: None)):
-            far = link.far.tls.getHandle()
-            self.assertTrue(far.renegotiate())
-            with suppress(SSL.WantReadError):
-                far.do_handshake()
-            sent = len(link.near.inner.everWritten)
-            link.near.tls.dataReceived(far.bio_read(MIB))
-            answer = bytes(link.near.inner.everWritten[sent:])
-            self.assertEqual(recordKinds(answer), {ALERT})
-            alerts: list[int] = []
-            far.set_info_callback(
-                lambda _, where, code, alerts=alerts: (
-                    alerts.append(code & 0xFF) if where == SSL.SSL_CB_READ_ALERT else None
-                )
-            )
-            far.bio_write(answer)
-            with suppress(SSL.Error):
-                far.do_handshake()
-            self.assertEqual(alerts, [TlsAlert.no_renegotiation])
-            self.assertIs(link.near.tls.wireState, WireState.open)
-            _writes(b"still here")(link.near.application)
-            self.assertGreater(len(link.near.inner.everWritten), sent + len(answer))
-
-
-class KeyUpdateTests(RawMixin, SynchronousTestCase):
-    """
-    The peer may change its keys at any time, and ask for ours to change (RFC
-    8446 section 4.6.3).
-    """
-
-    version = SslProtocols.Tls13
-
-    #: KeyUpdate with update_requested, and the answer.
-    REQUEST, ANSWER = b"\x18\x00\x00\x01\x01", b"\x18\x00\x00\x01\x00"
-
-    HANDSHAKE, DATA = 22, 23
-
     def scripted(self) -> Iterable[tuple[Link, Direction, Direction]]:
         """
-        For each role an open connection, with its keys from the far side and to
-        it.
+        For each role an open connection of TLS 1.3, with its keys from the far
+        side and to it.
         """
         suite = CipherSuitesPolicy([TlsCipherSuite.TLS_AES_128_GCM_SHA256])
         lines: list[bytes] = []
@@ -1367,37 +1318,114 @@ class KeyUpdateTests(RawMixin, SynchronousTestCase):
             yield link, incoming, outgoing
             lines.clear()
 
+
+class RenegotiationTests(RawMixin, SynchronousTestCase):
+    """
+    Renegotiation, which TLS 1.2 still has (RFC 5246 section 7.2.2).
+    """
+
+    version = SslProtocols.Tls12
+
+    def test_refused(self) -> None:
+        """
+        The peer is told at once that there is none, and the connection goes on.
+        """
+        for link in self.raw(RawCreator(lambda _: None)):
+            far = link.far.tls.getHandle()
+            self.assertTrue(far.renegotiate())
+            with contextlib.suppress(SSL.WantReadError):
+                far.do_handshake()
+            sent = len(link.near.inner.everWritten)
+            link.near.tls.dataReceived(far.bio_read(MIB))
+            answer = bytes(link.near.inner.everWritten[sent:])
+            self.assertEqual(recordKinds(answer), {ALERT})
+            alerts: list[int] = []
+            far.set_info_callback(
+                lambda _, where, code, alerts=alerts: (
+                    alerts.append(code & 0xFF) if where == SSL.SSL_CB_READ_ALERT else None
+                )
+            )
+            far.bio_write(answer)
+            with contextlib.suppress(SSL.Error):
+                far.recv(1)
+            self.assertEqual(alerts, [TlsAlert.no_renegotiation])
+            self.assertIs(link.near.tls.wireState, WireState.open)
+            _writes(b"still here")(link.near.application)
+            self.assertGreater(len(link.near.inner.everWritten), sent + len(answer))
+
+
+class LateAlertTests(RawMixin, SynchronousTestCase):
+    """
+    A TLS 1.3 server refuses a client's certificate when the client has finished
+    its handshake (RFC 8446 section 4.4.2.4).
+    """
+
+    version = SslProtocols.Tls13
+
+    def test_meaning(self) -> None:
+        """
+        An alert about a certificate is a refusal to a client that has received
+        nothing yet.  To others, like any other alert, it is an error of the
+        connection.
+        """
+        for first, alert, isRefusal in (
+            (b"", TlsAlert.certificate_unknown, True),
+            (b"data", TlsAlert.certificate_unknown, False),
+            (b"", TlsAlert.decode_error, False),
+        ):
+            for link, incoming, _ in self.scripted():
+                if first:
+                    link.near.tls.dataReceived(incoming.seal(APPLICATION_DATA, first))
+                link.near.tls.dataReceived(incoming.seal(ALERT, bytes((2, alert))))
+                link.wire.flush()
+                isRefused = isRefusal and not link.near.tls.isServer
+                error = self.assertLost(link.near, AuthenticationError if isRefused else TlsError)
+                self.assertEqual((error.alert, error.alertSent), (alert, None))
+                self.assertEqual(link.near.application.received, first)
+
+
+class KeyUpdateTests(RawMixin, SynchronousTestCase):
+    """
+    The peer may change its keys at any time, and ask for ours to change (RFC
+    8446 section 4.6.3).
+    """
+
+    version = SslProtocols.Tls13
+
+    #: KeyUpdate with update_requested, and the answer.
+    REQUEST, ANSWER = b"\x18\x00\x00\x01\x01", b"\x18\x00\x00\x01\x00"
+
     def test_update(self) -> None:
         """
         Data before and after an update is delivered, and a requested update of
         ours is sent before our next data, which comes under the new keys.
         """
         for link, incoming, outgoing in self.scripted():
-            records = incoming.seal(self.DATA, b"before,") + incoming.seal(
-                self.HANDSHAKE, self.REQUEST
+            records = incoming.seal(APPLICATION_DATA, b"before,") + incoming.seal(
+                HANDSHAKE, self.REQUEST
             )
             incoming.update()
-            records += incoming.seal(self.DATA, b"after")
+            records += incoming.seal(APPLICATION_DATA, b"after")
             link.near.application.reactions["data"] = _writes(b"answer")
             link.near.tls.dataReceived(records)
             self.assertEqual(link.near.application.received, b"before,after")
             written = bytes(link.near.inner.everWritten)
-            self.assertEqual(outgoing.open(written), [(self.HANDSHAKE, self.ANSWER)])
+            self.assertEqual(outgoing.open(written), [(HANDSHAKE, self.ANSWER)])
             outgoing.update()
-            self.assertEqual(outgoing.open(written), [(self.DATA, b"answer")])
+            self.assertEqual(outgoing.open(written), [(APPLICATION_DATA, b"answer")])
 
     def test_silentUpdate(self) -> None:
         """
         An update that asks for none of ours gets none.
         """
         for link, incoming, outgoing in self.scripted():
-            link.near.tls.dataReceived(incoming.seal(self.HANDSHAKE, self.ANSWER))
+            link.near.tls.dataReceived(incoming.seal(HANDSHAKE, self.ANSWER))
             incoming.update()
-            link.near.tls.dataReceived(incoming.seal(self.DATA, b"after"))
+            link.near.tls.dataReceived(incoming.seal(APPLICATION_DATA, b"after"))
             self.assertEqual(link.near.application.received, b"after")
             _writes(b"same keys")(link.near.application)
             written = bytes(link.near.inner.everWritten)
-            self.assertEqual(outgoing.open(written), [(self.DATA, b"same keys")])
+            self.assertEqual(outgoing.open(written), [(APPLICATION_DATA, b"same keys")])
 
     def test_oldKeys(self) -> None:
         """
@@ -1405,7 +1433,7 @@ class KeyUpdateTests(RawMixin, SynchronousTestCase):
         """
         for link, incoming, _ in self.scripted():
             link.near.tls.dataReceived(
-                incoming.seal(self.HANDSHAKE, self.REQUEST) + incoming.seal(self.DATA, b"old")
+                incoming.seal(HANDSHAKE, self.REQUEST) + incoming.seal(APPLICATION_DATA, b"old")
             )
             link.wire.flush()
             error = self.assertLost(link.near, TlsError)

@@ -5,9 +5,10 @@ Tests for L{txsslstream.stream}: streams over a wire in memory, and over real so
 from __future__ import annotations
 
 import gc
+import traceback
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -27,7 +28,6 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txsslstream import (
@@ -70,6 +70,8 @@ from .support import (
     perVersion,
     serverOptions,
 )
+
+_T = TypeVar("_T")
 
 #: Everything that needs an authenticated stream.
 OPERATIONS: dict[str, Callable[[SslStream], Deferred[Any]]] = {
@@ -121,16 +123,16 @@ def noteCalls(target: object, *names: str) -> list[str]:
     return calls
 
 
-def closing(stream: SslStream) -> Callable[[Failure], Failure]:
+def ending(end: Callable[[SslStream], object], stream: SslStream) -> Callable[[_T], _T]:
     """
-    An errback that closes a stream.
+    A callback and errback that ends a stream, and passes the result on.
     """
 
-    def close(failure: Failure) -> Failure:
-        stream.close()
-        return failure
+    def endIt(result: _T) -> _T:
+        end(stream)
+        return result
 
-    return close
+    return endIt
 
 
 @perVersion()
@@ -840,7 +842,7 @@ class WritingTests(StreamMixin):
             flushing = opened.ours.flush()
             shutting = opened.ours.shutdown()
             # Whoever hears of it first may close: still that is no clean end.
-            writing.addErrback(closing(opened.ours))
+            writing.addErrback(ending(SslStream.close, opened.ours))
             writing.cancel()
             self.failure(writing, CancelledError)
             self.failure(flushing, StreamClosedError)
@@ -856,7 +858,7 @@ class WritingTests(StreamMixin):
             opened.ours.writeTimeout = 2
             writing = self.stall(opened)
             shutting = opened.ours.shutdown()
-            writing.addErrback(closing(opened.ours))
+            writing.addErrback(ending(SslStream.close, opened.ours))
             opened.pair.clock.advance(1.9)
             self.assertNoResult(writing)
             opened.pair.clock.advance(0.1)
@@ -1157,7 +1159,8 @@ class CloseTests(StreamMixin):
             self.failure(reading, StreamClosedError)
             for operation in OPERATIONS.values():
                 self.failure(operation(opened.ours), StreamClosedError)
-            self.assertFalse(opened.ours.canWrite)
+            self.assertEqual((opened.ours.canRead, opened.ours.canWrite), (False, False))
+            self.assertEqual(repr(opened.ours), "<SslStream closing>")
 
     def test_pendingWrite(self) -> None:
         """
@@ -1220,6 +1223,19 @@ class CloseTests(StreamMixin):
                 # It was told, so this is no truncation.
                 self.assertEqual(self.successResultOf(opened.theirs.read()), b"")
                 self.successResultOf(opened.theirs.whenClosed())
+
+    def test_silentPeerFromTheBeginning(self) -> None:
+        """
+        C{shutdownTimeout} may be set before the authentication.
+        """
+        pair = Pair(self.segment)
+        pair.client.shutdownTimeout = 1.5
+        pair.authenticate(self.version)
+        closing = pair.client.close()
+        pair.wire.flush()
+        pair.clock.advance(1.5)
+        pair.wire.flush()
+        self.successResultOf(closing)
 
     def test_endlessPatience(self) -> None:
         """
@@ -1440,6 +1456,9 @@ class AbortTests(StreamMixin):
             self.successResultOf(closed)
             self.successResultOf(opened.ours.close())
             opened.ours.abort()
+            # Nothing has gone wrong for us, but for them.
+            self.assertEqual(repr(opened.ours), "<SslStream closed>")
+            self.assertEqual(repr(opened.theirs), "<SslStream failed>")
             self.failure(opened.theirs.read(), TruncationError)
 
     def test_whileClosing(self) -> None:
@@ -1476,6 +1495,50 @@ class AbortTests(StreamMixin):
             self.successResultOf(pair.client.whenClosed())
             self.failure(accepted, HandshakeInterrupted)
             self.assertNothingLeft(pair)
+
+    def test_inCallback(self) -> None:
+        """
+        Closing or aborting from within a read's callback is the end, whatever
+        came in the same segment.
+        """
+        for end in (SslStream.abort, SslStream.close):
+            for opened in self.bothRoles():
+                opened.ours.read().addCallback(ending(end, opened.ours))
+                opened.theirs.write(b"some")
+                opened.theirs.write(b"more")
+                opened.theirs.shutdown()
+                opened.flush()
+                self.successResultOf(opened.ours.whenClosed())
+                self.failure(opened.ours.read(), StreamClosedError)
+                self.successResultOf(opened.theirs.whenClosed())
+
+    def test_whenAuthenticated(self) -> None:
+        """
+        A stream may be closed or aborted in the moment when it is
+        authenticated.
+        """
+        for isServer in (False, True):
+            for end in (SslStream.abort, SslStream.close):
+                pair = Pair(self.segment)
+                both = pair.authenticate(self.version, flush=False)
+                one, other = (1, 0) if isServer else (0, 1)
+                both[one].addCallback(end)
+                pair.wire.flush()
+                theirs = (pair.client, pair.server)[other]
+                # Whoever gets the last message of the handshake has kept nothing
+                # from the other.
+                isLast = isServer is (self.version is SslProtocols.Tls13)
+                if end is SslStream.close:
+                    self.assertEqual(self.successResultOf(theirs.read()), b"")
+                    theirs.close()
+                elif isLast:
+                    self.failure(theirs.read(), TruncationError)
+                else:
+                    self.failure(both[other], HandshakeInterrupted)
+                pair.wire.flush()
+                self.successResultOf(both[one])
+                self.successResultOf(theirs.whenClosed())
+                self.assertNothingLeft(pair)
 
 
 @perVersion()
@@ -1957,6 +2020,58 @@ class LeakTests(StreamMixin):
                 self.failure(each, HandshakeInterrupted)
 
         self.assertNothingSurvives(scenario)
+
+    def test_raisedInCoroutines(self) -> None:
+        """
+        Nothing is left where errors were raised in coroutines, whose frames hold
+        the stream, and in a callback, whose frame does, too.
+        """
+
+        def validate(stream: SslStream, *_: object) -> bool:
+            raise ZeroDivisionError(f"about {stream}")
+
+        async def converse(stream: SslStream, authenticated: Deferred[SslStream]) -> None:
+            try:
+                await authenticated
+                await stream.read()
+            except (AuthenticationError, TruncationError):
+                return
+            raise AssertionError("it should have failed")
+
+        def scenario(pair: Pair, authenticate: Callable[..., Any], **options: Any) -> None:
+            both = authenticate(client=options, flush=False)
+            conversing = [
+                Deferred.fromCoroutine(converse(stream, authenticated))
+                for stream, authenticated in zip((pair.client, pair.server), both, strict=True)
+            ]
+            pair.wire.flush()
+            pair.wire.cut()
+            for each in conversing:
+                self.successResultOf(each)
+
+        self.assertNothingSurvives(scenario)
+        self.assertNothingSurvives(
+            lambda *arguments: scenario(*arguments, remoteCertificateValidationCallback=validate)
+        )
+
+    def test_frames(self) -> None:
+        """
+        The frames of an error do not pile up, however often it is raised.
+        """
+
+        async def count(stream: SslStream) -> int:
+            try:
+                await stream.read()
+            except TruncationError as e:
+                return len(traceback.extract_tb(e.__traceback__))
+            return 0
+
+        opened = self.opened()
+        opened.pair.wire.cut()
+        counted = [Deferred.fromCoroutine(count(opened.ours)) for _ in range(5)]
+        lengths = [self.successResultOf(each) for each in counted]
+        self.assertGreater(lengths[0], 0)
+        self.assertEqual(lengths, lengths[:1] * 5)
 
     def test_timedOut(self) -> None:
         """

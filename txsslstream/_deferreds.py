@@ -28,7 +28,10 @@ def forgetFrames(error: BaseException | None) -> None:
     Let go of all frames that an error and its causes have been raised through.
     They hold whoever has waited for it, who holds us, who keep the error.
     """
-    while error is not None:
+    seen: set[int] = set()
+    # An error can be its own cause.
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__
 

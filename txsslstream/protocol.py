@@ -308,7 +308,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self._lostTLSConnection:
             return
         data, why, reasons = receive(self._tlsConnection)
-        # An answer to what came, such as a key update, goes first.
+        # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         if data and not self._isReadingOver and not self._aborted:
             self._hasReceivedData = True

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -36,7 +36,6 @@ from .errors import (
     NotSupportedError,
     StreamClosedError,
     TlsError,
-    TruncationError,
 )
 from .interfaces import ISslStream
 from .options import (
@@ -548,10 +547,9 @@ class SslStream(SecurityProperties):
         """
         An authenticated connection has ended.
         """
-        error = None if reason.check(ConnectionDone) else reason.value
-        if isinstance(error, ConnectionLost) and not isinstance(error, (TlsError, TruncationError)):
-            # The peer had sent close_notify, and reset the connection since.
-            error = None if self._reader.hasEnded else TruncationError(str(error))
+        # A peer that had sent close_notify may have reset the connection since.
+        isClean = self._reader.hasEnded or reason.check(ConnectionDone)
+        error = None if isClean else reason.value
         self._reader.ended(error)
         self._writer.broke(error or TlsError("the connection is closed"))
 
