@@ -81,7 +81,7 @@ class Authority:
             self.key.public_key(),
             _name(name),
             _name(name) if issuer is None else issuer.certificate.subject,
-            [(x509.BasicConstraints(isAuthority, None), True), *extensions],
+            [(x509.BasicConstraints(isAuthority, None), True), (_CERT_SIGN, True), *extensions],
             notBefore,
             notAfter,
         )
@@ -109,10 +109,12 @@ class Authority:
         notBefore: datetime.datetime = NOW - DAY,
         notAfter: datetime.datetime = NOW + 10 * DAY,
         key: Any = None,
+        claimed: Authority | None = None,
     ) -> SslStreamCertificateContext:
         """
         Issue a certificate for these names.
 
+        @param claimed: whose key the certificate says it was signed with.
         @param extensions: more of them, with whether each is critical.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
@@ -129,6 +131,7 @@ class Authority:
             [*all, *extensions],
             notBefore,
             notAfter,
+            claimed,
         )
         return SslStreamCertificateContext(certificate, key, self.chain)
 
@@ -140,13 +143,38 @@ class Authority:
         extensions: Iterable[tuple[x509.ExtensionType, bool]],
         notBefore: datetime.datetime,
         notAfter: datetime.datetime,
+        claimed: Authority | None = None,
     ) -> x509.Certificate:
         builder = x509.CertificateBuilder(
             issuer, subject, publicKey, x509.random_serial_number(), notBefore, notAfter
         )
-        for extension, isCritical in extensions:
+        # Strict verifiers, such as Python 3.13's, insist on these two.
+        identifiers: list[tuple[x509.ExtensionType, bool]] = [
+            (x509.SubjectKeyIdentifier.from_public_key(publicKey), False),
+            (
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    (claimed or self).key.public_key()
+                ),
+                False,
+            ),
+        ]
+        for extension, isCritical in (*identifiers, *extensions):
             builder = builder.add_extension(extension, isCritical)
         return builder.sign(self.key, hashes.SHA256())
+
+
+#: What the key of an authority is for.
+_CERT_SIGN = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def _name(commonName: str) -> x509.Name:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -1492,6 +1492,18 @@ def constrained(
     return [(x509.NameConstraints(names(permitted), names(excluded)), True)]
 
 
+def selfSigned(name: str) -> SslStreamCertificateContext:
+    """
+    @return: a certificate that is its own authority.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), NOW - DAY, NOW + DAY
+    ).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
+    return SslStreamCertificateContext(builder.sign(key, hashes.SHA256()), key)
+
+
 def weakKey() -> rsa.RSAPrivateKey:
     """
     @return: a key of a size that nobody should use.
@@ -1506,11 +1518,12 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
 
 
-def _resigned(content: bytes) -> bytes:
+def _resigned(content: bytes, key: ec.EllipticCurvePrivateKey = AUTHORITY.key) -> bytes:
     """
-    @return: the certificate that L{AUTHORITY} makes of the part that is signed.
+    @return: the certificate that an authority with that key makes of the part
+        that is signed.
     """
-    signature = AUTHORITY.key.sign(content, ec.ECDSA(hashes.SHA256()))
+    signature = key.sign(content, ec.ECDSA(hashes.SHA256()))
     ecdsaWithSha256 = bytes.fromhex("300a06082a8648ce3d040302")
     bits = bytes((3, len(signature) + 1, 0)) + signature
     return _der(0x30, content + ecdsaWithSha256 + bits)
@@ -1598,10 +1611,18 @@ class JudgingServers(Conversation):
 
     def test_sameNameOfAuthority(self) -> None:
         """
-        The name of a trusted authority is not enough: the signature decides.
+        The name of a trusted authority is not enough: its key and the signature
+        decide.
         """
         self.assertRefuses(
-            Authority().issue("localhost"), CHAIN, S.NotSignatureValid, TlsAlert.bad_certificate
+            Authority().issue("localhost"), CHAIN, S.PartialChain, TlsAlert.unknown_ca
+        )
+        forged = _resigned(SERVER.certificate.tbs_certificate_bytes, Authority().key)
+        self.assertRefuses(
+            SslStreamCertificateContext(x509.load_der_x509_certificate(forged), SERVER.privateKey),
+            CHAIN,
+            S.NotSignatureValid,
+            TlsAlert.bad_certificate,
         )
 
     def test_untrustedRoot(self) -> None:
@@ -1622,11 +1643,10 @@ class JudgingServers(Conversation):
         """
         A self-signed certificate is refused, unless it is trusted itself.
         """
-        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        itself = Authority("localhost", extensions=[(names, False)])
-        certificate = SslStreamCertificateContext(itself.certificate, itself.key)
+        certificate = selfSigned("localhost")
         self.assertRefuses(certificate, CHAIN, S.UntrustedRoot, TlsAlert.unknown_ca)
-        self.assertAccepts(certificate, trust=itself.trust)
+        trust = SslCertificateTrust.fromCertificates([certificate])
+        self.assertAccepts(certificate, trust=trust)
 
     def test_systemTrust(self) -> None:
         """
@@ -1945,15 +1965,10 @@ class JudgingClients(Conversation):
         Untrusted, expired, premature, of the wrong usage, weak and forbidden
         certificates are refused.
         """
-        itself = Authority("client")
         constrainedMiddle = Authority("Middle", AUTHORITY, constrained(permitted="a.example"))
         for certificate, status, alert in (
             (Authority("Stranger").issue("client"), S.PartialChain, TlsAlert.unknown_ca),
-            (
-                SslStreamCertificateContext(itself.certificate, itself.key),
-                S.UntrustedRoot,
-                TlsAlert.unknown_ca,
-            ),
+            (selfSigned("client"), S.UntrustedRoot, TlsAlert.unknown_ca),
             (
                 AUTHORITY.issue("client", notBefore=NOW - 2 * DAY, notAfter=NOW - DAY),
                 S.NotTimeValid,
