@@ -9,11 +9,9 @@ import contextlib
 import gc
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -45,6 +43,7 @@ from txsslstream.crossing import Finding, PeerChain, Received, Step
 from txsslstream.parameters import TlsParameters
 from txsslstream.serverflight import ServerFlight
 
+from .files import FilesMixin
 from .support import (
     AUTHORITY,
     CLIENT,
@@ -105,7 +104,7 @@ ALL_NUMBERS = frozenset(TlsCipherSuite)
 LAX = SslProtocols.Tls11 | SslProtocols.Tls12 | SslProtocols.Tls13
 
 
-class Contexts(SynchronousTestCase):
+class Contexts(FilesMixin, SynchronousTestCase):
     """
     OpenSSL contexts from parameters.
     """
@@ -216,9 +215,7 @@ class Contexts(SynchronousTestCase):
         The platform's roots are those that OpenSSL's environment variables
         name, at the time of the call, however often and in between.
         """
-        place = Path(tempfile.mkdtemp())
-        pem = place / "roots.pem"
-        pem.write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
+        pem = self.file(AUTHORITY.certificate.public_bytes(Encoding.PEM))
         before = os.environ.get("SSL_CERT_FILE")
 
         def setPlace(value: str | None) -> None:

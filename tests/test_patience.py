@@ -51,12 +51,27 @@ class PatienceTests(SynchronousTestCase):
         After progress the time starts anew; more work than before is none.
         """
         self.patience()
-        for remaining in (9, 1):
-            self.remaining = remaining
-            self.clock.advance(5)
+        self.clock.advance(1)
+        self.remaining = 9
+        self.clock.advance(4)
+        self.remaining = 1
+        self.clock.advance(5)
         self.remaining = 2
         self.clock.pump([4.9, 0.1])
         self.assertEqual(self.givenUp, [15])
+
+    def test_justWritten(self) -> None:
+        """
+        What a transport sends right after it was written, because that is when
+        transports send, is no progress of the peer's.
+        """
+        self.patience()
+        self.remaining = 0
+        self.clock.pump([0.5, 4.4])
+        self.assertEqual(self.givenUp, [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.givenUp, [5])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_end(self) -> None:
         """

@@ -5,6 +5,7 @@ start, how it runs and how it ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -373,7 +374,7 @@ class ServiceTests(TestCase):
         self.assertEqual(
             str(error),
             f"twistd sslecho: cannot listen on tcp:{port}:interface=127.0.0.1: Couldn't listen "
-            f"on 127.0.0.1:{port}: [Errno 98] Address already in use.",
+            f"on 127.0.0.1:{port}: [Errno {errno.EADDRINUSE}] Address already in use.",
         )
 
     async def test_stopUnstarted(self) -> None:

@@ -163,7 +163,7 @@ class CutTests(StreamMixin):
             serverCertificate=SERVER,
             clientCertificateRequired=isMutual,
         )
-        reason = ConnectionLost if requireCloseNotify else ConnectionDone
+        reason = ConnectionLost if isMutual else ConnectionDone
         whole = Severed(limited, 1_000_000, client, server, reason)
         self.assertTrue(whole.isComplete)
         ends = {
@@ -228,25 +228,27 @@ class CutTests(StreamMixin):
 
     def test_towardsClient(self) -> None:
         """
-        Cut after each byte to the client.
+        The connection may end after each byte to the client.
         """
         self.cutEverywhere("client")
 
     def test_towardsServer(self) -> None:
         """
-        Cut after each byte to the server.
+        The connection may end after each byte to the server.
         """
         self.cutEverywhere("server")
 
     def test_towardsClientMutual(self) -> None:
         """
-        The same where the client shows a certificate, too.
+        The same where the client shows a certificate, and the connection is
+        reset.
         """
         self.cutEverywhere("client", isMutual=True)
 
     def test_towardsServerMutual(self) -> None:
         """
-        The same where the client shows a certificate, too.
+        The same where the client shows a certificate, and the connection is
+        reset.
         """
         self.cutEverywhere("server", isMutual=True)
 

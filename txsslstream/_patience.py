@@ -42,24 +42,34 @@ class Patience:
         self._seconds = seconds
         self._remaining = remaining
         self._giveUp = giveUp
-        self._timer: IDelayedCall | None = None
+        self._timers: list[IDelayedCall] = []
+        self._before = 0
         self._wait()
+        if seconds is not None:
+            # What has just been written the transport sends in a later turn,
+            # whatever the peer does: that is no progress of the peer's.
+            self._timers.append(clock.callLater(seconds / 10, self._note))
 
     def _wait(self) -> None:
+        self._note()
         if self._seconds is not None:
-            self._timer = self._clock.callLater(self._seconds, self._look, self._remaining())
+            self._timers = [self._clock.callLater(self._seconds, self._look)]
 
-    def _look(self, before: int) -> None:
-        self._timer = None
-        if self._remaining() < before:
+    def _note(self) -> None:
+        self._before = self._remaining()
+
+    def _look(self) -> None:
+        if self._remaining() < self._before:
             self._wait()
         else:
+            self.end()
             self._giveUp()
 
     def end(self) -> None:
         """
         It is not needed any more.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        self._timers = []

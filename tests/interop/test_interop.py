@@ -339,8 +339,8 @@ class OpenSSLClientTests(OurServerCase, SynchronousTestCase):
 
 class GnuTLSClientTests(OurServerCase, SynchronousTestCase):
     """
-    Our server with C{gnutls-cli}.  At the end of its standard input, that is
-    right behind its message, it sends C{close_notify}, and gets its answer
+    Our server with C{gnutls-cli}.  At the end of its standard input it sends
+    C{close_notify}, that is right behind its message, and gets its answer
     nevertheless.
     """
 
@@ -368,6 +368,19 @@ class GnuTLSClientTests(OurServerCase, SynchronousTestCase):
         return gnutlsClient(
             port, root, serverName=serverName, certificate=pem, privateKey=pem, version=version
         )
+
+    def test_halfClosed(self) -> None:
+        """
+        A message that ends only with C{close_notify} is answered as well.
+        """
+        server = sharedServerProcess("--certificate", str(files().servers["ECDSA"].pem))
+        for version in self.versions:
+            command = self.command(version, server.port, files().root, "localhost", None)
+            client = run(command, "Hello without an end mark.")
+            self.assertEqual(client.returncode, 0, client)
+            self.assertIn(SERVER_MESSAGE, client.stdout)
+            said = server.said(ANSWERED)
+            self.assertEqual(said[-2], "Received: Hello without an end mark.")
 
     def test_openInput(self) -> None:
         """
