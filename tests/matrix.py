@@ -45,7 +45,7 @@ def oldest() -> list[str]:
     requirements = parser["options"]["install_requires"]
     return [
         f"{name}=={version}"
-        for name, version in re.findall(r"^([\w.]+)>=([\w.]+)$", requirements, re.MULTILINE)
+        for name, version in re.findall(r"^([\w.-]+)>=([\w.]+)$", requirements, re.MULTILINE)
     ]
 
 

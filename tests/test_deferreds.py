@@ -97,6 +97,19 @@ class OccurrenceTests(SynchronousTestCase):
         """
         deferred.cancel()
 
+    def test_firstStays(self) -> None:
+        """
+        What has happened stays, whatever is told afterwards.
+        """
+        self.occurrence.failed(ValueError("first"))
+        self.occurrence.failed(ValueError("second"))
+        self.occurrence.happened(None)
+        self.assertEqual(str(self.failureResultOf(self.occurrence.when()).value), "first")
+        other: Occurrence[str] = Occurrence()
+        other.happened("first")
+        other.failed(ValueError("second"))
+        self.assertEqual(self.successResultOf(other.when()), "first")
+
     def test_pending(self) -> None:
         """
         Before it happens nobody is told, and nothing is known.

@@ -140,7 +140,8 @@ class FilesTests(SynchronousTestCase):
         self.assertEqual(end, NOW + VALIDITY)
         self.assertEqual(self.load(end - RENEWAL - SECOND), made)
         self.assertReplaced(end - RENEWAL)
-        self.assertEqual(self.load().certificate.not_valid_after_utc, end - RENEWAL + VALIDITY)
+        renewed = self.load(end - RENEWAL).certificate
+        self.assertEqual(renewed.not_valid_after_utc, end - RENEWAL + VALIDITY)
 
     def test_clock(self) -> None:
         """

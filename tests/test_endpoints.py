@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
 from twisted.logger import LogLevel, globalLogPublisher
@@ -149,11 +149,45 @@ class EndpointMixin(ProtocolMixin):
         return self.clientEndpoint(**options).connect(Factory.forProtocol(lambda: self.client))
 
 
+class Raising(Protocol):
+    """
+    An application with a defect.
+    """
+
+    def connectionMade(self) -> None:
+        """
+        Fail.
+        """
+        raise RuntimeError("a defect")
+
+
 @perVersion()
 class ConnectTests(EndpointMixin):
     """
     Connecting with a protocol.
     """
+
+    def test_raisingApplication(self) -> None:
+        """
+        An application that fails as it is connected ends the connection, and
+        C{connect} fails for its reason, on which stack the verdict ever came.
+        """
+        verdict: Deferred[bool] = Deferred()
+        for callback in (None, lambda *_: verdict):
+            self.setUp()
+            self.listen()
+            endpoint = self.clientEndpoint(remoteCertificateValidationCallback=callback)
+            connecting = endpoint.connect(Factory.forProtocol(Raising))
+            self.endpoint.establish()
+            self.wire.flush()
+            if callback is not None:
+                self.assertNoResult(connecting)
+                verdict.callback(True)
+                self.wire.flush()
+            self.assertEqual(str(self.failureResultOf(connecting, RuntimeError).value), "a defect")
+            self.assertFalse(self.wire.client.connected)
+            self.assertFalse(self.wire.server.connected)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_connected(self) -> None:
         """

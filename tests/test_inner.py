@@ -100,6 +100,40 @@ class InnerStreamTests(SynchronousTestCase):
             error = self.assertRaises(TypeError, InnerStream, wrong, False, self.clock, print)
             self.assertEqual(str(error), f"not a connected transport: {wrong!r}")
 
+    def test_secondStream(self) -> None:
+        """
+        A transport that one stream has is refused to another, which leaves the
+        first as it was.
+        """
+        inner = self.makeInner()
+        error = self.assertRaises(InvalidOperationError, self.makeInner)
+        self.assertEqual(str(error), "another stream has the transport")
+        self.assertIs(self.transport.protocol, inner)
+
+    def test_foreignProducer(self) -> None:
+        """
+        A transport whose producer somebody has registered is refused, before
+        anything is taken over.
+        """
+        self.transport.registerProducer(object(), True)
+        error = self.assertRaises(InvalidOperationError, self.makeInner)
+        self.assertIn("unregister it first", str(error))
+        self.assertIs(self.transport.protocol, self.original)
+
+    def test_startedTLS(self) -> None:
+        """
+        After Twisted's C{startTLS} a transport writes through its protocol: the
+        stream takes the place of what that wraps.
+        """
+        wrapper = ProtocolWrapper(WrappingFactory(Factory()), self.original)
+        wrapper.makeConnection(self.transport)
+        self.transport.protocol = wrapper
+        self.transport.TLS = True  # type: ignore[attr-defined]
+        inner = self.makeInner()
+        self.assertIs(inner.inner, wrapper)
+        self.assertIs(self.transport.protocol, wrapper)
+        self.assertIs(wrapper.wrappedProtocol, inner)
+
     def test_early(self) -> None:
         """
         What comes before a protocol is connected is kept and delivered then,
@@ -175,6 +209,7 @@ class InnerStreamTests(SynchronousTestCase):
         """
         self.makeInner().close()
         self.assertIsInstance(self.transport.closing, ConnectionDone)
+        self.setUp()
         inner = self.makeInner()
         self.transport.write(b"unsent")
         inner.abort()
@@ -600,6 +635,40 @@ class NestedTests(NestedMixin):
             outer.theirs.close()
             outer.pair.wire.flush()
             self.failure(reading, TruncationError)
+
+    def test_outerClosed(self) -> None:
+        """
+        Closing or aborting an outer stream below the inner one truncates the
+        inner streams on both sides, also where it was to be left open.
+        """
+        for end in (SslStream.close, SslStream.abort):
+            for isLeftOpen in (False, True):
+                for outer in self.bothRoles():
+                    inner = self.nested(outer, isLeftOpen)
+                    reading = [inner.ours.read(), inner.theirs.read()]
+                    end(outer.ours)
+                    outer.flush()
+                    for each in reading:
+                        self.failure(each, TruncationError)
+                    for stream in (inner.ours, inner.theirs, outer.ours, outer.theirs):
+                        self.successResultOf(stream.whenClosed())
+
+    def test_closedTogether(self) -> None:
+        """
+        Closing the inner stream and, at once, the outer one that was to be left
+        open ends everything.
+        """
+        for outer in self.bothRoles():
+            inner = self.nested(outer, leaveInnerStreamOpen=True)
+            inner.theirs.shutdown()
+            outer.flush()
+            inner.ours.close()
+            outer.ours.close()
+            outer.theirs.close()
+            outer.flush()
+            for stream in (inner.ours, inner.theirs, outer.ours, outer.theirs):
+                self.successResultOf(stream.whenClosed())
+            self.assertFalse(outer.ourTransport.connected)
 
     def test_unread(self) -> None:
         """

@@ -198,7 +198,7 @@ class Contexts(FilesMixin, SynchronousTestCase):
             error = self.assertRaises(CertificateError, contextFor, parameters)
             self.assertIn("CN=localhost: ee key too small", str(error))
         lax: list[dict[str, Any]] = [
-            {"protocols": SslProtocols.Tls | SslProtocols.Tls12},
+            {"protocols": SslProtocols.Tls | SslProtocols.Tls11 | SslProtocols.Tls12},
             {"protocols": SslProtocols.Tls11},
             {"cipherSuites": (WEAK,)},
             {"cipherSuites": (STRONG, WEAK)},
@@ -814,18 +814,6 @@ class Records(SynchronousTestCase):
             self.assertTrue(_openssl.sendCloseNotify(server))
             client.bio_write(_openssl.takeOutput(server))
             self.assertEqual(_openssl.receive(client), (b"", Received.ended, ""))
-
-    def test_truncated(self) -> None:
-        """
-        Bytes that end without a C{close_notify} end in a truncation.
-        """
-        for version in VERSIONS:
-            client, server = self.connected(version)
-            _openssl.send(client, b"half a word")
-            server.bio_write(_openssl.takeOutput(client))
-            _openssl.endInput(server)
-            data, why, _ = _openssl.receive(server)
-            self.assertEqual((data, why), (b"half a word", Received.truncated))
 
     def test_broken(self) -> None:
         """

@@ -397,8 +397,22 @@ class ValidationTests(SynchronousTestCase):
                     self.refused(NotSupportedError, make, enabledSslProtocols=versions),
                     "SSL 2 and SSL 3 do not exist in this OpenSSL",
                 )
-            for versions in (SslProtocols.Tls, SslProtocols.Tls11 | SslProtocols.Tls13):
+            for versions in (SslProtocols.Tls, SslProtocols.Tls11 | SslProtocols.Tls12):
                 self.assertEqual(make(enabledSslProtocols=versions).parameters.protocols, versions)
+
+    def test_gap(self) -> None:
+        """
+        Versions with a gap between them are refused: OpenSSL would negotiate
+        the lowest.
+        """
+        for make in MAKERS:
+            for versions in (
+                SslProtocols.Tls | SslProtocols.Tls12,
+                SslProtocols.Tls11 | SslProtocols.Tls13,
+                SslProtocols.Tls | SslProtocols.Tls11 | SslProtocols.Tls13,
+            ):
+                message = self.refused(NotSupportedError, make, enabledSslProtocols=versions)
+                self.assertIn("the enabled protocols must not have a gap", message)
 
     def test_versionNumbers(self) -> None:
         """

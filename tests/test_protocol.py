@@ -865,6 +865,7 @@ class ClosingTests(ProtocolMixin):
         Text cannot be written.
         """
         for link in self.opened():
+            self.assertRaises(TypeError, link.near.tls.write, "text")
             self.assertRaises(TypeError, link.near.tls.writeSequence, ["text"])
 
     def test_halves(self) -> None:

@@ -160,7 +160,6 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(reading), b"")
         for _ in range(2):
             self.assertEqual(self.successResultOf(self.upTo(1)), b"")
-        self.assertTrue(self.reader.hasEnded)
 
     def test_restBeforeEnd(self) -> None:
         """
@@ -415,8 +414,9 @@ class WriterTests(SynchronousTestCase):
         """
         self.clock = Clock()
         self.calls: list[bytes | str] = []
+        self.brokenBy: list[BaseException] = []
         self.room = 1_000_000
-        self.writer = Writer(self.clock, self.write, lambda: self.calls.append("abort"))
+        self.writer = Writer(self.clock, self.write, self.breakOff)
 
     def write(self, chunk: bytes) -> None:
         """
@@ -426,6 +426,13 @@ class WriterTests(SynchronousTestCase):
         self.room -= 1
         if self.room <= 0:
             self.writer.heldBack(True)
+
+    def breakOff(self, error: BaseException) -> None:
+        """
+        End the connection.
+        """
+        self.calls.append("abort")
+        self.brokenBy.append(error)
 
     def taken(self) -> bytes:
         """
@@ -519,6 +526,7 @@ class WriterTests(SynchronousTestCase):
         self.failureResultOf(writing, CancelledError)
         self.successResultOf(finished)
         self.assertEqual(heard, ["abort"])
+        self.assertEqual([type(error) for error in self.brokenBy], [StreamClosedError])
         self.writer.heldBack(False)
         self.assertEqual(len(self.taken()), Writer.CHUNK)
 
@@ -552,6 +560,7 @@ class WriterTests(SynchronousTestCase):
         self.assertIsInstance(error, WriteTimeout)
         self.assertEqual(str(error), "the peer did not take the data within 2 s")
         self.assertEqual(calls, ["abort"])
+        self.assertEqual(self.brokenBy, [error])
 
     def test_timeoutWithoutRest(self) -> None:
         """
@@ -673,7 +682,7 @@ class WriterTests(SynchronousTestCase):
             self.calls.append(chunk)
             self.writer.broke(error)
 
-        self.writer = Writer(self.clock, write, lambda: None)
+        self.writer = Writer(self.clock, write, lambda _: None)
         writing = self.writer.request(bytes(3 * Writer.CHUNK))
         self.assertIs(self.failureResultOf(writing).value, error)
         self.assertEqual(len(self.calls), 1)

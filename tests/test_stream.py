@@ -64,8 +64,10 @@ from .support import (
     CLIENT,
     SERVER,
     VERSIONS,
+    Bystander,
     MemoryTransport,
     Pair,
+    Wire,
     clientOptions,
     perVersion,
     serverOptions,
@@ -866,6 +868,24 @@ class WritingTests(StreamMixin):
             self.assertIs(self.failure(shutting, WriteTimeout), error)
             self.assertAborted(opened)
 
+    def test_givenUpIsSticky(self) -> None:
+        """
+        Once a write was given up half-way, everything fails for that reason:
+        nobody has closed the stream.
+        """
+        for opened in self.bothRoles():
+            opened.ours.writeTimeout = 2
+            reading = opened.ours.read()
+            writing = self.stall(opened)
+            opened.pair.clock.advance(2)
+            error = self.failure(writing, WriteTimeout)
+            later = (opened.ours.read(), opened.ours.write(b"x"), opened.ours.flush())
+            for each in (reading, *later):
+                self.assertIs(self.failure(each, WriteTimeout), error)
+            opened.flush()
+            self.successResultOf(opened.ours.close())
+            self.failure(opened.ours.read(), StreamClosedError)
+
     def test_giveUpWithoutRest(self) -> None:
         """
         A write that is cancelled or times out while it only waits for the peer
@@ -1632,6 +1652,24 @@ class TruncationTests(StreamMixin):
                 self.failure(writing, TlsError)
                 self.failure(opened.ours.write(b"x"), TlsError)
 
+    def test_whileClosing(self) -> None:
+        """
+        A connection that is lost while closing waits for a write fails that,
+        whatever the peer has said before, and closing succeeds.
+        """
+        for isHalfClosed, error in ((False, TruncationError), (True, TlsError)):
+            for reason in (ConnectionDone, ConnectionLost):
+                for opened in self.bothRoles():
+                    if isHalfClosed:
+                        opened.theirs.shutdown()
+                        opened.flush()
+                    opened.theirTransport.isPaused = True
+                    writing = opened.ours.write(MUCH)
+                    closing = opened.ours.close()
+                    opened.pair.wire.cut(reason)
+                    self.failure(writing, error)
+                    self.successResultOf(closing)
+
     def test_garbage(self) -> None:
         """
         Bytes that are no record of the connection break it: the reader gets a
@@ -1762,6 +1800,16 @@ class StreamTests(SynchronousTestCase):
         for wrong in (object(), None, MemoryTransport("alone"), Protocol()):
             self.assertRaises(TypeError, SslStream, wrong)
 
+    def test_nothingTakenInVain(self) -> None:
+        """
+        A transport stays its protocol's if the stream cannot be made.
+        """
+        transport = MemoryTransport("alone")
+        protocol = transport.protocol = Protocol()
+        wrong: Any = 99
+        self.assertRaises(ValueError, SslStream, transport, encryptionPolicy=wrong)
+        self.assertIs(transport.protocol, protocol)
+
     def test_properties(self) -> None:
         """
         A new stream tells what can be told.
@@ -1787,10 +1835,11 @@ class StreamTests(SynchronousTestCase):
         """
         Unless one is given, the clock is the transport's reactor.
         """
-        pair = Pair()
+        wire = Wire()
+        wire.connect(Bystander(), Bystander())
         clock = Clock()
-        pair.wire.client.reactor = clock  # type: ignore[attr-defined]
-        stream = SslStream(pair.wire.client)
+        wire.client.reactor = clock  # type: ignore[attr-defined]
+        stream = SslStream(wire.client)
         stream.authenticateAsClient(clientOptions()).addErrback(lambda _: None)
         self.assertEqual(len(clock.getDelayedCalls()), 1)
         stream.abort()

@@ -186,6 +186,15 @@ class MakeServiceTests(SynchronousTestCase):
         service = makeService(optionsFor("--certificate", self.files.both, "--listen", LISTEN))
         self.assertIsInstance(service, SampleService)
 
+    def test_echoToTheEnd(self) -> None:
+        """
+        What is echoed ends with the client's connection, in whatever way; a
+        message that is cut off is a truncation.
+        """
+        for arguments, isStrict in (((), True), (("--echo",), False)):
+            service = makeService(optionsFor("--certificate", self.files.both, *arguments))
+            self.assertIs(service._server._options.requireCloseNotify, isStrict)
+
     def test_badFiles(self) -> None:
         """
         A file that is missing, or holds something else, is named.

@@ -48,19 +48,6 @@ class _Both(type):
         return isinstance(instance, Counted)
 
 
-class _NoAggregator:
-    """
-    Has nothing to flush.
-    """
-
-    def flush(self) -> None:
-        """
-        Do nothing.
-        """
-
-    close = flush
-
-
 class CountedUnbuffered(Counted, metaclass=_Both):
     """
     Ours without the aggregation of small writes, which the stock base class
@@ -73,7 +60,7 @@ class CountedUnbuffered(Counted, metaclass=_Both):
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(SimpleNamespace(_clock=None), wrappedProtocol, _connectWrapped)
         self.factory = factory
-        self._aggregator = _NoAggregator()
+        self._aggregator = tls._NullAggregator()
         del self.write
 
 

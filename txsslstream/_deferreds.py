@@ -75,8 +75,10 @@ class Occurrence(Generic[_T]):
 
     def happened(self, result: _T) -> None:
         """
-        Tell everybody.
+        Tell everybody.  The first outcome stays.
         """
+        if self.hasHappened:
+            return
         self._outcome = (result,)
         # One at a time: an observer may cancel another.
         while self._waiting:
@@ -84,8 +86,10 @@ class Occurrence(Generic[_T]):
 
     def failed(self, error: BaseException | Failure) -> None:
         """
-        Tell everybody that it will never happen.
+        Tell everybody that it will never happen.  The first outcome stays.
         """
+        if self.hasHappened:
+            return
         kept = error.value if isinstance(error, Failure) else error
         assert kept is not None
         self._error = kept

@@ -17,6 +17,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
+from .errors import InvalidOperationError
+
 
 def defaultClock(transport: Any) -> IReactorTime:
     """
@@ -50,11 +52,19 @@ class InnerStream(Protocol):
         @param lost: told of the end, after the protocol that L{connectTo} got.
 
         @raise TypeError: the transport has no protocol to take the place of.
+        @raise InvalidOperationError: it has a stream or a producer.
         """
+        if getattr(transport, "TLS", False) and isinstance(transport.protocol, ProtocolWrapper):
+            # After Twisted's startTLS the transport writes through its protocol.
+            transport = transport.protocol
         # A protocol wrapper delivers to what it wraps, whatever else it has.
         self._slot = "wrappedProtocol" if isinstance(transport, ProtocolWrapper) else "protocol"
         if getattr(transport, self._slot, None) is None:
             raise TypeError(f"not a connected transport: {transport!r}")
+        if isinstance(getattr(transport, self._slot), InnerStream):
+            raise InvalidOperationError("another stream has the transport")
+        if getattr(transport, "producer", None) is not None:
+            raise InvalidOperationError("the transport has a producer: unregister it first")
         self.inner = transport
         self._leftOpen = _LeftOpen(self) if leaveOpen else None
         self._clock = clock

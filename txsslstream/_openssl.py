@@ -46,13 +46,14 @@ from .serverflight import ServerFlight
 
 _log = Logger()
 
-_VERSIONS: dict[SslProtocols, tuple[int, int]] = {
-    SslProtocols.Tls: (SSL.TLS1_VERSION, SSL.OP_NO_TLSv1),
-    SslProtocols.Tls11: (SSL.TLS1_1_VERSION, SSL.OP_NO_TLSv1_1),
-    SslProtocols.Tls12: (SSL.TLS1_2_VERSION, SSL.OP_NO_TLSv1_2),
-    SslProtocols.Tls13: (SSL.TLS1_3_VERSION, SSL.OP_NO_TLSv1_3),
+#: Lowest first.
+_VERSIONS: dict[SslProtocols, int] = {
+    SslProtocols.Tls: SSL.TLS1_VERSION,
+    SslProtocols.Tls11: SSL.TLS1_1_VERSION,
+    SslProtocols.Tls12: SSL.TLS1_2_VERSION,
+    SslProtocols.Tls13: SSL.TLS1_3_VERSION,
 }
-_PROTOCOLS = {version: protocol for protocol, (version, _) in _VERSIONS.items()}
+_PROTOCOLS = {version: protocol for protocol, version in _VERSIONS.items()}
 
 #: The suites of TLS 1.2 that are offered unless a policy names others: forward
 #: secrecy and authenticated encryption first, nothing anonymous.
@@ -286,12 +287,13 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
 
 
 def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
-    enabled = [number for protocol, (number, _) in _VERSIONS.items() if protocol & versions]
-    context.set_min_proto_version(min(enabled))
-    context.set_max_proto_version(max(enabled))
-    for protocol, (_, exclusion) in _VERSIONS.items():
-        if not protocol & versions:
-            context.set_options(exclusion)
+    numbers = list(_VERSIONS.values())
+    enabled = [number for protocol, number in _VERSIONS.items() if protocol & versions]
+    if enabled != numbers[numbers.index(enabled[0]) :][: len(enabled)]:
+        # OpenSSL would negotiate the lowest of them.
+        raise NotSupportedError(f"the enabled protocols must not have a gap: {versions!r}")
+    context.set_min_proto_version(enabled[0])
+    context.set_max_proto_version(enabled[-1])
 
 
 def contextFor(parameters: TlsParameters) -> SSL.Context:
@@ -646,9 +648,7 @@ def receive(connection: SSL.Connection) -> tuple[bytes, Received, str]:
             return data, Received.starved, ""
         if error == lib.SSL_ERROR_ZERO_RETURN:
             return data, Received.ended, ""
-        reasons = _drainErrors()
-        isEnd = not reasons or reasons[0].casefold().startswith("unexpected eof")
-        return data, Received.truncated if isEnd else Received.broken, ", ".join(reasons)
+        return data, Received.broken, ", ".join(_drainErrors()) or "no reason given"
 
 
 def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
@@ -699,13 +699,6 @@ def sendCloseNotify(connection: SSL.Connection) -> bool:
     result: int = lib.SSL_shutdown(connection._ssl)
     _drainErrors()
     return result == 1
-
-
-def endInput(connection: SSL.Connection) -> None:
-    """
-    Tell OpenSSL that no byte will come any more.
-    """
-    connection.bio_shutdown()
 
 
 def certificateError(code: int) -> str:

@@ -217,13 +217,6 @@ class Reader:
             self._pause(isFull)
 
     @property
-    def hasEnded(self) -> bool:
-        """
-        Whether the peer has ended the stream.
-        """
-        return self._state is ReaderState.ended
-
-    @property
     def isBusy(self) -> bool:
         """
         Whether a read is waiting.
@@ -273,17 +266,17 @@ class Writer:
         self,
         clock: IReactorTime,
         write: Callable[[bytes], None],
-        abort: Callable[[], None],
+        breakOff: Callable[[BaseException], None],
     ) -> None:
         """
         @param write: hands over.
-        @param abort: ends the connection.
+        @param breakOff: ends the connection in the middle of something.
         """
         self.timeout: float | None = None
         self.error: BaseException | None = None
         self._clock = clock
         self._write = write
-        self._abort = abort
+        self._breakOff = breakOff
         self._isHeldBack = False
         self._state = WriterState.idle
         self._data = b""
@@ -399,7 +392,7 @@ class Writer:
         if self.rest:
             self._moved(WriterState.broken)
             self.error = incomplete
-            self._abort()
+            self._breakOff(incomplete)
             self._end(error, incomplete)
         else:
             self._end(error)
@@ -432,7 +425,7 @@ class Writer:
         """
         The transport is gone.
         """
-        self._write = self._abort = _nobody
+        self._write = self._breakOff = _nobody
 
 
 def _nobody(*_: object) -> None:

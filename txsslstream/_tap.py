@@ -122,6 +122,9 @@ def makeService(options: Options) -> SampleService:
                 serverCertificateContext=certificate,
                 clientCertificateRequired=bool(options["require-client-certificate"]),
                 trust=options.trusted(),
+                # The client's end is the end of what there is to echo, and .NET
+                # clients end without close_notify.
+                requireCloseNotify=not options["echo"],
             ),
             SampleService.say,
             echoes=bool(options["echo"]),

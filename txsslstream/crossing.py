@@ -36,8 +36,6 @@ class Received(Enum):
     starved = "starved"
     #: The peer sent C{close_notify}.
     ended = "ended"
-    #: The bytes ended without it.
-    truncated = "truncated"
     #: The connection is broken.
     broken = "broken"
 

@@ -63,7 +63,13 @@ class DevelopmentCertificate:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             authority = self._authority()
             if not self._isGood(authority, moment):
-                leaf = authority.issue_cert(*_NAMES, not_after=moment + VALIDITY)
+                leaf = authority.issue_cert(
+                    *_NAMES,
+                    common_name=_NAMES[0],
+                    organization_name="txsslstream development",
+                    not_before=moment - datetime.timedelta(days=1),
+                    not_after=moment + VALIDITY,
+                )
                 self._write(self._certificatePath, leaf.private_key_and_cert_chain_pem.bytes())
         except OSError as e:
             raise CertificateError(f"{e.filename or self._directory}: {e.strerror or e}") from e

@@ -60,8 +60,13 @@ def checkedTimeout(seconds: float | None, name: str) -> float | None:
     """
     @return: C{seconds}.
     @raise ValueError: it is not positive.
+    @raise TypeError: it is no number.
     """
-    if seconds is not None and not seconds > 0:
+    if seconds is None:
+        return None
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} is a number of seconds or None, not {seconds!r}")
+    if not seconds > 0:
         raise ValueError(f"{name} is a positive number of seconds or None, not {seconds!r}")
     return seconds
 
@@ -174,6 +179,8 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.targetHost, str):
+            raise TypeError(f"targetHost is a str, not {type(self.targetHost).__name__}")
         serverNameFor(self.targetHost)
         _set(self, "clientCertificates", _contexts(self.clientCertificates))
         if self.clientCertificateContext is not None:

@@ -270,6 +270,17 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
             self._authenticated.failed(error)
             return
         self._handshakeDone = True
+        try:
+            self._connectApplication()
+        except Exception as e:
+            # This may run in the Deferred of a decision, where nobody would
+            # hear of it and nothing would end the connection.
+            self._log.failure("the application failed as it was connected")
+            self._fail(e)
+            self._authenticated.failed(e)
+            self.abortConnection()
+
+    def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
             self._isWrappedConnected = True
             self.wrappedProtocol.makeConnection(self)

@@ -30,12 +30,14 @@ from ._sides import Reader, Writer
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import (
+    AuthenticationError,
     HandshakeCancelled,
     HandshakeInterrupted,
     InvalidOperationError,
     NotSupportedError,
     StreamClosedError,
     TlsError,
+    TruncationError,
 )
 from .interfaces import ISslStream
 from .options import (
@@ -132,6 +134,8 @@ class SslStream(SecurityProperties):
         @raise Exception: it is an L{SslStream} on which one could not read and
             write now, for the reason why.
         """
+        # First, for nothing may be taken over in vain.
+        self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
         unread = b""
         self._outer: SslStream | None = None
         if isinstance(innerStream, SslStream):
@@ -143,7 +147,6 @@ class SslStream(SecurityProperties):
         self._inner.feed(unread)
         self._validation = remoteCertificateValidationCallback
         self._selection = localCertificateSelectionCallback
-        self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
         self._leaveInnerStreamOpen = leaveInnerStreamOpen
         self._protocol: SslStreamProtocol | None = None
         self._handshakeTimeout: tuple[float | None] | None = None
@@ -151,8 +154,9 @@ class SslStream(SecurityProperties):
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
         self._reader = Reader(self._clock, self._holdPeerBack)
-        self._writer = Writer(self._clock, self._send, self.abort)
+        self._writer = Writer(self._clock, self._send, self._breakOff)
         self._isClosing = False
+        self._brokenBy: BaseException | None = None
         self._isLent = False
 
     # Authentication
@@ -344,6 +348,8 @@ class SslStream(SecurityProperties):
         """
         if self._isClosing:
             return StreamClosedError("the stream is closed")
+        if self._brokenBy is not None:
+            return self._brokenBy
         if not self._authenticated.hasHappened:
             return InvalidOperationError("the stream must be authenticated first")
         if self._isLent:
@@ -526,6 +532,16 @@ class SslStream(SecurityProperties):
             self._protocol.abortConnection()
         self._writer.broke(error)
 
+    def _breakOff(self, error: BaseException) -> None:
+        """
+        A write was given up half-way: the peer must not take what it got for
+        all there was.
+        """
+        self._brokenBy = error
+        self._reader.close(error)
+        if self._protocol is not None:
+            self._protocol.abortConnection()
+
     def whenClosed(self) -> Deferred[None]:
         """
         See L{ISslStream.whenClosed}.
@@ -547,11 +563,12 @@ class SslStream(SecurityProperties):
         """
         An authenticated connection has ended.
         """
-        # A peer that had sent close_notify may have reset the connection since.
-        isClean = self._reader.hasEnded or reason.check(ConnectionDone)
-        error = None if isClean else reason.value
-        self._reader.ended(error)
-        self._writer.broke(error or TlsError("the connection is closed"))
+        error: Any = reason.value
+        # No news where the peer had sent close_notify, or we have closed.
+        self._reader.ended(None if isinstance(error, ConnectionDone) else error)
+        if not isinstance(error, (TlsError, TruncationError, AuthenticationError)):
+            error = TlsError("the connection is closed")
+        self._writer.broke(error)
 
     def _innerLost(self, reason: Failure) -> None:
         if not self._authenticated.hasHappened:
