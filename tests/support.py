@@ -23,13 +23,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txsslstream import (
+    CipherAlgorithmType,
+    CipherSuitesPolicy,
+    EncryptionPolicy,
     SslCertificateTrust,
     SslClientAuthenticationOptions,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStream,
     SslStreamCertificateContext,
+    TlsCipherSuite,
 )
+from txsslstream.ciphersuites import propertiesOf
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -415,6 +420,15 @@ class Pair:
         if flush:
             self.wire.flush()
         return clientSide, serverSide
+
+
+def onlySuite(suite: TlsCipherSuite) -> dict[str, Any]:
+    """
+    Options that permit one suite, even one that does not encrypt.
+    """
+    isNull = propertiesOf(suite).cipherAlgorithm is CipherAlgorithmType.Null
+    policy = EncryptionPolicy.NoEncryption if isNull else EncryptionPolicy.RequireEncryption
+    return {"cipherSuitesPolicy": CipherSuitesPolicy([suite]), "encryptionPolicy": policy}
 
 
 def clientOptions(

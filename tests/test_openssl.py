@@ -25,7 +25,6 @@ from txsslstream import (
     AuthenticationError,
     CertificateError,
     CipherAlgorithmType,
-    CipherSuitesPolicy,
     EncryptionPolicy,
     InvalidOperationError,
     NotSupportedError,
@@ -52,6 +51,7 @@ from .support import (
     Authority,
     Pair,
     clientOptions,
+    onlySuite,
     rsaKey,
     serverOptions,
 )
@@ -164,7 +164,7 @@ class Contexts(FilesMixin, SynchronousTestCase):
             ),
             (
                 InvalidOperationError,
-                "either",
+                "goes against NoEncryption",
                 {"cipherSuites": (STRONG,), "encryptionPolicy": EncryptionPolicy.NoEncryption},
             ),
             (
@@ -295,7 +295,7 @@ class Suites(SynchronousTestCase):
         @return: a pair that knows one suite and version only, and the Deferreds
             of the client and of the server.
         """
-        policy = {"cipherSuitesPolicy": CipherSuitesPolicy([suite])}
+        policy = onlySuite(suite)
         pair = Pair()
         sides = pair.authenticate(
             version, {**policy, **client}, {**policy, "serverCertificate": certificate}

@@ -599,20 +599,31 @@ class ValidationTests(SynchronousTestCase):
 
     def test_encryptionPolicy(self) -> None:
         """
-        An encryption policy excludes a policy of suites, and going unencrypted
-        excludes TLS 1.3.
+        Suites that encrypt, or do not, against the encryption policy are
+        refused, and going unencrypted excludes TLS 1.3.
         """
+        null = TlsCipherSuite.TLS_RSA_WITH_NULL_SHA256
+        require, allow, refuse = EncryptionPolicy
         for make in MAKERS:
-            for policy in (EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.NoEncryption):
-                self.assertEqual(
-                    self.refused(
-                        InvalidOperationError,
-                        make,
-                        encryptionPolicy=policy,
-                        cipherSuitesPolicy=CipherSuitesPolicy([CLASSIC]),
-                    ),
-                    "either cipherSuitesPolicy or encryptionPolicy",
-                )
+            for suite, policy, isPossible in (
+                (CLASSIC, require, True),
+                (CLASSIC, allow, True),
+                (CLASSIC, refuse, False),
+                (null, require, False),
+                (null, allow, True),
+                (null, refuse, True),
+            ):
+                asked = {
+                    "encryptionPolicy": policy,
+                    "cipherSuitesPolicy": CipherSuitesPolicy([suite]),
+                }
+                if isPossible:
+                    make(**asked)
+                else:
+                    self.assertEqual(
+                        self.refused(InvalidOperationError, make, **asked),
+                        f"{suite.name} goes against {policy.name}",
+                    )
             for versions in (SslProtocols.Tls13, SslProtocols.Tls12 | SslProtocols.Tls13):
                 self.assertEqual(
                     self.refused(

@@ -33,6 +33,7 @@ from tests.support import (
     Pair,
     Wire,
     clientOptions,
+    onlySuite,
     perVersion,
     rsaKey,
     serverOptions,
@@ -246,7 +247,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         """
         for name, facts in table.items():
             suite = TlsCipherSuite[f"TLS_{name}"]
-            policy = {"cipherSuitesPolicy": CipherSuitesPolicy([suite])}
+            policy = onlySuite(suite)
             pair = self.connected(
                 version, client=policy, server={**policy, "serverCertificate": RSA_SERVER}
             )

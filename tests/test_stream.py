@@ -8,6 +8,7 @@ import gc
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.serialization import (
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue, succeed
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
     TCP4ServerEndpoint,
@@ -1698,6 +1699,137 @@ class TruncationTests(StreamMixin):
             opened.pair.clock.advance(5)
             opened.flush()
             self.failure(reading, TlsError)
+
+
+class Talk:
+    """
+    Half of a conversation at random, seen from the side that writes.
+
+    @ivar written: all that was accepted.
+    @ivar received: what the peer has read of it.
+    @ivar isEnded: whether the peer has read the end.
+    """
+
+    def __init__(self, opened: Opened, random: Random) -> None:
+        self._opened = opened
+        self._random = random
+        self._writing: Deferred[None] = succeed(None)
+        self.written = bytearray()
+        self.received = bytearray()
+        self.isEnded = False
+
+    def act(self) -> None:
+        """
+        Do anything.
+        """
+        acts = (self.write, self.write, self.read, self.read, self.stall, self.step, self.wait)
+        # Seldom, for it is the end of it.
+        self._random.choice(acts if self._random.random() < 0.97 else (self.giveUp, self.end))()
+
+    def write(self) -> None:
+        """
+        Write, unless that is under way.
+        """
+        if self._writing.called:
+            data = self._random.randbytes(self._random.choice((1, 5_000, 200_000)))
+            accepted = self._opened.ours._unusable() is None and self._opened.ours.canWrite
+            self._writing = self._opened.ours.write(data).addErrback(lambda _: None)
+            if accepted:
+                self.written += data
+
+    def giveUp(self) -> None:
+        """
+        Cancel what is being written.
+        """
+        self._writing.cancel()
+
+    def end(self) -> None:
+        """
+        Make an end of it.
+        """
+        end = self._random.choice((SslStream.shutdown, SslStream.close, SslStream.abort))
+        ended: Deferred[None] | None = end(self._opened.ours)
+        if ended is not None:
+            ended.addErrback(lambda _: None)
+
+    def read(self) -> None:
+        """
+        Read what the peer can read now.
+        """
+        reading = self._opened.theirs.read(self._random.choice((1, 3_000, 100_000)))
+        reading.addCallbacks(self._received, lambda _: None)
+        reading.cancel()
+
+    def _received(self, data: bytes) -> None:
+        self.received += data
+        self.isEnded = not data
+
+    def stall(self) -> None:
+        """
+        Let the peer take data or not.
+        """
+        self._opened.theirTransport.isPaused = self._random.random() < 0.5
+
+    def step(self) -> None:
+        """
+        Let something arrive.
+        """
+        self._opened.pair.wire.segment = self._random.choice((0, 7, 1_000, 20_000))
+        self._opened.pair.wire.step()
+
+    def wait(self) -> None:
+        """
+        Let time go by.
+        """
+        self._opened.pair.clock.advance(self._random.random())
+
+    def readAll(self) -> None:
+        """
+        Let everything arrive, and read it.
+        """
+        self._opened.theirTransport.isPaused = False
+        self._opened.pair.wire.segment = 0
+        before = -1
+        while len(self.received) > before:
+            before = len(self.received)
+            self._opened.flush()
+            self.read()
+
+
+@perVersion(segments=(0,))
+class RandomTests(StreamMixin):
+    """
+    Tests for conversations at random.
+    """
+
+    def test_integrity(self) -> None:
+        """
+        Whatever happens in which order, each side reads the beginning of what
+        the other has written, and a clean end only behind all of it; when both
+        are closed nothing is left.
+        """
+        ends = set()
+        for seed in range(150):
+            random = Random(seed)
+            opened = self.opened(isServer=seed % 2 == 1)
+            talks = (Talk(opened, random), Talk(opened.reversed(), random))
+            for _ in range(random.randrange(80)):
+                random.choice(talks).act()
+            for talk in (*talks, *talks):
+                talk.readAll()
+            for talk in talks:
+                self.assertTrue(talk.written.startswith(talk.received), seed)
+                if talk.isEnded:
+                    self.assertEqual(len(talk.received), len(talk.written), seed)
+                ends.add((talk.isEnded, len(talk.received) == len(talk.written)))
+            closing = [stream.close() for stream in (opened.ours, opened.theirs)]
+            opened.flush()
+            opened.pair.clock.pump([5, 5])
+            opened.flush()
+            for closed in closing:
+                self.successResultOf(closed)
+            self.assertNothingLeft(opened.pair)
+        self.assertEqual(ends, {(True, True), (False, True), (False, False)})
 
 
 @perVersion(segments=(0,))

@@ -28,7 +28,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
 
-from .ciphersuites import TlsCipherSuite
+from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import (
     Certificates,
     Decisions,
@@ -38,7 +38,13 @@ from .crossing import (
     Received,
     Step,
 )
-from .enums import EncryptionPolicy, SslProtocols, TlsAlert, X509ChainStatusFlags
+from .enums import (
+    CipherAlgorithmType,
+    EncryptionPolicy,
+    SslProtocols,
+    TlsAlert,
+    X509ChainStatusFlags,
+)
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, recordKinds
@@ -245,17 +251,8 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
         raise NotSupportedError("SSL 2 and SSL 3 do not exist in this OpenSSL")
     versions = parameters.protocols or SslProtocols.Tls12 | SslProtocols.Tls13
     ciphers = _DEFAULT_CIPHERS
-    if parameters.encryptionPolicy is not EncryptionPolicy.RequireEncryption:
-        if parameters.cipherSuites is not None:
-            raise InvalidOperationError("either cipherSuitesPolicy or encryptionPolicy")
-        if parameters.encryptionPolicy is EncryptionPolicy.NoEncryption:
-            versions = parameters.protocols or SslProtocols.Tls12
-            if versions & SslProtocols.Tls13:
-                raise InvalidOperationError("TLS 1.3 cannot go unencrypted")
-            ciphers = "eNULL:!aNULL:!PSK"
-        else:
-            ciphers = f"{ciphers.replace('!eNULL:', '')}:eNULL:!aNULL:!PSK"
-    elif parameters.cipherSuites is not None:
+    if parameters.cipherSuites is not None:
+        _agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
         names = _suiteNames()
         unknown = [suite.name for suite in parameters.cipherSuites if suite not in names]
         if unknown:
@@ -274,6 +271,13 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
                 "the cipher suites and the enabled protocols exclude each other"
             )
         ciphers = ":".join(classic) or ciphers
+    elif parameters.encryptionPolicy is EncryptionPolicy.NoEncryption:
+        versions = parameters.protocols or SslProtocols.Tls12
+        if versions & SslProtocols.Tls13:
+            raise InvalidOperationError("TLS 1.3 cannot go unencrypted")
+        ciphers = "eNULL:!aNULL:!PSK"
+    elif parameters.encryptionPolicy is EncryptionPolicy.AllowNoEncryption:
+        ciphers = f"{ciphers.replace('!eNULL:', '')}:eNULL:!aNULL:!PSK"
     # The old versions sign with SHA-1 and MD5, which OpenSSL's default level
     # forbids; whoever enables them has decided.  The level concerns the
     # certificates, too: a choice of strong suites must not lower it.
@@ -284,6 +288,19 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
     )
     context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if weak else ciphers.encode())
     return versions
+
+
+def _agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:
+    """
+    @raise InvalidOperationError: a suite encrypts, or does not, against the
+        policy.
+    """
+    for suite in suites:
+        isNull = propertiesOf(suite).cipherAlgorithm is CipherAlgorithmType.Null
+        if policy is (
+            EncryptionPolicy.RequireEncryption if isNull else EncryptionPolicy.NoEncryption
+        ):
+            raise InvalidOperationError(f"{suite.name} goes against {policy.name}")
 
 
 def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
