@@ -942,6 +942,7 @@ class Interrupted(Question):
             taken += len(piece)
             self.assertLessEqual(taken, Authentication.WITHHELD_LIMIT)
         self.assertEqual(taken, Authentication.WITHHELD_LIMIT)
+        self.assertEqual(taken, 64 * 1024)
         answer.errback(ZeroDivisionError("in the Deferred"))
         self.assertFalse(transport.isPaused)
         self.pair.wire.flush()
