@@ -32,12 +32,6 @@ from .protocol import SslStreamFactory
 from .stream import SslStream
 
 
-class _Taken(Protocol):
-    """
-    The protocol of a connection that a stream will take over.
-    """
-
-
 @implementer(IStreamClientEndpoint)
 class SslStreamClientEndpoint:
     """
@@ -91,7 +85,7 @@ class SslStreamClientEndpoint:
         @return: a Deferred that fires with an authenticated stream, or fails
             like that of L{connect}.
         """
-        connecting = self._wrapped.connect(Factory.forProtocol(_Taken))
+        connecting = self._wrapped.connect(Factory.forProtocol(Protocol))
 
         def connected(protocol: Any) -> Deferred[SslStream]:
             stream = SslStream(protocol.transport, clock=self._clock)

@@ -262,7 +262,9 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if error is not None:
             if not self._authenticated.isObserved:
                 self._log.info(
-                    "TLS with {peer} failed: {error}", peer=self._peer(), error=str(error)
+                    "TLS with {peer} failed: {error}",
+                    peer=self.transport.getPeer(),
+                    error=str(error),
                 )
             self._fail(error)
             self._tlsShutdownFinished(None)
@@ -290,9 +292,6 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         if self._tlsConnection is not None and not self._aborted:
             self._unbufferPendingWrites()
             self._flushReceiveBIO()
-
-    def _peer(self) -> object:
-        return self.transport.getPeer()
 
     # Receiving
 
@@ -499,7 +498,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         """
         authentication = self._authentication
         if authentication is not None:
-            reason = self._reasonOfEnd(authentication, reason)
+            self._noteEnd(authentication, reason)
             self._lostTLSConnection = True
         elif self._handshakeDone:
             self._securitySoFar()
@@ -517,7 +516,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         self.callbackSender = None
         self._closed.happened(None)
 
-    def _reasonOfEnd(self, authentication: Authentication, reason: Failure) -> Failure:
+    def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:
         if not authentication.isFinished:
             authentication.connectionLost(reason)
         elif self._state is WireState.open and not self._aborted and not self._isReadingOver:
@@ -531,7 +530,6 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
                 self._fail(TruncationError(f"the connection ended {what}"))
         if self._state in (WireState.open, WireState.closing):
             self._moved(WireState.closed if self._failure is None else WireState.failed)
-        return reason
 
 
 class SslStreamFactory(TLSMemoryBIOFactory):
