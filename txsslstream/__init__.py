@@ -15,11 +15,15 @@ from .enums import (
     HashAlgorithmType,
     SslPolicyErrors,
     SslProtocols,
+    StoreLocation,
+    StoreName,
     TlsAlert,
     X509ChainStatusFlags,
     X509ChainTrustMode,
+    X509FindType,
     X509RevocationFlag,
     X509RevocationMode,
+    X509VerificationFlags,
 )
 from .errors import (
     AuthenticationError,
@@ -32,17 +36,21 @@ from .errors import (
     LimitExceededError,
     NotSupportedError,
     ReadTimeout,
+    RetrievalError,
     StreamClosedError,
     TlsError,
     TruncationError,
     WriteTimeout,
 )
-from .interfaces import ISslStream
+from .interfaces import IRetriever, ISslStream
 from .names import certificateMatchesHost
 from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
+from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
+from .retrieval import HttpRetriever
 from .security import SecurityInfo
+from .stores import X509Store
 from .stream import SslStream
 from .trust import SslCertificateTrust
 
@@ -57,12 +65,15 @@ __all__ = [
     "HandshakeInterrupted",
     "HandshakeTimeout",
     "HashAlgorithmType",
+    "HttpRetriever",
+    "IRetriever",
     "ISslStream",
     "IncompleteReadError",
     "InvalidOperationError",
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "RetrievalError",
     "SecurityInfo",
     "SslApplicationProtocol",
     "SslCertificateTrust",
@@ -76,18 +87,25 @@ __all__ = [
     "SslStreamFactory",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StoreLocation",
+    "StoreName",
     "StreamClosedError",
     "TlsAlert",
     "TlsCipherSuite",
     "TlsError",
     "TruncationError",
     "WriteTimeout",
+    "X509CertificateCollection",
     "X509Chain",
     "X509ChainElement",
+    "X509ChainPolicy",
     "X509ChainStatus",
     "X509ChainStatusFlags",
     "X509ChainTrustMode",
+    "X509FindType",
     "X509RevocationFlag",
     "X509RevocationMode",
+    "X509Store",
+    "X509VerificationFlags",
     "certificateMatchesHost",
 ]

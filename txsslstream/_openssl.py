@@ -15,7 +15,6 @@ goes wrong, refuses.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -23,18 +22,17 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
 
+from .certificatemessages import certificateList, keyTypes
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import (
     Certificates,
     Decisions,
-    Finding,
     Negotiated,
-    PeerChain,
+    Presented,
     Received,
     Step,
 )
@@ -43,7 +41,6 @@ from .enums import (
     EncryptionPolicy,
     SslProtocols,
     TlsAlert,
-    X509ChainStatusFlags,
 )
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
@@ -71,86 +68,13 @@ _DEFAULT_CIPHERS = (
 #: In bits; a suite with less needs OpenSSL's lowest security level.
 _LEAST_STRENGTH = 112
 
+_CERTIFICATE = 11
+_CERTIFICATE_REQUEST = 13
+_MESSAGES = (_CERTIFICATE, _CERTIFICATE_REQUEST)
+
 #: Not among pyOpenSSL's names.  Without it OpenSSL completes our chain from the
 #: trusted roots in every handshake.
 _MODE_NO_AUTO_CHAIN = 0x8
-_FLAG_NO_CHECK_TIME = 0x200000
-
-_S = X509ChainStatusFlags
-
-#: OpenSSL's verification errors as .NET's statuses (.NET's own table for
-#: Linux).  The bare numbers are those that the bindings have no name for.
-_STATUSES: dict[int, X509ChainStatusFlags] = {
-    code: status
-    for status, codes in (
-        (
-            _S.NotTimeValid,
-            (
-                lib.X509_V_ERR_CERT_NOT_YET_VALID,
-                lib.X509_V_ERR_CERT_HAS_EXPIRED,
-                lib.X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD,
-                lib.X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD,
-            ),
-        ),
-        (_S.Revoked, (lib.X509_V_ERR_CERT_REVOKED,)),
-        (
-            _S.NotSignatureValid,
-            (
-                lib.X509_V_ERR_UNABLE_TO_DECRYPT_CERT_SIGNATURE,
-                lib.X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY,
-                lib.X509_V_ERR_CERT_SIGNATURE_FAILURE,
-            ),
-        ),
-        (
-            _S.UntrustedRoot,
-            (
-                lib.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-                lib.X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
-                lib.X509_V_ERR_CERT_UNTRUSTED,
-            ),
-        ),
-        (
-            _S.PartialChain,
-            (
-                lib.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
-                lib.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-                lib.X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-                lib.X509_V_ERR_CERT_CHAIN_TOO_LONG,
-            ),
-        ),
-        (_S.NotValidForUsage, (lib.X509_V_ERR_INVALID_PURPOSE,)),
-        (
-            _S.InvalidBasicConstraints,
-            (
-                lib.X509_V_ERR_INVALID_CA,
-                lib.X509_V_ERR_INVALID_NON_CA,
-                lib.X509_V_ERR_PATH_LENGTH_EXCEEDED,
-                lib.X509_V_ERR_KEYUSAGE_NO_CERTSIGN,
-                lib.X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE,
-            ),
-        ),
-        (
-            _S.InvalidPolicyConstraints,
-            (lib.X509_V_ERR_INVALID_POLICY_EXTENSION, lib.X509_V_ERR_NO_EXPLICIT_POLICY),
-        ),
-        (_S.HasNotSupportedCriticalExtension, (lib.X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION,)),
-        (_S.HasNotPermittedNameConstraint, (lib.X509_V_ERR_PERMITTED_VIOLATION,)),
-        (_S.HasExcludedNameConstraint, (lib.X509_V_ERR_EXCLUDED_VIOLATION,)),
-        (
-            _S.HasNotSupportedNameConstraint,
-            (
-                lib.X509_V_ERR_SUBTREE_MINMAX,
-                lib.X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE,
-                lib.X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX,
-            ),
-        ),
-        (_S.InvalidNameConstraints, (lib.X509_V_ERR_UNSUPPORTED_NAME_SYNTAX,)),
-        (_S.ExplicitDistrust, (lib.X509_V_ERR_CERT_REJECTED,)),
-        # EE_KEY_TOO_SMALL, CA_KEY_TOO_SMALL, CA_MD_TOO_WEAK
-        (_S.HasWeakSignature, (66, 67, 68)),
-    )
-    for code in codes
-}
 
 #: A verification error for each alert that we want OpenSSL to send.
 _ERROR_FOR_ALERT: dict[TlsAlert, int] = {
@@ -176,31 +100,6 @@ def _drainErrors() -> list[str]:
         text = lib.ERR_reason_error_string(code)
         reasons.append(ffi.string(text).decode() if text else f"error {code:#x}")
     return reasons
-
-
-@lru_cache(maxsize=8)
-def _systemStore(certFile: str | None, certDir: str | None) -> crypto.X509Store:
-    """
-    The platform's roots, loaded once per process for each setting of OpenSSL's
-    environment variables: parsing them takes longer than ten handshakes.
-    """
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_default_verify_paths()
-    store = context.get_cert_store()
-    if store is None:
-        raise NotSupportedError("this OpenSSL keeps no store of trusted certificates")
-    # pyOpenSSL holds no reference of its own: the store would die with the context.
-    lib.X509_STORE_up_ref(store._store)
-    store._store = ffi.gc(store._store, lib.X509_STORE_free)
-    return store
-
-
-@lru_cache(maxsize=64)
-def _storeOf(certificates: tuple[x509.Certificate, ...]) -> crypto.X509Store:
-    store = crypto.X509Store()
-    for certificate in certificates:
-        store.add_cert(crypto.X509.from_cryptography(certificate))
-    return store
 
 
 @lru_cache(maxsize=1)
@@ -313,22 +212,16 @@ def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
     context.set_max_proto_version(enabled[-1])
 
 
+@lru_cache(maxsize=256)
 def contextFor(parameters: TlsParameters) -> SSL.Context:
     """
-    The OpenSSL context of these parameters; equal parameters share one.
+    The OpenSSL context of these parameters; equal parameters share one.  It
+    trusts nobody: judging is not OpenSSL's business here.
 
     @raise InvalidOperationError: the parameters contradict each other.
     @raise NotSupportedError: this OpenSSL cannot do it.
     @raise CertificateError: OpenSSL does not take the certificate.
     """
-    places: tuple[str | None, str | None] = (None, None)
-    if parameters.trust.certificates is None:
-        places = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    return _context(parameters, places)
-
-
-@lru_cache(maxsize=256)
-def _context(parameters: TlsParameters, places: tuple[str | None, str | None]) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
     _chooseVersions(context, _chooseCiphers(context, parameters))
     context.set_options(
@@ -339,13 +232,8 @@ def _context(parameters: TlsParameters, places: tuple[str | None, str | None]) -
     )
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
-    roots = parameters.trust.certificates
-    store = _systemStore(*places) if roots is None else _storeOf(roots)
-    lib.X509_STORE_up_ref(store._store)
-    lib.SSL_CTX_set_cert_store(context._context, store._store)
-    if roots is not None and parameters.trust.sendTrustInHandshake:
-        for root in roots:
-            context.add_client_ca(root)
+    for issuer in parameters.acceptableIssuers:
+        context.add_client_ca(issuer)
     chosen = parameters.certificate
     if chosen is not None:
         try:
@@ -363,7 +251,9 @@ def _context(parameters: TlsParameters, places: tuple[str | None, str | None]) -
             lib.SSL_CTX_set_alpn_select_cb(context._context, _alpnCallback, ffi.NULL)
         else:
             context.set_alpn_protos(list(parameters.applicationProtocols))
-    if parameters.asksForCertificate and not parameters.insistsOnCertificate:
+    if parameters.isServer:
+        lib.SSL_CTX_set_tlsext_status_cb(context._context, _stapleCallback)
+    if parameters.asksForCertificate or parameters.choosesCertificate:
         lib.SSL_CTX_set_msg_callback(context._context, _messageCallback)
     return context
 
@@ -378,33 +268,44 @@ class TlsEngine:
     @ivar alertSent: the last alert to the peer but C{close_notify}.
     @ivar isEncrypting: whether L{output} has handed out anything encrypted;
         before that, an alert may go in the clear.
-    @ivar lateFindings: problems of the peer's chain that refused it after it had
-        been judged, or made it unjudgeable.
+    @ivar isPeerUnreadable: whether the peer was refused because its certificate
+        cannot be read.
+    @ivar keyTypes: the kinds of keys that the peer is content with when it asks
+        for a certificate; L{None} if it has not asked.
     @ivar reasons: OpenSSL's words for a failure, outermost first.
     @ivar wasAskedForCertificate: whether the peer wanted a certificate of ours.
     """
 
     __slots__ = (
         "__weakref__",
-        "_accepted",
-        "_findings",
+        "_awaitsStaple",
         "_flight",
+        "_held",
+        "_sent",
+        "_verdict",
         "alertReceived",
         "alertSent",
         "connection",
         "decisions",
         "isEncrypting",
-        "lateFindings",
+        "isPeerUnreadable",
+        "keyTypes",
         "parameters",
         "reasons",
         "wasAskedForCertificate",
     )
 
     def __init__(
-        self, parameters: TlsParameters, decisions: Decisions, serverName: bytes | None = None
+        self,
+        parameters: TlsParameters,
+        decisions: Decisions,
+        serverName: bytes | None = None,
+        wantsStaple: bool = False,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
+        @param wantsStaple: whether a client asks for an OCSP response (RFC 6066
+            section 8).
         """
         self.parameters = parameters
         self.decisions: Decisions | None = decisions
@@ -412,10 +313,14 @@ class TlsEngine:
         self.alertReceived: TlsAlert | None = None
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
-        self.lateFindings: list[Finding] = []
+        self.isPeerUnreadable = False
+        self.keyTypes: frozenset[str] | None = None
         self.reasons: list[str] = []
-        self._findings: list[Finding] = []
-        self._accepted: frozenset[Finding] | None = None
+        # What OpenSSL is told about the peer, once that is known.
+        self._verdict: int | None = None
+        self._sent: list[bytes] = []
+        self._awaitsStaple = wantsStaple
+        self._held = bytearray()
         self._flight = ServerFlight()
         self.isEncrypting = False
         ssl = self.connection._ssl
@@ -426,6 +331,8 @@ class TlsEngine:
             lib.SSL_set_verify(ssl, SSL.VERIFY_PEER, _verifyCallback)
             if serverName is not None:
                 self.connection.set_tlsext_host_name(serverName)
+            if wantsStaple:
+                lib.SSL_set_tlsext_status_type(ssl, lib.TLSEXT_STATUSTYPE_ocsp)
             self.connection.set_connect_state()
         else:
             if parameters.asksForCertificate:
@@ -441,6 +348,15 @@ class TlsEngine:
         """
         if not self.parameters.isServer:
             self._flight.feed(data)
+        if self._awaitsStaple:
+            # In TLS 1.2 the staple comes behind the certificate, but OpenSSL
+            # asks about that as soon as it has seen it.
+            self._held += data
+            if not self._flight.isComplete:
+                return
+            self._awaitsStaple = False
+            data = bytes(self._held)
+            self._held.clear()
         self.connection.bio_write(data)
 
     def handshake(self) -> Step:
@@ -505,46 +421,70 @@ class TlsEngine:
         # Where Twisted has noted the protocol, which would keep all this alive.
         self.connection.set_app_data(None)
 
-    def _judge(self, ok: int, context: Any) -> int:
+    def presented(self) -> Presented | None:
         """
-        OpenSSL has checked one thing about one certificate.
+        What the peer has shown of itself, now or when the session that goes on
+        began; L{None} if nothing.
 
-        Everything is noted until the peer's own certificate has passed the
-        signature checks, which come last but for name constraints and
-        policies; those are looked up before the question is asked.
+        @raise ValueError: its own certificate cannot be read.
         """
-        depth = lib.X509_STORE_CTX_get_error_depth(context)
-        code = lib.X509_STORE_CTX_get_error(context)
-        if not ok:
-            finding = _finding(depth, code)
-            if self._accepted is not None:
-                if finding in self._accepted:
-                    return 1
-                # Nobody was asked about this one.
-                self.lateFindings.append(finding)
-                return 0
-            if finding not in self._findings:
-                self._findings.append(finding)
-            return 1
-        if depth or self._accepted is not None or self.decisions is None:
-            return 0 if self.decisions is None else 1
-        try:
-            built = _certificatesOf(lib.X509_STORE_CTX_get1_chain(context))
-            stack = lib.SSL_get_peer_cert_chain(self.connection._ssl)
-            presented = _certificatesOf(stack, owned=False) if stack else built
-            findings = (*self._findings, *_lateFindings(built))
-        except (ValueError, x509.InvalidVersion):
-            self.lateFindings.append(Finding(0, _S.InvalidExtension, "cannot be parsed"))
-            lib.X509_STORE_CTX_set_error(context, lib.X509_V_ERR_CERT_REJECTED)
+        ssl = self.connection._ssl
+        if self._sent:
+            ders = self._sent
+        else:
+            stack = lib.SSL_get_peer_cert_chain(ssl)
+            count = lib.sk_X509_num(stack) if stack else 0
+            ders = [_encoded(lib.sk_X509_value(stack, index)) for index in range(count)]
+            own = lib.SSL_get_peer_certificate(ssl)
+            if own:
+                # A server's list lacks the peer's own one.
+                first = _encoded(own)
+                lib.X509_free(own)
+                ders = list(dict.fromkeys((first, *ders)))
+        if not ders:
+            return None
+        own, *others = ders
+        readable = (_readable(each) for each in others)
+        return Presented(
+            (
+                x509.load_der_x509_certificate(own),
+                *(each for each in readable if each is not None),
+            ),
+            self._staple(),
+        )
+
+    def _staple(self) -> bytes | None:
+        start = ffi.new("unsigned char **")
+        size = lib.SSL_get_tlsext_status_ocsp_resp(self.connection._ssl, start)
+        if size > 0:
+            return bytes(ffi.buffer(start[0], size))
+        return self._flight.staple()
+
+    def _judge(self, context: Any) -> int:
+        """
+        OpenSSL has something to say about the peer's certificates for the first
+        time.  What it is does not matter: they are judged elsewhere, as a
+        whole, and that is what OpenSSL is told now and from then on.
+        """
+        if self.decisions is None:
             return 0
+        try:
+            presented = self.presented()
+            if presented is None:
+                own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
+                presented = Presented((x509.load_der_x509_certificate(own),))
+        except (ValueError, x509.InvalidVersion):
+            self.isPeerUnreadable = True
+            return int(lib.X509_V_ERR_CERT_REJECTED)
         lib.ERR_clear_error()
-        refusal = self.decisions.peerPresented(PeerChain(built, presented, findings))
-        if refusal is None:
-            self._accepted = frozenset(findings)
-            lib.X509_STORE_CTX_set_error(context, lib.X509_V_OK)
-            return 1
-        lib.X509_STORE_CTX_set_error(context, _ERROR_FOR_ALERT[refusal])
-        return 0
+        refusal = self.decisions.peerPresented(presented)
+        return int(lib.X509_V_OK if refusal is None else _ERROR_FOR_ALERT[refusal])
+
+    def _verify(self, context: Any) -> int:
+        if self._verdict is None:
+            self._verdict = self._judge(context)
+        lib.X509_STORE_CTX_set_error(context, self._verdict)
+        return int(self._verdict == lib.X509_V_OK)
 
     def _presentCertificate(self) -> int:
         self.wasAskedForCertificate = True
@@ -555,9 +495,28 @@ class TlsEngine:
         if isinstance(answer, TlsAlert):
             return 0
         if answer is not None:
-            self.parameters = answer
-            self.connection.set_context(contextFor(answer))
+            self.present(answer)
         return 1
+
+    def present(self, parameters: TlsParameters) -> None:
+        """
+        Show the certificate of these parameters.
+        """
+        self.parameters = parameters
+        self.connection.set_context(contextFor(parameters))
+
+    def _stapleOurs(self) -> int:
+        """
+        The client wants an OCSP response.
+        """
+        staple = None if self.decisions is None else self.decisions.stapleWanted()
+        if not staple:
+            return int(lib.SSL_TLSEXT_ERR_NOACK)
+        # OpenSSL frees it.
+        copy = lib.OPENSSL_malloc(len(staple))
+        ffi.memmove(copy, staple, len(staple))
+        lib.SSL_set_tlsext_status_ocsp_resp(self.connection._ssl, copy, len(staple))
+        return int(lib.SSL_TLSEXT_ERR_OK)
 
     def _noteAlert(self, where: int, alert: int) -> None:
         try:
@@ -571,15 +530,19 @@ class TlsEngine:
         else:
             self.alertSent = description
 
-    def _noteMessage(self, body: bytes) -> None:
+    def _noteMessage(self, kind: int, body: bytes) -> None:
         """
-        The client sent Certificate.  Its list is empty if nothing but lengths
-        is in it; only then is the answer to be known before OpenSSL reads it.
+        The peer sent a message that OpenSSL has not read yet.
         """
-        if lib.SSL_version(self.connection._ssl) == SSL.TLS1_3_VERSION:
-            # The context comes first, behind its length.
-            body = body[1 + body[0] :]
-        if any(body):
+        isTls13 = lib.SSL_version(self.connection._ssl) == SSL.TLS1_3_VERSION
+        if kind == _CERTIFICATE_REQUEST:
+            self.keyTypes = keyTypes(body, isTls13)
+            return
+        if not self.parameters.isServer:
+            return
+        self._sent = certificateList(body, isTls13)
+        # Without a certificate there will be no other question.
+        if self._sent or self.parameters.insistsOnCertificate:
             return
         if self.decisions is None or not self.decisions.peerPresentedNothing():
             lib.SSL_set_verify(
@@ -718,53 +681,26 @@ def sendCloseNotify(connection: SSL.Connection) -> bool:
     return result == 1
 
 
-def certificateError(code: int) -> str:
+def _encoded(certificate: Any) -> bytes:
     """
-    @return: OpenSSL's words for a verification error.
+    @return: the DER encoding of an C{X509*}.
     """
-    text: str = ffi.string(lib.X509_verify_cert_error_string(code)).decode()
-    return text
+    bio = lib.BIO_new(lib.BIO_s_mem())
+    lib.i2d_X509_bio(bio, certificate)
+    size = lib.BIO_get_mem_data(bio, start := ffi.new("char **"))
+    der = bytes(ffi.buffer(start[0], size))
+    lib.BIO_free(bio)
+    return der
 
 
-def _finding(depth: int, code: int) -> Finding:
-    return Finding(depth, _STATUSES.get(code, _S.InvalidExtension), certificateError(code))
-
-
-def _certificatesOf(stack: Any, owned: bool = True) -> tuple[x509.Certificate, ...]:
-    if not stack:
-        return ()
+def _readable(der: bytes) -> x509.Certificate | None:
+    """
+    @return: the certificate, unless it cannot be read: then no chain needs it.
+    """
     try:
-        return tuple(SSL.Connection._cert_stack_to_cryptography_list(stack))
-    finally:
-        if owned:
-            for index in range(lib.sk_X509_num(stack)):
-                lib.X509_free(lib.sk_X509_value(stack, index))
-            lib.sk_X509_free(stack)
-
-
-#: The DER encoding of id-ce-nameConstraints.
-_NAME_CONSTRAINTS = bytes((6, 3, 0x55, 0x1D, 0x1E))
-
-
-def _lateFindings(built: tuple[x509.Certificate, ...]) -> list[Finding]:
-    """
-    Name constraints, which OpenSSL checks only after its last question about
-    the peer's own certificate.  The chain is taken as it is, its end as
-    trusted, and its times are left alone: all that has been judged.
-    """
-    issuers = [each.public_bytes(Encoding.DER) for each in built[1:]]
-    if not any(_NAME_CONSTRAINTS in issuer for issuer in issuers):
-        return []
-    store = crypto.X509Store()
-    store.add_cert(crypto.X509.from_cryptography(built[-1]))
-    store.set_flags(lib.X509_V_FLAG_PARTIAL_CHAIN | _FLAG_NO_CHECK_TIME)
-    leaf, *rest = map(crypto.X509.from_cryptography, built[:-1])
-    try:
-        crypto.X509StoreContext(store, leaf, rest).verify_certificate()
-    except crypto.X509StoreContextError as e:
-        code, depth, _ = e.errors
-        return [_finding(depth, code)]
-    return []
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        return None
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -805,14 +741,20 @@ def _guarded(ssl: Any, refusal: _Result, decide: Callable[[TlsEngine], _Result])
 
 
 @_callback("int (*)(int, X509_STORE_CTX *)")
-def _verifyCallback(ok: int, context: Any) -> int:
+def _verifyCallback(_: int, context: Any) -> int:
     ssl = lib.X509_STORE_CTX_get_ex_data(context, lib.SSL_get_ex_data_X509_STORE_CTX_idx())
-    return _guarded(ffi.cast("SSL *", ssl), 0, lambda engine: engine._judge(ok, context))
+    return _guarded(ffi.cast("SSL *", ssl), 0, lambda engine: engine._verify(context))
 
 
 @_callback("int (*)(SSL *, void *)")
 def _certificateCallback(ssl: Any, _: Any) -> int:
     return _guarded(ssl, 0, TlsEngine._presentCertificate)
+
+
+@_callback("int (*)(SSL *, void *)")
+def _stapleCallback(ssl: Any, _: Any) -> int:
+    refusal: int = lib.SSL_TLSEXT_ERR_NOACK
+    return _guarded(ssl, refusal, TlsEngine._stapleOurs)
 
 
 @_callback("void (*)(const SSL *, int, int)")
@@ -828,8 +770,9 @@ def _messageCallback(
     # This runs for every record of the connection: decide quickly.
     if kind == HANDSHAKE and not isWrite and size > 4:
         message = ffi.buffer(data, size)
-        if message[0] == b"\x0b":
-            _guarded(ssl, None, lambda engine: engine._noteMessage(message[4:]))
+        type_ = message[0][0]
+        if type_ in _MESSAGES:
+            _guarded(ssl, None, lambda engine: engine._noteMessage(type_, message[4:]))
 
 
 @_callback(

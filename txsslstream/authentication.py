@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 
 from ._openssl import TlsEngine
 from ._waiting import PausableCall, pause
-from .crossing import Negotiated, PeerChain, Step
+from .crossing import Negotiated, Presented, Step
 from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509RevocationMode
 from .errors import (
     AuthenticationError,
@@ -46,6 +46,7 @@ from .options import (
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
 from .security import SecurityInfo, securityInfo
+from .stapling import Stapler, staplerOf
 from .states import WireState
 
 #: What OpenSSL says about bytes that are no TLS.
@@ -112,8 +113,14 @@ class Authentication:
         if isinstance(options, SslClientAuthenticationOptions):
             name = serverNameFor(options.targetHost)
             localCertificateSelectionCallback = options.localCertificateSelectionCallback
-        self.engine = TlsEngine(options.parameters, self, name)
-        self.judgement = Judgement(options, self.engine, sender, localCertificateSelectionCallback)
+        wantsStaple = (
+            not self.isServer
+            and options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+        )
+        self.engine = TlsEngine(options.parameters, self, name, wantsStaple)
+        self.judgement = Judgement(
+            options, self.engine, sender, clock, localCertificateSelectionCallback
+        )
         self._clock = clock
         self.handshakeTimeout = handshakeTimeout
         self._timer: IDelayedCall | None = None
@@ -123,6 +130,7 @@ class Authentication:
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
         self.facts: Negotiated | None = None
+        self._stapler: Stapler | None = None
         self._tellsPeer = True
         self._alert: TlsAlert | None = None
 
@@ -135,6 +143,23 @@ class Authentication:
         self._owner = owner
         if self.handshakeTimeout is not None:
             self._timer = self._clock.callLater(self.handshakeTimeout, self._timedOut)
+        if self.judgement.asksBeforeHello:
+            self._changed(WireState.handshaking)
+            self._await(
+                maybeDeferred(self.judgement.chooseBeforeHello), self._preselected, self._fail
+            )
+        else:
+            self._proceed()
+
+    def _preselected(self, answer: object) -> None:
+        """
+        A client's callback has answered before the hello.
+        """
+        if isinstance(answer, TlsAlert):
+            self._fail()
+            return
+        if isinstance(answer, TlsParameters):
+            self.engine.present(answer)
         self._proceed()
 
     @property
@@ -157,7 +182,7 @@ class Authentication:
 
         @return: whether more are welcome at the moment.
         """
-        if self.isWaiting:
+        if self.isWaiting or self._decision is not None:
             self._withheld += data
             return len(self._withheld) < self.WITHHELD_LIMIT
         self.engine.feed(data)
@@ -229,7 +254,15 @@ class Authentication:
         isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
         if isFlight and not self.judgement.isMade and self._nobodyIsExpected(step):
             self._held = (output, step)
-            self._await(maybeDeferred(self.judgement.ofNobody), self._letGo, self._refuseHeld)
+            # OpenSSL does not ask about the peer of a session that goes on.
+            known = self.engine.presented() if step is Step.complete else None
+            self._await(
+                maybeDeferred(self.judgement.ofNobody)
+                if known is None
+                else maybeDeferred(self.judgement.of, known),
+                self._letGo,
+                self._refuseHeld,
+            )
             return
         self._write(output)
         if step is Step.complete:
@@ -281,16 +314,11 @@ class Authentication:
 
     def _engineError(self) -> AuthenticationError:
         reasons = ", ".join(self.engine.reasons) or "no reason given"
-        late = self.engine.lateFindings
-        if late:
-            flags = X509ChainStatusFlags.NoError
-            for finding in late:
-                flags |= finding.status
+        if self.engine.isPeerUnreadable:
             return AuthenticationError(
-                "the remote certificate is invalid: "
-                + ", ".join(finding.information for finding in late),
+                "the remote certificate cannot be read",
                 sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
-                chainStatus=flags,
+                chainStatus=X509ChainStatusFlags.InvalidExtension,
             )
         if self.engine.alertReceived is not None:
             return AuthenticationError(f"the peer refused the handshake: {reasons}")
@@ -370,11 +398,11 @@ class Authentication:
 
     # The questions of OpenSSL
 
-    def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
+    def peerPresented(self, presented: Presented) -> TlsAlert | None:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = pause(lambda: self.judgement.of(chain).addCallback(_acceptance), None)
+        answer = pause(lambda: self.judgement.of(presented).addCallback(_acceptance), None)
         if answer is _ACCEPTED:
             return None
         return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
@@ -390,14 +418,29 @@ class Authentication:
         See L{txsslstream.crossing.Decisions}.
         """
         if not self.judgement.hasChoice:
+            self._prepareStaple(self.engine.parameters)
             return None
         answer = pause(self.judgement.choose, None)
         if isinstance(answer, TlsParameters):
+            self._prepareStaple(answer)
             return answer
         if answer is UNCHANGED:
             return None
         self._alert = answer if isinstance(answer, TlsAlert) else TlsAlert.internal_error
         return self._alert
+
+    def _prepareStaple(self, parameters: TlsParameters) -> None:
+        certificate = parameters.certificate
+        if self.isServer and certificate is not None:
+            self._stapler = staplerOf(certificate)
+            if self._stapler.canFetch:
+                pause(lambda: self._stapler.prepare(self._clock), None)
+
+    def stapleWanted(self) -> bytes | None:
+        """
+        See L{txsslstream.crossing.Decisions}.
+        """
+        return None if self._stapler is None else self._stapler.current()
 
     # What came of it
 

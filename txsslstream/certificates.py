@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from .errors import CertificateError
+from .interfaces import IRetriever
 
 #: A private key that can sign handshakes.
 PrivateKey = CertificateIssuerPrivateKeyTypes
@@ -151,17 +152,27 @@ class SslStreamCertificateContext:
     @ivar privateKey: its key.
     @ivar intermediates: the certificates sent after it, issuers in order, as a
         tuple.
+    @ivar offline: whether nothing is fetched.  If not, a server fetches OCSP
+        responses from where the certificate says, keeps them fresh as long as
+        it is used, and staples them (RFC 6066 section 8).
+    @ivar retriever: fetches them, as an
+        L{IRetriever<txsslstream.interfaces.IRetriever>}; L{None}: plain http.
     """
 
     certificate: x509.Certificate
     privateKey: PrivateKey = field(compare=False)
     intermediates: tuple[x509.Certificate, ...]
+    offline: bool
+    retriever: IRetriever | None
 
     def __init__(
         self,
         certificate: SomeCertificate,
         privateKey: PrivateKey,
         intermediates: Iterable[SomeCertificate] = (),
+        *,
+        offline: bool = False,
+        retriever: IRetriever | None = None,
     ) -> None:
         """
         @raise CertificateError: the key does not belong to the certificate.
@@ -183,6 +194,8 @@ class SslStreamCertificateContext:
         object.__setattr__(self, "certificate", leaf)
         object.__setattr__(self, "privateKey", key)
         object.__setattr__(self, "intermediates", (*extra, *rest))
+        object.__setattr__(self, "offline", offline)
+        object.__setattr__(self, "retriever", retriever)
 
     @classmethod
     def fromPEM(
@@ -239,7 +252,12 @@ class SslStreamCertificateContext:
 
     @classmethod
     def create(
-        cls, target: SomeCertificate, additionalCertificates: Iterable[SomeCertificate] = ()
+        cls,
+        target: SomeCertificate,
+        additionalCertificates: Iterable[SomeCertificate] = (),
+        *,
+        offline: bool = False,
+        retriever: IRetriever | None = None,
     ) -> SslStreamCertificateContext:
         """
         Make a context of anything that holds a certificate with its private key
@@ -248,22 +266,29 @@ class SslStreamCertificateContext:
         PEM file with both, or of a PKCS#12 file without password.
 
         @param additionalCertificates: intermediates to send as well.
+        @param offline: as the attribute; a context stays as it is.
+        @param retriever: as the attribute; a context keeps its own.
         @raise CertificateError: it holds no private key, or cannot be used.
         """
         additional = tuple(additionalCertificates)
-        if isinstance(target, (str, os.PathLike)):
-            load = cls.fromPEM if _PEM_MARKER in _read(target) else cls.fromPFX
-            target = load(target)
         if isinstance(target, cls):
             if not additional:
                 return target
-            return cls(target.certificate, target.privateKey, (*target.intermediates, *additional))
-        if isinstance(target, tuple) and len(target) == 2:
-            return cls(target[0], target[1], additional)
-        key = getattr(target, "privateKey", None)
+            offline, retriever = target.offline, target.retriever
+        elif isinstance(target, (str, os.PathLike)):
+            load = cls.fromPEM if _PEM_MARKER in _read(target) else cls.fromPFX
+            target = load(target)
+        if isinstance(target, cls):
+            key: Any = target.privateKey
+            additional = (*target.intermediates, *additional)
+            target = target.certificate
+        elif isinstance(target, tuple) and len(target) == 2:
+            target, key = target
+        else:
+            key = getattr(target, "privateKey", None)
         if key is None:
             raise CertificateError(f"no private key in a {type(target).__name__}")
-        return cls(target, key, additional)
+        return cls(target, key, additional, offline=offline, retriever=retriever)
 
     def __repr__(self) -> str:
         return f"<SslStreamCertificateContext {self.certificate.subject.rfc4514_string()!r}>"

@@ -1,20 +1,42 @@
 # -*- test-case-name: tests.test_chain -*-
 """
-The chain of the peer's certificates with everything that is wrong with it, as a
-validation callback gets it.
+The chain of a certificate with everything that is wrong with it.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IReactorTime
+from typing_extensions import Self
 
-from .crossing import Finding, PeerChain
-from .enums import TlsAlert, X509ChainStatusFlags, X509RevocationMode
+from ._cache import defaultCache
+from ._fetching import defaultClock, defaultRetriever
+from .certificatefacts import factsOf, readableName
+from .certificates import SomeCertificate, loadCertificates
+from .chainchecks import DEFAULT_DEPTH, Criteria
+from .crossing import Finding
+from .enums import (
+    TlsAlert,
+    X509ChainStatusFlags,
+    X509ChainTrustMode,
+    X509RevocationMode,
+    X509VerificationFlags,
+)
+from .interfaces import IRetriever
+from .issuers import fetchIssuers
+from .paths import Path, anchorsOf, bestPath
+from .policy import X509ChainPolicy
+from .revocation import RevocationChecker
+from .stores import disallowed, systemRoots, userIntermediates
 
 _S = X509ChainStatusFlags
+_V = X509VerificationFlags
 
 
 @dataclass(frozen=True)
@@ -23,7 +45,8 @@ class X509ChainStatus:
     One problem (.NET: C{X509ChainStatus}).
 
     @ivar status: the problem, as one flag or several that always come together.
-    @ivar statusInformation: the same in words.
+    @ivar statusInformation: the same in words, as the end of a sentence that
+        begins with the certificate.
     """
 
     status: X509ChainStatusFlags
@@ -43,17 +66,69 @@ class X509ChainElement:
     chainElementStatus: tuple[X509ChainStatus, ...]
 
 
-@dataclass(frozen=True)
+#: What each of the flags about verification excuses.
+_EXCUSED: dict[X509VerificationFlags, X509ChainStatusFlags] = {
+    _V.IgnoreNotTimeValid: _S.NotTimeValid,
+    _V.IgnoreCtlNotTimeValid: _S.CtlNotTimeValid,
+    _V.IgnoreNotTimeNested: _S.NotTimeNested,
+    _V.IgnoreInvalidBasicConstraints: _S.InvalidBasicConstraints,
+    _V.AllowUnknownCertificateAuthority: _S.UntrustedRoot | _S.PartialChain,
+    _V.IgnoreWrongUsage: _S.NotValidForUsage | _S.CtlNotValidForUsage,
+    _V.IgnoreInvalidName: (
+        _S.InvalidNameConstraints
+        | _S.HasNotSupportedNameConstraint
+        | _S.HasNotDefinedNameConstraint
+        | _S.HasNotPermittedNameConstraint
+        | _S.HasExcludedNameConstraint
+    ),
+    _V.IgnoreInvalidPolicy: _S.NoIssuanceChainPolicy | _S.InvalidPolicyConstraints,
+}
+_UNKNOWN_REVOCATION = _S.RevocationStatusUnknown | _S.OfflineRevocation
+
+
 class X509Chain:
     """
-    A built chain (.NET: C{X509Chain}).
+    The chain of a certificate up to a trusted root (.NET: C{X509Chain}).
 
-    @ivar chainElements: the peer's own certificate first, the root last.
-    @ivar presentedCertificates: what the peer sent, in its order.
+    @ivar chainPolicy: what L{build} judges by; it may be changed or replaced.
+    @ivar chainElements: the certificate itself first, the root last; empty
+        before L{build}.
+    @ivar presentedCertificates: what the peer sent, in its order, if a peer
+        did.
+    @ivar stapledResponse: the OCSP response that a server stapled, in DER.
+    @ivar expectsStaple: whether the certificate is that of a server that was
+        asked to staple, so that what it says about that counts (RFC 7633).
+    @ivar signsHandshakes: whether the certificate's key has to be good for TLS
+        handshakes, so that its key usage counts (RFC 8446 section 4.4.2.2).
     """
 
-    chainElements: tuple[X509ChainElement, ...]
-    presentedCertificates: tuple[x509.Certificate, ...] = ()
+    chainPolicy: X509ChainPolicy
+
+    def __init__(
+        self, chainPolicy: X509ChainPolicy | None = None, *, clock: IReactorTime | None = None
+    ) -> None:
+        """
+        @param chainPolicy: L{None} for one with .NET's defaults, but without
+            revocation.
+        @param clock: measures time where something is fetched; L{None}: the
+            reactor.
+        """
+        self.chainPolicy = X509ChainPolicy() if chainPolicy is None else chainPolicy
+        self.chainElements: tuple[X509ChainElement, ...] = ()
+        self.presentedCertificates: tuple[x509.Certificate, ...] = ()
+        self.stapledResponse: bytes | None = None
+        self.expectsStaple = False
+        self.signsHandshakes = False
+        self._clock = clock
+
+    @classmethod
+    def found(cls, certificates: Iterable[x509.Certificate]) -> Self:
+        """
+        @param certificates: what somebody else has built and found faultless.
+        """
+        chain = cls()
+        chain.chainElements = tuple(X509ChainElement(each, ()) for each in certificates)
+        return chain
 
     @property
     def chainStatus(self) -> tuple[X509ChainStatus, ...]:
@@ -73,6 +148,137 @@ class X509Chain:
         """
         return joinedFlags(self.chainStatus)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """
+        The problems that count, each as a sentence that says which certificate
+        it is about.
+        """
+        return tuple(
+            f"certificate {depth + 1} of {len(self.chainElements)} "
+            f"{readableName(element.certificate)!r} {status.statusInformation}"
+            for depth, element in enumerate(self.chainElements)
+            for status in element.chainElementStatus
+            if self._counts(depth, status)
+        )
+
+    @property
+    def countingFlags(self) -> X509ChainStatusFlags:
+        """
+        All problems that count, joined.
+        """
+        return joinedFlags(
+            status
+            for depth, element in enumerate(self.chainElements)
+            for status in element.chainElementStatus
+            if self._counts(depth, status)
+        )
+
+    def _counts(self, depth: int, status: X509ChainStatus) -> bool:
+        """
+        Whether the flags of the policy do not excuse it.
+        """
+        flags = self.chainPolicy.verificationFlags
+        excused = _S.NoError
+        for flag, statuses in _EXCUSED.items():
+            if flag & flags:
+                excused |= statuses
+        isRoot = factsOf(self.chainElements[depth].certificate).isSelfIssued
+        unknown = (
+            _V.IgnoreEndRevocationUnknown
+            if not depth
+            else _V.IgnoreRootRevocationUnknown
+            if isRoot
+            else _V.IgnoreCertificateAuthorityRevocationUnknown
+        )
+        if unknown & flags:
+            excused |= _UNKNOWN_REVOCATION
+        return bool(status.status & ~excused)
+
+    @inlineCallbacks
+    def build(self, certificate: SomeCertificate) -> Any:
+        """
+        Find the best way from a certificate to a trusted root, and everything
+        that is wrong with it (.NET: C{X509Chain.Build}).
+
+        @param certificate: in any accepted form; others in the same file may be
+            on the way.
+        @return: a Deferred of whether nothing that counts is wrong, as a
+            L{bool}.  It can be cancelled.  Until it fires, the elements are
+            those of before.  It fails with L{CertificateError} if a file or a
+            store cannot be read.
+        """
+        policy = self.chainPolicy.frozen()
+        first, *others = loadCertificates(certificate)
+        path: Path = yield self._path(first, [*others, *policy.extraStore], policy)
+        findings = list(path.findings)
+        if policy.revocationMode is not X509RevocationMode.NoCheck:
+            findings += yield self._revocation(path, policy)
+        self.chainElements = tuple(
+            X509ChainElement(
+                each,
+                tuple(
+                    X509ChainStatus(finding.status, finding.information)
+                    for finding in findings
+                    if finding.depth == depth
+                ),
+            )
+            for depth, each in enumerate(path.certificates)
+        )
+        return not self.countingFlags
+
+    def _path(
+        self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy
+    ) -> Deferred[Path]:
+        isCustom = policy.trustMode is X509ChainTrustMode.CustomRootTrust
+        anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else systemRoots())
+        criteria = Criteria(
+            time=_timeOf(policy),
+            usages=tuple(policy.applicationPolicy),
+            signsHandshakes=self.signsHandshakes,
+            policies=tuple(policy.certificatePolicy),
+            maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
+            disallowed=disallowed(),
+        )
+
+        def find(others: list[x509.Certificate]) -> Path:
+            return bestPath(certificate, others, anchors, criteria)
+
+        others = [*others, *userIntermediates()]
+        path = find(others)
+        if path.isAnchored or policy.disableCertificateDownloads:
+            return succeed(path)
+        timeout = policy.urlRetrievalTimeout
+        fetched: Deferred[Path] = fetchIssuers(path, others, find, _retrieverOf(policy), timeout)
+        return fetched
+
+    def _revocation(self, path: Path, policy: X509ChainPolicy) -> Deferred[tuple[Finding, ...]]:
+        # A stranger's certificate must not make us fetch what it names.
+        isOnline = path.isAnchored and policy.revocationMode is X509RevocationMode.Online
+        checker = RevocationChecker(
+            mode=policy.revocationMode if isOnline else X509RevocationMode.Offline,
+            flag=policy.revocationFlag,
+            revocationLists=policy.revocationLists,
+            retriever=_retrieverOf(policy),
+            cache=defaultCache(),
+            clock=defaultClock() if self._clock is None else self._clock,
+            now=_timeOf(policy),
+            timeout=policy.urlRetrievalTimeout,
+        )
+        return checker.check(path.certificates, self.stapledResponse, self.expectsStaple)
+
+    def __repr__(self) -> str:
+        names = " < ".join(readableName(each.certificate) for each in self.chainElements)
+        return f"<X509Chain {names or 'not built'}>"
+
+
+def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:
+    return policy.verificationTime or datetime.datetime.now(datetime.timezone.utc)
+
+
+def _retrieverOf(policy: X509ChainPolicy) -> IRetriever:
+    return defaultRetriever() if policy.retriever is None else policy.retriever
+
 
 def joinedFlags(statuses: Iterable[X509ChainStatus]) -> X509ChainStatusFlags:
     """
@@ -84,44 +290,8 @@ def joinedFlags(statuses: Iterable[X509ChainStatus]) -> X509ChainStatusFlags:
     return flags
 
 
-_UNCHECKED = X509ChainStatus(
-    _S.RevocationStatusUnknown | _S.OfflineRevocation,
-    "no revocation information is at hand",
-)
-
-
-def chainOf(peer: PeerChain, revocationMode: X509RevocationMode) -> X509Chain:
-    """
-    Make a chain of what OpenSSL found.
-
-    Asked for revocation, every certificate but the root is of unknown status.
-    """
-
-    last = len(peer.built) - 1
-
-    def statuses(depth: int, certificate: x509.Certificate) -> tuple[X509ChainStatus, ...]:
-        # What concerns a certificate that is not there must not get lost.
-        found = [_status(each) for each in peer.findings if min(each.depth, last) == depth]
-        isRoot = 0 < depth == last and certificate.subject == certificate.issuer
-        if revocationMode is not X509RevocationMode.NoCheck and not isRoot:
-            found.append(_UNCHECKED)
-        return tuple(found)
-
-    return X509Chain(
-        tuple(
-            X509ChainElement(certificate, statuses(depth, certificate))
-            for depth, certificate in enumerate(peer.built)
-        ),
-        peer.presented,
-    )
-
-
-def _status(finding: Finding) -> X509ChainStatus:
-    return X509ChainStatus(finding.status, finding.information)
-
-
 #: Which alert tells the peer of which problem; the first that applies.
-_ALERTS: tuple[tuple[X509ChainStatusFlags, TlsAlert], ...] = (
+ALERTS: tuple[tuple[X509ChainStatusFlags, TlsAlert], ...] = (
     (_S.UntrustedRoot | _S.PartialChain | _S.Cyclic, TlsAlert.unknown_ca),
     (_S.Revoked, TlsAlert.certificate_revoked),
     (_S.NotTimeValid | _S.NotTimeNested, TlsAlert.certificate_expired),
@@ -152,4 +322,4 @@ def alertFor(flags: X509ChainStatusFlags) -> TlsAlert:
     The alert that tells a peer why its certificate was refused (RFC 8446
     section 6.2).  Problems of the chain come before the name.
     """
-    return next((alert for cause, alert in _ALERTS if flags & cause), TlsAlert.bad_certificate)
+    return next((alert for cause, alert in ALERTS if flags & cause), TlsAlert.bad_certificate)

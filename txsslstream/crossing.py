@@ -46,7 +46,8 @@ class Finding:
     One problem of one certificate of a chain.
 
     @ivar depth: its place in the chain; 0 is the peer's own certificate.
-    @ivar information: OpenSSL's words for it.
+    @ivar information: what is wrong, as the end of a sentence that begins with
+        the certificate.
     """
 
     depth: int
@@ -55,18 +56,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class PeerChain:
+class Presented:
     """
-    What OpenSSL made of the certificates that the peer sent.
+    What the peer has shown of itself.
 
-    @ivar built: the chain, the peer's own certificate first.
-    @ivar presented: all that is known of what the peer sent, in its order.
-    @ivar findings: everything that is wrong; empty if OpenSSL would accept.
+    @ivar certificates: the certificates in its order, its own first.
+    @ivar staple: an OCSP response for its own (RFC 6066 section 8).
     """
 
-    built: tuple[x509.Certificate, ...]
-    presented: tuple[x509.Certificate, ...]
-    findings: tuple[Finding, ...]
+    certificates: tuple[x509.Certificate, ...]
+    staple: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Decisions(Protocol):
     callback; it may park the handshake (L{txsslstream._waiting}).
     """
 
-    def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
+    def peerPresented(self, presented: Presented) -> TlsAlert | None:
         """
         @return: L{None} to accept the peer, or the alert to refuse it with.
         """
@@ -121,4 +120,9 @@ class Decisions(Protocol):
         """
         @return: parameters with the certificate to present; L{None} to leave
             everything as it is; or an alert to refuse the peer with.
+        """
+
+    def stapleWanted(self) -> bytes | None:
+        """
+        @return: the OCSP response to show with our certificate, in DER.
         """

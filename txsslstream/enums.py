@@ -128,6 +128,28 @@ class X509ChainTrustMode(IntEnum):
     CustomRootTrust = 1
 
 
+class X509VerificationFlags(IntFlag):
+    """
+    Which problems of a chain do not count
+    (C{X509Certificates.X509VerificationFlags}).  They are listed all the same.
+    """
+
+    NoFlag = 0
+    IgnoreNotTimeValid = 1
+    IgnoreCtlNotTimeValid = 2
+    IgnoreNotTimeNested = 4
+    IgnoreInvalidBasicConstraints = 8
+    AllowUnknownCertificateAuthority = 16
+    IgnoreWrongUsage = 32
+    IgnoreInvalidName = 64
+    IgnoreInvalidPolicy = 128
+    IgnoreEndRevocationUnknown = 256
+    IgnoreCtlSignerRevocationUnknown = 512
+    IgnoreCertificateAuthorityRevocationUnknown = 1024
+    IgnoreRootRevocationUnknown = 2048
+    AllFlags = 4095
+
+
 class X509ChainStatusFlags(IntFlag):
     """
     Everything that can be wrong with a certificate in a chain
@@ -203,3 +225,67 @@ class TlsAlert(IntEnum):
     certificate_required = 116
     no_application_protocol = 120
     ech_required = 121
+
+
+class StoreName(IntEnum):
+    """
+    Certificate stores by their purpose (C{X509Certificates.StoreName}).
+    """
+
+    AddressBook = 1
+    AuthRoot = 2
+    CertificateAuthority = 3
+    Disallowed = 4
+    My = 5
+    Root = 6
+    TrustedPeople = 7
+    TrustedPublisher = 8
+
+
+class StoreLocation(IntEnum):
+    """
+    Whose certificate store it is (C{X509Certificates.StoreLocation}).
+    """
+
+    CurrentUser = 1
+    LocalMachine = 2
+
+
+class X509FindType(IntEnum):
+    """
+    What certificates are looked for by (C{X509Certificates.X509FindType}).
+    """
+
+    FindByThumbprint = 0
+    FindBySubjectName = 1
+    FindBySubjectDistinguishedName = 2
+    FindByIssuerName = 3
+    FindByIssuerDistinguishedName = 4
+    FindBySerialNumber = 5
+    FindByTimeValid = 6
+    FindByTimeNotYetValid = 7
+    FindByTimeExpired = 8
+    FindByTemplateName = 9
+    FindByApplicationPolicy = 10
+    FindByCertificatePolicy = 11
+    FindByExtension = 12
+    FindByKeyUsage = 13
+    FindBySubjectKeyIdentifier = 14
+
+
+class X509KeyUsageFlags(IntFlag):
+    """
+    What a certificate's key may be used for
+    (C{X509Certificates.X509KeyUsageFlags}).
+    """
+
+    None_ = 0
+    EncipherOnly = 1
+    CrlSign = 2
+    KeyCertSign = 4
+    KeyAgreement = 8
+    DataEncipherment = 16
+    KeyEncipherment = 32
+    NonRepudiation = 64
+    DigitalSignature = 128
+    DecipherOnly = 32768

@@ -10,6 +10,8 @@ type as well, so that both habits of catching work.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost, TimeoutError
 
@@ -131,6 +133,9 @@ class AuthenticationError(Exception):
 
     @ivar sslPolicyErrors: what was wrong with the peer's certificate.
     @ivar chainStatus: all problems of the peer's chain, joined.
+    @ivar chainElements: the peer's chain, a tuple of
+        L{txsslstream.X509ChainElement}, each with its problems.
+    @ivar problems: what is wrong with the peer, a sentence each.
     @ivar alert: the alert that the peer sent, or L{None}.
     @ivar alertSent: the alert that we sent, or L{None}.
     """
@@ -141,6 +146,8 @@ class AuthenticationError(Exception):
         *,
         sslPolicyErrors: SslPolicyErrors = SslPolicyErrors.None_,
         chainStatus: X509ChainStatusFlags = X509ChainStatusFlags.NoError,
+        chainElements: tuple[Any, ...] = (),
+        problems: tuple[str, ...] = (),
         alert: TlsAlert | None = None,
         alertSent: TlsAlert | None = None,
     ) -> None:
@@ -149,6 +156,8 @@ class AuthenticationError(Exception):
         Exception.__init__(self, message)
         self.sslPolicyErrors = sslPolicyErrors
         self.chainStatus = chainStatus
+        self.chainElements = chainElements
+        self.problems = problems
         self.alert = alert
         self.alertSent = alertSent
 
@@ -181,3 +190,27 @@ class HandshakeInterrupted(AuthenticationError, TruncationError):
     """
     The connection was lost before the handshake ended.
     """
+
+
+class RetrievalError(Exception):
+    """
+    Nothing could be fetched from there.  The message names the URL and the
+    reason, both in printable ASCII and shortened: a peer may have chosen them.
+
+    @ivar url: the URL, as the message has it.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = printable(url)
+        super().__init__(f"{self.url}: {printable(reason)}")
+
+
+def printable(text: str, most: int = 200) -> str:
+    """
+    @param text: what somebody else may have chosen.
+    @param most: how many characters to give at most.
+    @return: it, in one line of printable ASCII.
+    """
+    # Whatever the escaping makes of a character, it is not less than one.
+    escaped = text[: most + 1].encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= most else f"{escaped[: most - 3]}..."

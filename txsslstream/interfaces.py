@@ -62,3 +62,29 @@ class ISslStream(Interface):
         @return: a Deferred that fires with L{None} once the connection is gone,
             for whatever reason.
         """
+
+
+class IRetriever(Interface):
+    """
+    Fetches CRLs, OCSP responses and issuer certificates while a handshake waits.
+    What it brings is not trusted: whoever asked checks the signatures.
+    """
+
+    def retrieve(
+        url: str,
+        *,
+        body: bytes | None = None,
+        contentType: str | None = None,
+        limit: int,
+        timeout: float,
+    ) -> Deferred[bytes]:
+        """
+        @param url: where from; it comes from a certificate and may be anything.
+        @param body: what to send with a POST; L{None}: it is a GET.
+        @param contentType: the media type of C{body}.
+        @param limit: how many bytes the answer may have at most.
+        @param timeout: how many seconds all of it may take, redirects included.
+        @return: a Deferred that fires with the body of a 200 answer or fails
+            with L{RetrievalError<txsslstream.errors.RetrievalError>}.
+            Cancelling it ends the retrieval.
+        """

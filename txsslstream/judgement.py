@@ -13,25 +13,32 @@ from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._openssl import TlsEngine, contextFor
-from .certificates import SslStreamCertificateContext
-from .chain import X509Chain, alertFor, chainOf
-from .crossing import Negotiated, PeerChain
-from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
+from .chain import X509Chain, alertFor
+from .crossing import Negotiated, Presented
+from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509VerificationFlags
 from .errors import AuthenticationError
-from .names import certificateMatchesHost, unicodeHostName
+from .names import certificateMatchesHost, hostsOf, unicodeHostName
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
     SslClientAuthenticationOptions,
     SslServerAuthenticationOptions,
+    contextWithKey,
 )
+from .selection import bestCandidate
 
 #: The answer of L{Judgement.choose} that everything is to stay as it is.
 UNCHANGED = object()
+
+#: How much of a peer's names and problems an error's message tells.
+_MOST_NAMES = 10
+_MOST_PROBLEMS = 10
 
 
 class Judgement:
@@ -50,10 +57,12 @@ class Judgement:
         options: AuthenticationOptions,
         engine: TlsEngine,
         sender: object,
+        clock: IReactorTime,
         localSelection: LocalCertificateSelectionCallback | None,
     ) -> None:
         """
         @param sender: the stream, as callbacks get it.
+        @param clock: measures time where something is fetched.
         """
         self.remoteCertificate: x509.Certificate | None = None
         self.remoteChain: X509Chain | None = None
@@ -63,6 +72,7 @@ class Judgement:
         self._options = options
         self._engine = engine
         self._sender: object = sender
+        self._clock = clock
         self._localSelection = localSelection
         self._isChosen = False
         self._isServer = isinstance(options, SslServerAuthenticationOptions)
@@ -82,24 +92,52 @@ class Judgement:
             error.__cause__ = cause
             self.error = error
 
-    def of(self, peer: PeerChain) -> Deferred[TlsAlert | None]:
+    def of(self, peer: Presented) -> Deferred[TlsAlert | None]:
         """
         Judge a peer by its certificates.
 
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
-        chain = chainOf(peer, self._options.certificateRevocationCheckMode)
-        certificate = peer.built[0]
-        errors = SslPolicyErrors.None_
-        if chain.chainStatus:
-            errors |= SslPolicyErrors.RemoteCertificateChainErrors
-        if isinstance(self._options, SslClientAuthenticationOptions) and not certificateMatchesHost(
-            certificate, self._options.targetHost
-        ):
-            errors |= SslPolicyErrors.RemoteCertificateNameMismatch
-        self.remoteChain = chain
+        certificate, *others = peer.certificates
+        policy = self._options.chainPolicy.clone()
+        policy.extraStore = [*policy.extraStore, *others]
+        policy.applicationPolicy = policy.applicationPolicy or [
+            ExtendedKeyUsageOID.CLIENT_AUTH if self._isServer else ExtendedKeyUsageOID.SERVER_AUTH
+        ]
+        chain = X509Chain(policy, clock=self._clock)
+        chain.presentedCertificates = peer.certificates
+        chain.stapledResponse = peer.staple
+        chain.expectsStaple = not self._isServer
+        chain.signsHandshakes = True
         self.remoteCertificate = certificate
+        self.remoteChain = chain
+        return chain.build(certificate).addCallbacks(self._built, self._chainFailed)
+
+    def _built(self, isFaultless: bool) -> Deferred[TlsAlert | None]:
+        errors = SslPolicyErrors.None_
+        if not isFaultless:
+            errors |= SslPolicyErrors.RemoteCertificateChainErrors
+        if self._nameProblem():
+            errors |= SslPolicyErrors.RemoteCertificateNameMismatch
         return self._decide(errors)
+
+    def _nameProblem(self) -> str:
+        """
+        @return: what is wrong with the names of a server's certificate, if
+            they count.
+        """
+        flags = self._options.chainPolicy.verificationFlags
+        certificate = self.remoteCertificate
+        if (
+            not isinstance(self._options, SslClientAuthenticationOptions)
+            or certificate is None
+            or flags & X509VerificationFlags.IgnoreInvalidName
+            or certificateMatchesHost(certificate, self._options.targetHost)
+        ):
+            return ""
+        hosts = hostsOf(certificate)
+        named = ", ".join(hosts[:_MOST_NAMES]) + (", …" if len(hosts) > _MOST_NAMES else "")
+        return f"the certificate is for {named or 'no host'}, not for {self._options.targetHost!r}"
 
     def ofNobody(self) -> Deferred[TlsAlert | None]:
         """
@@ -136,24 +174,39 @@ class Judgement:
         )
 
     def _refusal(self, what: str) -> TlsAlert:
-        flags = X509ChainStatusFlags.NoError if self.remoteChain is None else self.remoteChain.flags
+        chain = self.remoteChain
+        problems = list(chain.problems) if chain is not None else []
+        if self.sslPolicyErrors & SslPolicyErrors.RemoteCertificateNameMismatch:
+            problems.append(self._nameProblem())
         details = [
-            str(error.name).rstrip("_")
-            for error in SslPolicyErrors
-            if (error and error in self.sslPolicyErrors)
+            *(str(error.name) for error in SslPolicyErrors if error & self.sslPolicyErrors),
+            *problems[:_MOST_PROBLEMS],
         ]
-        if self.remoteChain is not None:
-            details += [status.statusInformation for status in self.remoteChain.chainStatus]
+        if len(problems) > _MOST_PROBLEMS:
+            details.append(f"and {len(problems) - _MOST_PROBLEMS} problems more")
+        flags = X509ChainStatusFlags.NoError if chain is None else chain.flags
         self.refuse(
             AuthenticationError(
                 f"the remote certificate {what}" + "".join(f"; {each}" for each in details),
                 sslPolicyErrors=self.sslPolicyErrors,
                 chainStatus=flags,
+                chainElements=() if chain is None else chain.chainElements,
+                problems=tuple(problems),
             )
         )
-        if self.remoteCertificate is None:
+        if chain is None:
             return TlsAlert.handshake_failure
-        return alertFor(flags)
+        return alertFor(chain.countingFlags)
+
+    def _chainFailed(self, failure: Failure) -> TlsAlert:
+        self.refuse(
+            AuthenticationError(
+                f"the remote certificate could not be judged: {failure.getErrorMessage()}",
+                sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
+            ),
+            failure.value,
+        )
+        return TlsAlert.internal_error
 
     def _callbackFailed(self, failure: Failure) -> TlsAlert:
         self.refuse(
@@ -176,7 +229,15 @@ class Judgement:
             return False
         if isinstance(self._options, SslServerAuthenticationOptions):
             return bool(self._options.serverCertificateSelectionCallback or self._localSelection)
-        return self._localSelection is not None or len(self._options.candidates) > 1
+        return self._localSelection is not None or bool(self._options.clientCertificates)
+
+    @property
+    def asksBeforeHello(self) -> bool:
+        """
+        Whether a client's callback is asked before anything is known of the
+        server (.NET does so, too).
+        """
+        return not self._isServer and self._localSelection is not None
 
     def choose(self) -> Deferred[object]:
         """
@@ -202,37 +263,58 @@ class Judgement:
                     None,
                     (),
                 )
+        elif self._localSelection is None:
+            chosen = bestCandidate(
+                self._options.candidates, self._engine.acceptableIssuers(), self._engine.keyTypes
+            )
+            return succeed(self._chosen(chosen))
         else:
             issuers = tuple(name.rfc4514_string() for name in self._engine.acceptableIssuers())
-            candidates = self._options.candidates
-            if self._localSelection is None:
-                return succeed(self._chosen(_issuedByOneOf(issuers, candidates)))
-            answer = maybeDeferred(
-                self._localSelection,
-                self._sender,
-                self._options.targetHost,
-                candidates,
-                self._engine.peerCertificate(),
-                issuers,
-            )
+            return self._askClient(self._engine.peerCertificate(), issuers)
+        return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
+
+    def chooseBeforeHello(self) -> Deferred[object]:
+        """
+        Choose without knowing anything of the server.
+
+        @return: as L{choose}.
+        """
+
+        def remains(answer: object) -> object:
+            self._isChosen = False
+            return answer
+
+        return self._askClient(None, ()).addCallback(remains)
+
+    def _askClient(
+        self, remoteCertificate: x509.Certificate | None, issuers: tuple[str, ...]
+    ) -> Deferred[object]:
+        options = self._options
+        assert isinstance(options, SslClientAuthenticationOptions)
+        assert self._localSelection is not None
+        answer = maybeDeferred(
+            self._localSelection,
+            self._sender,
+            options.targetHost,
+            options.candidates,
+            remoteCertificate,
+            issuers,
+        )
         return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
 
     def _chosen(self, certificate: Any) -> object:
         self._isChosen = True
-        if certificate is not None:
-            chosen = SslStreamCertificateContext.create(certificate)
-            parameters = replace(self._engine.parameters, certificate=chosen)
-            # Whatever OpenSSL has against it must show now, not in its callback.
-            contextFor(parameters)
-            return parameters
-        if not self._isServer:
+        if certificate is None and self._isServer:
+            name = self.targetHost(self._engine.negotiated())
+            self.refuse(AuthenticationError(f"no certificate for the server name {name!r}"))
+            return TlsAlert.unrecognized_name
+        chosen = None if certificate is None else contextWithKey(certificate)
+        parameters = replace(self._engine.parameters, certificate=chosen)
+        if parameters == self._engine.parameters:
             return UNCHANGED
-        self.refuse(
-            AuthenticationError(
-                f"no certificate for the server name {self.targetHost(self._engine.negotiated())!r}"
-            )
-        )
-        return TlsAlert.unrecognized_name
+        # Whatever OpenSSL has against it must show now, not in its callback.
+        contextFor(parameters)
+        return parameters
 
     def targetHost(self, facts: Negotiated) -> str:
         """
@@ -242,17 +324,3 @@ class Judgement:
         if isinstance(self._options, SslClientAuthenticationOptions):
             return self._options.targetHost
         return unicodeHostName(facts.serverName)
-
-
-def _issuedByOneOf(
-    issuers: tuple[str, ...], candidates: tuple[SslStreamCertificateContext, ...]
-) -> SslStreamCertificateContext:
-    """
-    @return: the first certificate that comes from one of the issuers a server
-        named, or else the first.
-    """
-    for candidate in candidates:
-        chain = (candidate.certificate, *candidate.intermediates)
-        if any(each.issuer.rfc4514_string() in issuers for each in chain):
-            return candidate
-    return candidates[0]

@@ -9,13 +9,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from contextlib import suppress
+from functools import lru_cache
+from typing import Any
 
 import idna
 from cryptography import x509
-from service_identity import CertificateError
+from publicsuffixlist import PublicSuffixList
+from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import (
     DNS_ID,
-    CertificatePattern,
     DNSPattern,
     IPAddress_ID,
     IPAddressPattern,
@@ -23,6 +25,9 @@ from service_identity.hazmat import (
 )
 
 _MAXIMUM_LENGTH = 253
+
+#: Stands for the first label where it does not matter.
+_ANY_LABEL = "a"
 
 #: Labels of letters, digits and hyphens; underscores are no host's, but in use.
 _HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
@@ -74,21 +79,50 @@ def unicodeHostName(serverName: str) -> str:
         return serverName
 
 
-def _patterns(certificate: x509.Certificate) -> list[CertificatePattern]:
+@lru_cache(maxsize=1)
+def _publicSuffixes() -> PublicSuffixList:
+    # What companies have listed for their customers' sake is theirs to name.
+    return PublicSuffixList(only_icann=True)
+
+
+def _isTooBroad(pattern: str) -> bool:
     """
-    @return: the hosts and addresses that a certificate is for.  A name that is
-        no valid pattern is ignored (RFC 9525 section 6.3), and so is every kind
-        of name that is no host's.
+    Whether a wildcard stands for what different people register, such as
+    C{*.co.uk}.
+    """
+    isPublic: bool = _publicSuffixes().is_public(pattern.lower().removeprefix("*."))
+    return isPublic
+
+
+def _patterns(certificate: x509.Certificate) -> tuple[list[Any], list[Any], list[Any]]:
+    """
+    @return: the hosts, wildcards and addresses that a certificate is for, each
+        in C{service_identity}'s form.  A name that is no valid pattern is
+        ignored (RFC 9525 section 6.3), and so is every kind of name that is no
+        host's.
     """
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    patterns: list[CertificatePattern] = [
-        IPAddressPattern(address)  # type: ignore[arg-type]
-        for address in names.get_values_for_type(x509.IPAddress)
-    ]
+    hosts = []
+    wildcards = []
     for name in names.get_values_for_type(x509.DNSName):
         with suppress(CertificateError):
-            patterns.append(DNSPattern.from_bytes(name.encode("ascii")))
-    return patterns
+            pattern = DNSPattern.from_bytes(name.encode("ascii"))
+            if "*" not in name:
+                hosts.append(pattern)
+            elif not _isTooBroad(name):
+                wildcards.append(pattern)
+    addresses: list[Any] = names.get_values_for_type(x509.IPAddress)
+    return hosts, wildcards, list(map(IPAddressPattern, addresses))
+
+
+def _isOneOf(patterns: list[Any], wanted: Any) -> bool:
+    if not patterns:
+        return False
+    try:
+        verify_service_identity(patterns, [wanted], [])
+    except VerificationError:
+        return False
+    return True
 
 
 def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bool:
@@ -100,13 +134,34 @@ def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bo
     @param targetHost: a DNS name, possibly in Unicode, or an IP address.
     """
     try:
+        hosts, wildcards, addresses = _patterns(certificate)
         address = _address(targetHost)
-        wanted = (
-            DNS_ID(asciiHostName(targetHost)) if address is None else IPAddress_ID(str(address))
-        )
-        verify_service_identity(_patterns(certificate), [wanted], [])
+        if address is not None:
+            return _isOneOf(addresses, IPAddress_ID(str(address)))
+        name = asciiHostName(targetHost)
+        if _isOneOf(hosts, DNS_ID(name)):
+            return True
+        # A wildcard stands for any first label, an international one too;
+        # service_identity would refuse that.
+        _, dot, rest = name.partition(".")
+        return _isOneOf(wildcards, DNS_ID(f"{_ANY_LABEL}{dot}{rest}"))
     except Exception:
         # service_identity raises more than VerificationError, and reading a
         # damaged certificate raises ValueError: no reason to let anybody in.
         return False
-    return True
+
+
+def hostsOf(certificate: x509.Certificate) -> list[str]:
+    """
+    @return: the hosts and addresses that a certificate says it is for, as text
+        for people; empty if there are none or they cannot be read.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return [
+            *names.get_values_for_type(x509.DNSName),
+            *map(str, names.get_values_for_type(x509.IPAddress)),
+        ]
+    except Exception:
+        # As above: each extension has errors of its own.
+        return []

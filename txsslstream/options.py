@@ -16,12 +16,17 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import Any, TypeAlias
 
+from cryptography import x509
+
 from ._openssl import contextFor
-from .certificates import SomeCertificate, SslStreamCertificateContext
-from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
-from .errors import InvalidOperationError, NotSupportedError
+from .certificatefacts import readableName
+from .certificates import SomeCertificate, SslStreamCertificateContext, loadCertificates
+from .enums import EncryptionPolicy, SslProtocols, X509ChainTrustMode, X509RevocationMode
+from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .names import serverNameFor
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol, TlsParameters
+from .policy import X509ChainPolicy
+from .stores import X509Store
 from .trust import SslCertificateTrust
 
 #: C{(stream, certificate or None, chain or None, sslPolicyErrors)}, answered
@@ -41,6 +46,7 @@ _EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
 
 #: What is checked by its kind alone.
 _KINDS: dict[str, Any] = {
+    "certificateChainPolicy": X509ChainPolicy,
     "trust": SslCertificateTrust,
     "cipherSuitesPolicy": CipherSuitesPolicy,
     "remoteCertificateValidationCallback": Callable,
@@ -82,8 +88,11 @@ class _AuthenticationOptions:
         decides.
     @ivar enabledSslProtocols: the permitted versions; C{None_} for TLS 1.2 and
         1.3.
-    @ivar certificateRevocationCheckMode: other than C{NoCheck}, a certificate
-        of unknown status is refused.
+    @ivar certificateRevocationCheckMode: whether revoked certificates, but the
+        root's, are found out, and where that may be asked; one of unknown
+        status is refused.
+    @ivar certificateChainPolicy: what the peer's chain is judged by, instead of
+        C{certificateRevocationCheckMode} and C{trust}; a copy is kept.
     @ivar trust: the trusted roots; L{None} for the system's.
     @ivar cipherSuitesPolicy: the permitted suites; L{None} for the default.
     @ivar encryptionPolicy: whether the connection may go unencrypted.
@@ -99,6 +108,7 @@ class _AuthenticationOptions:
     applicationProtocols: Iterable[bytes | str] = ()
     enabledSslProtocols: SslProtocols = SslProtocols.None_
     certificateRevocationCheckMode: X509RevocationMode = X509RevocationMode.NoCheck
+    certificateChainPolicy: X509ChainPolicy | None = None
     trust: SslCertificateTrust | None = None
     cipherSuitesPolicy: CipherSuitesPolicy | None = None
     encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption
@@ -132,6 +142,8 @@ class _AuthenticationOptions:
             raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")
         if self.allowRenegotiation:
             raise NotSupportedError("renegotiation is always refused")
+        if self.certificateChainPolicy is not None:
+            _set(self, "certificateChainPolicy", self.certificateChainPolicy.frozen())
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
         contextFor(self.parameters)
 
@@ -142,6 +154,22 @@ class _AuthenticationOptions:
         """
         raise NotImplementedError
 
+    @cached_property
+    def chainPolicy(self) -> X509ChainPolicy:
+        """
+        What the peer's chain is judged by.
+        """
+        if self.certificateChainPolicy is not None:
+            return self.certificateChainPolicy
+        roots = None if self.trust is None else self.trust.certificates
+        return X509ChainPolicy(
+            trustMode=(
+                X509ChainTrustMode.System if roots is None else X509ChainTrustMode.CustomRootTrust
+            ),
+            customTrustStore=roots or (),
+            revocationMode=self.certificateRevocationCheckMode,
+        ).frozen()
+
     def _parameters(self, isServer: bool, **more: Any) -> TlsParameters:
         suites = self.cipherSuitesPolicy
         return TlsParameters(
@@ -150,7 +178,6 @@ class _AuthenticationOptions:
             cipherSuites=None if suites is None else suites.allowedCipherSuites,
             encryptionPolicy=self.encryptionPolicy,
             applicationProtocols=tuple(map(bytes, self.applicationProtocols)),  # type: ignore[arg-type]
-            trust=self.trust or SslCertificateTrust.system(),
             **more,
         )
 
@@ -164,9 +191,13 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
         looked for in the certificate.  Empty: no name is sent, and the
         certificate cannot match.
     @ivar clientCertificates: certificates to choose from when the server wants
-        one, in any accepted form that holds the key.
-    @ivar clientCertificateContext: the one to present, instead of those.
-    @ivar localCertificateSelectionCallback: chooses instead.
+        one, in any accepted form that holds the key, or without one whose key
+        is in the store C{My}.  The first that comes from one of the issuers and
+        is of one of the kinds that the server names is shown, or else none.
+    @ivar clientCertificateContext: the one to show, instead of those.
+    @ivar localCertificateSelectionCallback: chooses instead.  It is asked
+        before the hello, when nothing is known of the server, and again when
+        the server wants a certificate; the last answer counts.
 
     @raise InvalidOperationError: options contradict each other.
     @raise NotSupportedError: this OpenSSL cannot do it.
@@ -184,11 +215,8 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
         serverNameFor(self.targetHost)
         _set(self, "clientCertificates", _contexts(self.clientCertificates))
         if self.clientCertificateContext is not None:
-            _set(
-                self,
-                "clientCertificateContext",
-                SslStreamCertificateContext.create(self.clientCertificateContext),
-            )
+            context = contextWithKey(self.clientCertificateContext)
+            _set(self, "clientCertificateContext", context)
             if self.clientCertificates or self.localCertificateSelectionCallback:
                 raise InvalidOperationError(
                     "clientCertificateContext leaves nothing to choose: give neither "
@@ -212,9 +240,11 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
         """
         What a client's OpenSSL context is built from.
         """
-        # A single candidate needs no choice.
-        only = len(self.candidates) == 1 and self.localCertificateSelectionCallback is None
-        return self._parameters(False, certificate=self.candidates[0] if only else None)
+        return self._parameters(
+            False,
+            certificate=self.clientCertificateContext,
+            choosesCertificate=bool(self.clientCertificates),
+        )
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
@@ -252,7 +282,7 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
         sources = ("serverCertificate", "serverCertificateContext")
         given = [name for name in sources if getattr(self, name) is not None]
         for name in given:
-            _set(self, name, SslStreamCertificateContext.create(getattr(self, name)))
+            _set(self, name, contextWithKey(getattr(self, name)))
         if self.serverCertificateSelectionCallback is not None:
             given.append("serverCertificateSelectionCallback")
         if len(given) > 1:
@@ -270,9 +300,16 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
             True,
             certificate=self.serverCertificateContext or self.serverCertificate,
             asksForCertificate=self.clientCertificateRequired,
+            acceptableIssuers=self._acceptableIssuers,
             insistsOnCertificate=self.clientCertificateRequired
             and self.remoteCertificateValidationCallback is None,
         )
+
+    @property
+    def _acceptableIssuers(self) -> tuple[x509.Certificate, ...]:
+        if self.trust is None or not self.trust.sendTrustInHandshake:
+            return ()
+        return self.trust.certificates or ()
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
@@ -289,7 +326,30 @@ AuthenticationOptions: TypeAlias = SslClientAuthenticationOptions | SslServerAut
 def _contexts(certificates: Any) -> tuple[SslStreamCertificateContext, ...]:
     isOne = isinstance(certificates, (str, os.PathLike, SslStreamCertificateContext))
     each = (certificates,) if isOne else tuple(certificates)
-    return tuple(map(SslStreamCertificateContext.create, each))
+    return tuple(map(contextWithKey, each))
+
+
+def contextWithKey(some: SomeCertificate) -> SslStreamCertificateContext:
+    """
+    @param some: a certificate in any accepted form.
+    @return: it with its key, which is looked for in the current user's store
+        C{My} if it comes without.
+    @raise CertificateError: there is no key, or it cannot be used.
+    """
+    hasNone = isinstance(some, x509.Certificate) or (
+        hasattr(some, "original") and not hasattr(some, "privateKey")
+    )
+    if not hasNone:
+        return SslStreamCertificateContext.create(some, offline=True)
+    store = X509Store()
+    certificate = loadCertificates(some)[0]
+    found = store.contextFor(certificate)
+    if found is None:
+        raise CertificateError(
+            f"no private key for {readableName(certificate)!r}: none is given, "
+            f"and none is in {store.path}"
+        )
+    return found
 
 
 def _connectionFor(options: AuthenticationOptions, tlsProtocol: Any) -> Any:

@@ -7,15 +7,15 @@ context is built from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
+from cryptography import x509
 from typing_extensions import Self
 
 from .certificates import SslStreamCertificateContext
 from .ciphersuites import TlsCipherSuite
 from .enums import EncryptionPolicy, SslProtocols
-from .trust import SslCertificateTrust
 
 
 class SslApplicationProtocol(bytes):
@@ -85,9 +85,12 @@ class TlsParameters:
 
     @ivar protocols: the enabled versions; C{None_} for the default.
     @ivar cipherSuites: the permitted suites, or L{None} for the default.
+    @ivar choosesCertificate: whether a client has to know what a server asks
+        for.
     @ivar asksForCertificate: whether a server sends CertificateRequest.
     @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
         sends none.
+    @ivar acceptableIssuers: whom a server names in CertificateRequest.
     """
 
     isServer: bool
@@ -95,7 +98,8 @@ class TlsParameters:
     cipherSuites: tuple[TlsCipherSuite, ...] | None = None
     encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption
     applicationProtocols: tuple[bytes, ...] = ()
-    trust: SslCertificateTrust = field(default_factory=SslCertificateTrust.system)
     certificate: SslStreamCertificateContext | None = None
+    choosesCertificate: bool = False
     asksForCertificate: bool = False
     insistsOnCertificate: bool = False
+    acceptableIssuers: tuple[x509.Certificate, ...] = ()

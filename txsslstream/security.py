@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ._openssl import certificatesOf, describe
-from .chain import X509Chain, X509ChainElement
+from .chain import X509Chain
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import Negotiated
 from .enums import (
@@ -250,7 +250,6 @@ def describeForeign(connection: Any) -> SecurityInfo:
     """
     facts = describe(connection)
     certificates = certificatesOf(connection)
-    chain = tuple(X509ChainElement(each, ()) for each in certificates.verified)
     return securityInfo(
         facts,
         isAuthenticated=True,
@@ -258,7 +257,7 @@ def describeForeign(connection: Any) -> SecurityInfo:
         checkCertRevocationStatus=False,
         localCertificate=certificates.local,
         remoteCertificate=certificates.remote,
-        remoteChain=X509Chain(chain) if chain else None,
+        remoteChain=X509Chain.found(certificates.verified) if certificates.verified else None,
         targetHostName=facts.serverName,
     )
 

@@ -1,9 +1,9 @@
 # -*- test-case-name: tests.test_serverflight -*-
 """
 What a server says in the clear before TLS 1.2 encrypts (RFC 5246 sections 6.2
-and 7.4), for the two facts that OpenSSL does not tell: the cipher suite while
-the server's certificate is being judged, and the size of a finite-field
-Diffie-Hellman group.
+and 7.4), for what OpenSSL does not tell in time or at all: the cipher suite and
+the stapled OCSP response while the server's certificate is being judged, and
+the size of a finite-field Diffie-Hellman group.
 
 No I/O, bounded, and it never raises: what cannot be read is L{None}.
 """
@@ -16,6 +16,9 @@ from .records import HANDSHAKE
 
 _SERVER_HELLO = 2
 _SERVER_KEY_EXCHANGE = 12
+_SERVER_HELLO_DONE = 14
+_CERTIFICATE_STATUS = 22
+_OCSP = 1
 _RANDOM_SIZE = 32
 
 
@@ -79,3 +82,30 @@ class ServerFlight:
         size = int.from_bytes(body[:2], "big")
         prime = body[2 : 2 + size]
         return int.from_bytes(prime, "big").bit_length() if size and len(prime) == size else None
+
+    def staple(self) -> bytes | None:
+        """
+        @return: the OCSP response in CertificateStatus (RFC 6066 section 8).
+        """
+        body = self._message(_CERTIFICATE_STATUS)
+        size = int.from_bytes(body[1:4], "big")
+        response = body[4:]
+        return response if body[:1] == bytes((_OCSP,)) and len(response) == size else None
+
+    @property
+    def isComplete(self) -> bool:
+        """
+        Whether nothing more in the clear is to be expected: the flight is
+        complete or too long, or something else than the handshake goes on,
+        which in TLS 1.3 is so from the second record.
+        """
+        if len(self._bytes) >= self.LIMIT or any(
+            kind == _SERVER_HELLO_DONE for kind, _ in self._messages()
+        ):
+            return True
+        position = 0
+        while position < len(self._bytes):
+            if self._bytes[position] != HANDSHAKE:
+                return True
+            position += 5 + int.from_bytes(self._bytes[position + 3 : position + 5], "big")
+        return False

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from cryptography import x509
 
-from .certificates import SomeCertificate, loadCertificates
+from .certificates import SomeCertificate
 from .errors import CertificateError
+from .policy import X509CertificateCollection
+from .stores import X509Store
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,15 @@ class SslCertificateTrust:
 
     @classmethod
     def fromCertificates(
-        cls, certificates: Iterable[SomeCertificate], sendTrustInHandshake: bool = False
+        cls,
+        certificates: SomeCertificate | Iterable[SomeCertificate],
+        sendTrustInHandshake: bool = False,
     ) -> SslCertificateTrust:
         """
-        Trust these roots and no others (.NET: C{CreateForX509Collection}).
+        Trust these roots, or this one, and no others (.NET:
+        C{CreateForX509Collection}).
         """
-        return cls(
-            tuple(each for some in certificates for each in loadCertificates(some)),
-            sendTrustInHandshake,
-        )
+        return cls(tuple(X509CertificateCollection(certificates)), sendTrustInHandshake)
 
     @classmethod
     def fromPEM(
@@ -68,10 +70,23 @@ class SslCertificateTrust:
         place = Path(path)
         if not place.is_dir():
             return cls.fromCertificates([place], sendTrustInHandshake)
-        files = sorted(each for each in place.iterdir() if each.suffix in (".pem", ".crt"))
+        try:
+            files = sorted(each for each in place.iterdir() if each.suffix in (".pem", ".crt"))
+        except OSError as e:
+            raise CertificateError(f"{place}: {e.strerror or e}") from e
         if not files:
             raise CertificateError(f"{place}: no .pem or .crt file in it")
         return cls.fromCertificates(files, sendTrustInHandshake)
+
+    @classmethod
+    def fromStore(cls, store: X509Store, sendTrustInHandshake: bool = False) -> SslCertificateTrust:
+        """
+        Trust what is in a store now, and nothing else (.NET:
+        C{CreateForX509Store}).
+
+        @raise CertificateError: the store is empty or cannot be read.
+        """
+        return cls(store.certificates, sendTrustInHandshake)
 
     def __repr__(self) -> str:
         what = "system" if self.certificates is None else f"{len(self.certificates)} certificates"

@@ -1,0 +1,234 @@
+# -*- test-case-name: tests.test_certificatefacts -*-
+"""
+What a certificate says of itself, read once.
+
+An extension that cannot be read is a fact as well: nothing else that the
+certificate says is believed then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.x509.oid import ExtensionOID
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+#: The extensions whose meaning is heeded where they are critical (RFC 5280
+#: section 4.2), or that ask nothing of whoever judges a chain.
+_UNDERSTOOD = frozenset(
+    {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+        ExtensionOID.NAME_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.POLICY_CONSTRAINTS,
+        ExtensionOID.INHIBIT_ANY_POLICY,
+        ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+        ExtensionOID.ISSUER_ALTERNATIVE_NAME,
+        ExtensionOID.CRL_DISTRIBUTION_POINTS,
+        ExtensionOID.TLS_FEATURE,
+    }
+)
+
+#: In bits.
+LEAST_RSA_BITS = 2048
+LEAST_EC_BITS = 224
+#: OpenSSL verifies nothing with more.
+MOST_RSA_BITS = 16384
+
+_WEAK_DIGESTS = frozenset({"md5", "sha1"})
+
+
+@dataclass(frozen=True, eq=False)
+class CertificateFacts:
+    """
+    @ivar problem: why the extensions cannot be read, or L{None}.
+    @ivar extensions: the extensions by type.
+    @ivar unknownCritical: the critical extensions that are not understood, in
+        dotted form.
+    @ivar key: the public key, or L{None} if it cannot be read.
+    @ivar keyProblem: why the key is no good, or L{None}.
+    @ivar signatureProblem: why the signature's algorithm is no good, or
+        L{None}.
+    @ivar isSelfIssued: whether subject and issuer are the same.
+    """
+
+    certificate: x509.Certificate
+    problem: str | None
+    extensions: dict[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]]
+    unknownCritical: tuple[str, ...]
+    key: PublicKeyTypes | None
+    keyProblem: str | None
+    signatureProblem: str | None
+    isSelfIssued: bool
+
+    def get(self, kind: type[_Extension]) -> _Extension | None:
+        """
+        @return: the extension of this type, if there is one.
+        """
+        extension = self.extensions.get(kind)
+        return None if extension is None else extension.value  # type: ignore[return-value]
+
+    def isCritical(self, kind: type[x509.ExtensionType]) -> bool:
+        """
+        @return: whether there is an extension of this type that is critical.
+        """
+        extension = self.extensions.get(kind)
+        return extension is not None and extension.critical
+
+    @property
+    def isAuthority(self) -> bool:
+        """
+        Whether the certificate says that it is a CA's.
+        """
+        constraints = self.get(x509.BasicConstraints)
+        return constraints is not None and constraints.ca
+
+    @property
+    def subjectKeyIdentifier(self) -> bytes | None:
+        """
+        The identifier that certificates of this issuer name.
+        """
+        identifier = self.get(x509.SubjectKeyIdentifier)
+        return None if identifier is None else identifier.digest
+
+    @property
+    def authorityKeyIdentifier(self) -> bytes | None:
+        """
+        The identifier of the issuer's key.
+        """
+        identifier = self.get(x509.AuthorityKeyIdentifier)
+        return None if identifier is None else identifier.key_identifier
+
+    @property
+    def requiresStaple(self) -> bool:
+        """
+        Whether a TLS server has to show a stapled OCSP response with it (RFC
+        7633).
+        """
+        feature = self.get(x509.TLSFeature)
+        return feature is not None and x509.TLSFeatureType.status_request in feature
+
+    @property
+    def name(self) -> str:
+        """
+        The common name, or else the whole subject; shortened, and without
+        control characters.
+        """
+        return readableName(self.certificate)
+
+
+def readableName(certificate: x509.Certificate) -> str:
+    """
+    @return: the subject's common name, or else the whole subject, in at most 64
+        printable characters.
+    """
+    try:
+        subject = certificate.subject
+        common = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        name = str(common[-1].value) if common else subject.rfc4514_string()
+    except ValueError:
+        return "with an unreadable name"
+    printable = "".join(each if each.isprintable() else "?" for each in name)
+    return printable if len(printable) <= 64 else printable[:63] + "…"
+
+
+def _keyProblem(key: PublicKeyTypes) -> str | None:
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < LEAST_RSA_BITS:
+            return f"has an RSA key of {key.key_size} bits, less than {LEAST_RSA_BITS}"
+        if key.key_size > MOST_RSA_BITS:
+            return f"has an RSA key of {key.key_size} bits, more than {MOST_RSA_BITS}"
+        return None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if key.key_size < LEAST_EC_BITS:
+            return f"has an EC key of {key.key_size} bits, less than {LEAST_EC_BITS}"
+        return None
+    if isinstance(key, dsa.DSAPublicKey):
+        return "has a DSA key, which TLS has no use for"
+    if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+        return None
+    return f"has a key that cannot sign: {type(key).__name__}"
+
+
+def _signatureProblem(certificate: x509.Certificate) -> str | None:
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        identifier = certificate.signature_algorithm_oid.dotted_string
+        return f"is signed with an unknown algorithm: {identifier}"
+    if digest is not None and digest.name in _WEAK_DIGESTS:
+        return f"is signed with {digest.name.upper().replace('SHA1', 'SHA-1')}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def factsOf(certificate: x509.Certificate) -> CertificateFacts:
+    """
+    Read a certificate.  Nothing that is in it makes this raise.
+    """
+    problem = None
+    extensions = {}
+    unknown: tuple[str, ...] = ()
+    try:
+        found = certificate.extensions
+    except Exception as e:
+        # Each extension's class has errors of its own, TypeError among them.
+        problem = " ".join(str(e).split())[:200] or type(e).__name__
+    else:
+        extensions = {type(each.value): each for each in found}
+        unknown = tuple(
+            each.oid.dotted_string
+            for each in found
+            if each.critical and each.oid not in _UNDERSTOOD
+        )
+    key: PublicKeyTypes | None = None
+    try:
+        key = certificate.public_key()
+        keyProblem = _keyProblem(key)
+    except Exception as e:
+        keyProblem = f"has an unreadable key: {' '.join(str(e).split())[:200]}"
+    try:
+        isSelfIssued = certificate.subject == certificate.issuer
+    except ValueError as e:
+        isSelfIssued = False
+        problem = problem or f"unreadable name: {e}"
+    return CertificateFacts(
+        certificate,
+        problem,
+        extensions,
+        unknown,
+        key,
+        keyProblem,
+        _signatureProblem(certificate),
+        isSelfIssued,
+    )
+
+
+@lru_cache(maxsize=8192)
+def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """
+    Whether the issuer's key has made the certificate's signature.  Names are
+    not looked at.
+    """
+    key = factsOf(issuer).key
+    # An enormous key makes verifying slow, which is what it is for.
+    if key is None or (isinstance(key, rsa.RSAPublicKey) and key.key_size > MOST_RSA_BITS):
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except Exception:
+        # Whatever this is (ValueError, TypeError, InvalidSignature,
+        # UnsupportedAlgorithm): it is no valid signature.
+        return False
+    return True

@@ -1,0 +1,104 @@
+# -*- test-case-name: tests.test_certificatemessages -*-
+"""
+The two handshake messages about certificates that OpenSSL shows only in part:
+Certificate and CertificateRequest (RFC 5246 sections 7.4.2 and 7.4.4, RFC 8446
+sections 4.4.2 and 4.3.2).
+
+No I/O.  OpenSSL reads the same messages and refuses what is malformed, so that
+what cannot be read here is merely left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_SIGNATURE_ALGORITHMS = 13
+
+#: The first certificate types of TLS 1.2 (RFC 5246 section 7.4.4, RFC 8422
+#: section 5.5), as kinds of keys.
+_CERTIFICATE_TYPES = {1: "RSA", 64: "ECDSA"}
+
+#: Which kinds of keys make which signatures (RFC 8446 section 4.2.3).
+_SIGNATURE_KEYS = {
+    0x0201: "RSA",
+    0x0401: "RSA",
+    0x0501: "RSA",
+    0x0601: "RSA",
+    0x0804: "RSA",
+    0x0805: "RSA",
+    0x0806: "RSA",
+    0x0203: "ECDSA",
+    0x0403: "ECDSA",
+    0x0503: "ECDSA",
+    0x0603: "ECDSA",
+    0x0807: "Ed25519",
+    0x0808: "Ed448",
+}
+#: What signs in TLS 1.2 only.
+_PKCS1 = frozenset({0x0201, 0x0401, 0x0501, 0x0601, 0x0203})
+
+
+def _vectors(data: bytes, width: int, trailer: int = 0) -> Iterator[bytes]:
+    """
+    @param width: bytes of each length.
+    @param trailer: bytes of the length of what follows each, which is skipped.
+    @return: the vectors of which all of C{data} consists, as far as it does.
+    """
+    position = 0
+    while position + width <= len(data):
+        start = position + width
+        position = start + int.from_bytes(data[position:start], "big")
+        if position > len(data):
+            return
+        yield data[start:position]
+        if trailer:
+            position += trailer + int.from_bytes(data[position : position + trailer], "big")
+
+
+def _behindContext(body: bytes, isTls13: bool) -> bytes:
+    return body[1 + body[0] :] if isTls13 and body else body
+
+
+def certificateList(body: bytes, isTls13: bool) -> list[bytes]:
+    """
+    @param body: of a Certificate message.
+    @return: the certificates in it, in DER.
+    """
+    entries = _behindContext(body, isTls13)[3:]
+    return list(_vectors(entries, 3, 2 if isTls13 else 0))
+
+
+def keyTypes(body: bytes, isTls13: bool) -> frozenset[str]:
+    """
+    @param body: of a CertificateRequest message.
+    @return: the kinds of keys that are good for an answer: C{"RSA"},
+        C{"ECDSA"}, C{"Ed25519"}, C{"Ed448"}.
+    """
+    if isTls13:
+        algorithms = _extension(_behindContext(body, True), _SIGNATURE_ALGORITHMS)[2:]
+        usable = set(_codes(algorithms)) - _PKCS1
+        return frozenset(_SIGNATURE_KEYS[each] for each in usable if each in _SIGNATURE_KEYS)
+    count = body[0] if body else 0
+    types = {_CERTIFICATE_TYPES[each] for each in body[1 : 1 + count] if each in _CERTIFICATE_TYPES}
+    if "ECDSA" in types:
+        types |= {"Ed25519", "Ed448"}
+    algorithms = next(_vectors(body[1 + count :], 2), b"")
+    return frozenset(
+        types & {_SIGNATURE_KEYS[each] for each in _codes(algorithms) if each in _SIGNATURE_KEYS}
+    )
+
+
+def _codes(data: bytes) -> list[int]:
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data) - 1, 2)]
+
+
+def _extension(block: bytes, wanted: int) -> bytes:
+    extensions = next(_vectors(block, 2), b"")
+    position = 0
+    while position + 4 <= len(extensions):
+        kind = int.from_bytes(extensions[position : position + 2], "big")
+        end = position + 4 + int.from_bytes(extensions[position + 2 : position + 4], "big")
+        if kind == wanted:
+            return extensions[position + 4 : end]
+        position = end
+    return b""

@@ -1,0 +1,226 @@
+# -*- test-case-name: tests.test_nameconstraints -*-
+"""
+Which names an authority may give (RFC 5280 section 4.2.1.10).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography import x509
+
+from .certificatefacts import CertificateFacts, factsOf
+from .crossing import Finding
+from .enums import X509ChainStatusFlags
+
+_S = X509ChainStatusFlags
+
+#: How many names are compared with how many constraints for one chain.
+MOST_COMPARISONS = 50_000
+
+_LABELS = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*", re.ASCII | re.IGNORECASE)
+
+
+class _Malformed(ValueError):
+    """
+    A name or a constraint that is none.
+    """
+
+
+class _TooMany(Exception):
+    """
+    Comparing would take too long.
+    """
+
+
+def _labels(name: str) -> list[str]:
+    if len(name) > 253 or _LABELS.fullmatch(name) is None:
+        raise _Malformed(f"malformed DNS name {name[:80]!r}")
+    return name.lower().split(".")
+
+
+def _isWithin(labels: list[str], base: list[str]) -> bool:
+    return labels[-len(base) :] == base
+
+
+def _dnsMatches(name: str, base: str, isExclusion: bool) -> bool:
+    wanted = _labels(base) if base else []
+    if name.startswith("*."):
+        labels = _labels(name[2:])
+        # One of the names that it stands for is enough to be excluded; to be
+        # permitted, all of them must be.
+        if isExclusion and len(wanted) == len(labels) + 1 and wanted[1:] == labels:
+            return True
+    else:
+        labels = _labels(name)
+    return not wanted or _isWithin(labels, wanted)
+
+
+def _hostMatches(host: str, base: str) -> bool:
+    """
+    A base with a leading dot stands for all that is below, one without for
+    itself.
+    """
+    labels = _labels(host)
+    if base.startswith("."):
+        below = _labels(base[1:])
+        return len(labels) > len(below) and _isWithin(labels, below)
+    return labels == _labels(base)
+
+
+def _mailMatches(address: str, base: str, _: bool) -> bool:
+    local, at, host = address.rpartition("@")
+    if not at or not local or ("@" in local and not local.startswith('"')):
+        raise _Malformed(f"malformed e-mail address {address[:80]!r}")
+    _labels(host)
+    wantedLocal, at, wantedHost = base.rpartition("@")
+    if at:
+        return local == wantedLocal and host.lower() == wantedHost.lower()
+    return _hostMatches(host, base)
+
+
+def _uriMatches(uri: str, base: str, _: bool) -> bool:
+    try:
+        host = urlsplit(uri).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise _Malformed(f"a URI without a host: {uri[:80]!r}")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _hostMatches(host, base)
+    raise _Malformed(f"a URI with an address for a host: {uri[:80]!r}")
+
+
+def _addressMatches(address: Any, network: Any, _: bool) -> bool:
+    if not isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        raise _Malformed("a constraint for addresses that is no network")
+    if isinstance(address, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        raise _Malformed("a network for an address")
+    return address in network
+
+
+def _canonical(rdn: x509.RelativeDistinguishedName) -> frozenset[tuple[str, Any]]:
+    # As RFC 5280 section 7.1 compares: without regard to case and spaces.
+    return frozenset(
+        (
+            each.oid.dotted_string,
+            " ".join(each.value.split()).casefold() if isinstance(each.value, str) else each.value,
+        )
+        for each in rdn
+    )
+
+
+def _directoryMatches(name: x509.Name, base: x509.Name, _: bool) -> bool:
+    wanted = [_canonical(rdn) for rdn in base.rdns]
+    return [_canonical(rdn) for rdn in name.rdns[: len(wanted)]] == wanted
+
+
+_MATCHERS: dict[type[x509.GeneralName], Callable[[Any, Any, bool], bool]] = {
+    x509.DNSName: _dnsMatches,
+    x509.RFC822Name: _mailMatches,
+    x509.UniformResourceIdentifier: _uriMatches,
+    x509.IPAddress: _addressMatches,
+    x509.DirectoryName: _directoryMatches,
+}
+
+
+def _namesOf(facts: CertificateFacts) -> Iterator[x509.GeneralName]:
+    alternatives = facts.get(x509.SubjectAlternativeName)
+    yield from alternatives or ()
+    subject = facts.certificate.subject
+    if subject.rdns:
+        yield x509.DirectoryName(subject)
+    if alternatives is None:
+        for each in subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS):
+            yield x509.RFC822Name(str(each.value))
+
+
+def _shown(name: x509.GeneralName) -> str:
+    value = name.value
+    text = value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
+    return repr(text[:80])
+
+
+@dataclass
+class _Comparison:
+    """
+    Compares, as long as there is time.
+    """
+
+    left: int = MOST_COMPARISONS
+
+    def matches(
+        self, name: x509.GeneralName, bases: Iterable[x509.GeneralName], isExclusion: bool
+    ) -> bool:
+        for base in bases:
+            self.left -= 1
+            if self.left < 0:
+                raise _TooMany
+            if _MATCHERS[type(name)](name.value, base.value, isExclusion):
+                return True
+        return False
+
+
+def _violation(
+    name: x509.GeneralName, constraints: x509.NameConstraints, comparison: _Comparison
+) -> tuple[X509ChainStatusFlags, str] | None:
+    kind = type(name)
+    permitted = [each for each in constraints.permitted_subtrees or () if type(each) is kind]
+    excluded = [each for each in constraints.excluded_subtrees or () if type(each) is kind]
+    if not permitted and not excluded:
+        return None
+    if kind not in _MATCHERS:
+        return (
+            _S.HasNotSupportedNameConstraint,
+            f"has a name of a kind ({kind.__name__}) whose constraints cannot be checked",
+        )
+    try:
+        if comparison.matches(name, excluded, True):
+            return _S.HasExcludedNameConstraint, f"has the name {_shown(name)}, which is excluded"
+        if permitted and not comparison.matches(name, permitted, False):
+            return (
+                _S.HasNotPermittedNameConstraint,
+                f"has the name {_shown(name)}, which is not among those permitted",
+            )
+    except _Malformed as e:
+        return _S.InvalidNameConstraints, str(e)
+    return None
+
+
+def nameFindings(path: Sequence[x509.Certificate]) -> list[Finding]:
+    """
+    @param path: the certificates, the first one's issuer second, and so on.
+    @return: the names that an issuer above was not allowed to give.  Between
+        first and last, a certificate that is self-issued is not bound.
+    """
+    everything = [factsOf(each) for each in path]
+    comparison = _Comparison()
+    findings = []
+    try:
+        for depth, facts in enumerate(everything[:-1]):
+            if depth and facts.isSelfIssued:
+                continue
+            for above, issuer in enumerate(everything[depth + 1 :], depth + 1):
+                constraints = issuer.get(x509.NameConstraints)
+                if constraints is None:
+                    continue
+                for name in _namesOf(facts):
+                    violation = _violation(name, constraints, comparison)
+                    if violation is not None:
+                        status, what = violation
+                        findings.append(
+                            Finding(depth, status, f"{what} by certificate {above + 1}")
+                        )
+                        break
+    except _TooMany:
+        findings.append(
+            Finding(0, _S.InvalidNameConstraints, "has too many names and constraints to compare")
+        )
+    return findings

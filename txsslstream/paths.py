@@ -1,0 +1,325 @@
+# -*- test-case-name: tests.test_paths -*-
+"""
+The way from a certificate to a trusted root.
+
+There may be several: roots are cross-signed, authorities renew certificates,
+peers send what is not needed.  C{cryptography}'s verifier looks for one first.
+If it finds none, or one that has problems which it does not know, all ways are
+tried within bounds, and the one with the least wrong is what is reported.
+
+A path is good if nothing is wrong with it B{and} C{cryptography} agrees.  Where
+it cannot have an opinion (a key or a critical extension that its profile
+excludes and ours does not), its silence is no objection.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import islice
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from .certificatefacts import factsOf, isSignedBy
+from .chainchecks import Criteria, certificateFindings
+from .crossing import Finding
+from .enums import X509ChainStatusFlags
+
+_S = X509ChainStatusFlags
+
+#: Bounds of one search: certificates considered, steps taken, paths judged.
+MOST_CERTIFICATES = 1000
+MOST_STEPS = 2000
+MOST_PATHS = 64
+
+
+class Anchors:
+    """
+    Trusted certificates, ready to be looked up.
+    """
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        self.certificates = dict.fromkeys(certificates)
+        self.bySubject = _bySubject(self.certificates)
+
+    def __contains__(self, certificate: object) -> bool:
+        return certificate in self.certificates
+
+    @cached_property
+    def store(self) -> Store | None:
+        """
+        The same for C{cryptography}; L{None} if there is nothing in it.
+        """
+        return Store(list(self.certificates)) if self.certificates else None
+
+
+@lru_cache(maxsize=64)
+def anchorsOf(certificates: tuple[x509.Certificate, ...]) -> Anchors:
+    """
+    @return: equal certificates share one.
+    """
+    return Anchors(certificates)
+
+
+@dataclass(frozen=True)
+class Path:
+    """
+    @ivar certificates: the first one's issuer second, and so on.
+    @ivar isAnchored: whether the last one is trusted.
+    @ivar findings: everything that is wrong.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    isAnchored: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def _badness(self) -> tuple[bool, bool, int]:
+        broken = any(each.status is _S.NotSignatureValid for each in self.findings)
+        return broken, not self.isAnchored, len(self.findings)
+
+    def isBetterThan(self, other: Path | None) -> bool:
+        """
+        @return: whether there is less wrong with it.
+        """
+        return other is None or self._badness < other._badness
+
+
+def _bySubject(
+    certificates: Iterable[x509.Certificate],
+) -> dict[bytes, list[x509.Certificate]]:
+    found = defaultdict(list)
+    for each in certificates:
+        found[_encoded(each.subject)].append(each)
+    return dict(found)
+
+
+def _encoded(name: x509.Name) -> bytes:
+    return name.public_bytes()
+
+
+def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
+    """
+    Certificates that differ in neither lead from one to the other for ever.
+    """
+    key = factsOf(certificate).key
+    if key is None:
+        return _encoded(certificate.subject), certificate.public_bytes(Encoding.DER)
+    return (
+        _encoded(certificate.subject),
+        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+class _Search:
+    """
+    All ways from one certificate, the most promising first.
+    """
+
+    def __init__(
+        self, others: Iterable[x509.Certificate], anchors: Anchors, criteria: Criteria
+    ) -> None:
+        self._others = _bySubject(list(dict.fromkeys(others))[:MOST_CERTIFICATES])
+        self._anchors = anchors
+        self._criteria = criteria
+        self._steps = 0
+
+    def from_(
+        self, path: tuple[x509.Certificate, ...], between: int = 0
+    ) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[_Ending, ...]]]:
+        """
+        @param between: how many certificates of the path count for its depth.
+        @return: paths with what is wrong with where they end.
+        """
+        top = path[-1]
+        if top in self._anchors:
+            yield path, ()
+            return
+        seen = {_identity(each) for each in path}
+        ahead = self._issuersOf(top)
+        new = [each for each in ahead if _identity(each) not in seen]
+        signed = [each for each in new if isSignedBy(top, each)]
+        for issuer in signed:
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                return
+            isCounted = issuer not in self._anchors and not factsOf(issuer).isSelfIssued
+            if between + isCounted > self._criteria.maximumDepth or len(path) > 4 * MOST_PATHS:
+                limit = self._criteria.maximumDepth
+                yield path, ((_S.PartialChain, f"comes after more than {limit} intermediates"),)
+                continue
+            yield from self.from_((*path, issuer), between + isCounted)
+        if signed:
+            return
+        if factsOf(top).isSelfIssued and isSignedBy(top, top):
+            yield path, ((_S.UntrustedRoot, "is a root that is not trusted"),)
+        elif new:
+            # Somebody uses an issuer's name without having its key.
+            yield (*path, new[0]), () if new[0] in self._anchors else (_NO_ISSUER,)
+        elif ahead and not factsOf(top).isSelfIssued:
+            yield path, (_NO_ISSUER, (_S.Cyclic, "was issued by a certificate that it issued"))
+        else:
+            yield path, (_NO_ISSUER,)
+
+    def _issuersOf(self, certificate: x509.Certificate) -> list[x509.Certificate]:
+        name = _encoded(certificate.issuer)
+        found = dict.fromkeys([*self._anchors.bySubject.get(name, ()), *self._others.get(name, ())])
+        wanted = factsOf(certificate).authorityKeyIdentifier
+        time = self._criteria.time
+
+        def unlikeliness(issuer: x509.Certificate) -> tuple[bool, bool, bool]:
+            has = factsOf(issuer).subjectKeyIdentifier
+            return (
+                None not in (wanted, has) and wanted != has,
+                not issuer.not_valid_before_utc <= time <= issuer.not_valid_after_utc,
+                issuer not in self._anchors,
+            )
+
+        return sorted(found, key=unlikeliness)
+
+
+_Ending = tuple[X509ChainStatusFlags, str]
+
+_NO_ISSUER: _Ending = (_S.PartialChain, "was issued by a certificate that is not at hand")
+
+
+def bestPath(
+    certificate: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    anchors: Anchors,
+    criteria: Criteria,
+) -> Path:
+    """
+    Find the best way from a certificate to a trusted one.
+
+    @param others: certificates that may be on the way, in any order.
+    @return: a path without findings if there is one, or else the one with the
+        least wrong.
+    """
+    proposal, _ = _verified(certificate, others, anchors, criteria)
+    best: Path | None = None
+    if proposal is not None:
+        best = _judged(proposal, (), True, criteria)
+        if not best.findings:
+            return best
+    ways = _Search(others, anchors, criteria).from_((certificate,))
+    for certificates, ends in islice(ways, MOST_PATHS):
+        path = _judged(certificates, ends, certificates[-1] in anchors, criteria)
+        if not path.findings and _isInProfile(certificates):
+            verified, objection = _verified(certificate, certificates[1:-1], anchors, criteria)
+            if verified is None:
+                ends = ((_S.InvalidExtension, f"is at the end of an invalid path: {objection}"),)
+                path = _judged(certificates, ends, True, criteria)
+        if path.isBetterThan(best):
+            best = path
+        if not path.findings:
+            break
+    if best is None:
+        best = _judged((certificate,), (_NO_ISSUER,), False, criteria)
+    return best
+
+
+def _judged(
+    certificates: tuple[x509.Certificate, ...],
+    ends: tuple[_Ending, ...],
+    isAnchored: bool,
+    criteria: Criteria,
+) -> Path:
+    last = len(certificates) - 1
+    findings = certificateFindings(certificates, criteria, isAnchored)
+    findings += [Finding(last, status, what) for status, what in ends]
+    return Path(certificates, isAnchored, tuple(findings))
+
+
+_PERMITTED = ExtensionPolicy.permit_all()
+#: It insists on this one.
+_AUTHORITIES = _PERMITTED.require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
+
+
+def _verified(
+    certificate: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    anchors: Anchors,
+    criteria: Criteria,
+) -> tuple[tuple[x509.Certificate, ...] | None, str]:
+    """
+    @return: the path that C{cryptography} finds, or L{None} and its objection.
+    """
+    if certificate in anchors:
+        return (certificate,), ""
+    if anchors.store is None:
+        return None, "nothing is trusted"
+    verifier = (
+        PolicyBuilder()
+        .store(anchors.store)
+        .time(criteria.time)
+        .max_chain_depth(min(criteria.maximumDepth, 255))
+        .extension_policies(ca_policy=_AUTHORITIES, ee_policy=_PERMITTED)
+        .build_client_verifier()
+    )
+    try:
+        return tuple(verifier.verify(certificate, list(others[:MOST_CERTIFICATES])).chain), ""
+    except VerificationError as e:
+        return None, str(e)
+    except Exception as e:
+        # A name or an extension that it does not even read.
+        return None, f"{type(e).__name__}: {e}"
+
+
+_PROFILE_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_PROFILE_DIGESTS = ("sha256", "sha384", "sha512")
+_PROFILE_CRITICAL: tuple[type[x509.ExtensionType], ...] = (
+    x509.CertificatePolicies,
+    x509.PolicyConstraints,
+    x509.InhibitAnyPolicy,
+    x509.TLSFeature,
+    x509.IssuerAlternativeName,
+    x509.CRLDistributionPoints,
+)
+_PROFILE_NAMES = (x509.DNSName, x509.IPAddress, x509.RFC822Name)
+
+
+def _isInProfile(path: Sequence[x509.Certificate]) -> bool:
+    """
+    Whether there is nothing about a path that C{cryptography} excludes, for
+    lack of support or for the public web's sake.  It counts the self-issued for
+    the depth, and takes no certificate for its own root.
+    """
+    between = any(factsOf(each).isSelfIssued for each in path[1:-1])
+    return (
+        len(path) > 1
+        and not between
+        and all(map(_isReadable, path))
+        and all(map(_isUsualIssuer, path[1:]))
+    )
+
+
+def _isReadable(certificate: x509.Certificate) -> bool:
+    digest = certificate.signature_hash_algorithm
+    facts = factsOf(certificate)
+    return not any(facts.isCritical(kind) for kind in _PROFILE_CRITICAL) and (
+        digest is None or digest.name in _PROFILE_DIGESTS
+    )
+
+
+def _isUsualIssuer(certificate: x509.Certificate) -> bool:
+    facts = factsOf(certificate)
+    constraints = facts.get(x509.NameConstraints)
+    if constraints is not None:
+        names = [*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ())]
+        if not all(isinstance(each, _PROFILE_NAMES) for each in names):
+            return False
+    return isinstance(facts.key, rsa.RSAPublicKey) or (
+        isinstance(facts.key, ec.EllipticCurvePublicKey) and facts.key.curve.name in _PROFILE_CURVES
+    )

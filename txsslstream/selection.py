@@ -1,0 +1,72 @@
+# -*- test-case-name: tests.test_selection -*-
+"""
+Which of several certificates a client shows, as a browser would choose.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from .certificatefacts import factsOf
+from .certificates import SslStreamCertificateContext
+from .stores import userIntermediates
+
+_KEY_TYPES: tuple[tuple[type, str], ...] = (
+    (rsa.RSAPublicKey, "RSA"),
+    (ec.EllipticCurvePublicKey, "ECDSA"),
+    (ed25519.Ed25519PublicKey, "Ed25519"),
+    (ed448.Ed448PublicKey, "Ed448"),
+)
+
+
+def bestCandidate(
+    candidates: Sequence[SslStreamCertificateContext],
+    issuers: Collection[x509.Name],
+    keyTypes: Collection[str] | None,
+) -> SslStreamCertificateContext | None:
+    """
+    @param issuers: the authorities that the server names; empty if it names
+        none, and any will do.
+    @param keyTypes: the kinds of keys that it is content with; L{None} for any.
+    @return: the first candidate that comes from one of the issuers and is of
+        one of the kinds, those first that are valid now and for client
+        authentication; L{None} if there is none.
+    """
+    fitting = [
+        each
+        for each in candidates
+        if (keyTypes is None or _keyType(each) in keyTypes)
+        and (not issuers or _comesFrom(each, issuers))
+    ]
+    # Sorting keeps the order of what is equally good.
+    return min(fitting, key=_doubts, default=None)
+
+
+def _keyType(candidate: SslStreamCertificateContext) -> str:
+    key = candidate.certificate.public_key()
+    return next((name for kind, name in _KEY_TYPES if isinstance(key, kind)), "")
+
+
+def _comesFrom(candidate: SslStreamCertificateContext, issuers: Collection[x509.Name]) -> bool:
+    known = {each.subject: each for each in (*userIntermediates(), *candidate.intermediates)}
+    certificate: x509.Certificate | None = candidate.certificate
+    seen = set()
+    while certificate is not None and certificate not in seen:
+        if certificate.issuer in issuers:
+            return True
+        seen.add(certificate)
+        certificate = known.get(certificate.issuer)
+    return False
+
+
+def _doubts(candidate: SslStreamCertificateContext) -> int:
+    certificate = candidate.certificate
+    now = datetime.datetime.now(datetime.timezone.utc)
+    usages = factsOf(certificate).get(x509.ExtendedKeyUsage)
+    isValid = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+    return (not isValid) + (usages is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usages)
