@@ -19,7 +19,7 @@ from tests.support import DAY, NOW, Authority
 from txsslstream.enums import X509FindType, X509KeyUsageFlags
 from txsslstream.errors import NotSupportedError
 from txsslstream.finding import findIn, thumbprintOf
-from txsslstream.storefiles import heeding
+from txsslstream.storefiles import withoutWarnings
 
 _F = X509FindType
 POLICY = "1.3.6.1.4.1.99999.1"
@@ -72,7 +72,7 @@ POLICIED = made(
     x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(POLICY), None)]),
     usage(digital_signature=True, key_agreement=True, encipher_only=True),
 )
-with heeding("ignore"):
+with withoutWarnings():
     #: Its number is 0.
     ZERO = x509.load_der_x509_certificate(
         BARE.public_bytes(Encoding.DER).replace(b"\x02\x01\x10", b"\x02\x01\x00", 1)

@@ -882,20 +882,20 @@ class SystemTests(StoresTestCase):
 
     def test_unusable(self) -> None:
         """
-        What cannot be used in a bundle is skipped without a warning: damaged
-        certificates, those that C{cryptography} warns of, and those that are
-        trusted for some purposes only.
+        What cannot be used in a bundle is skipped: damaged certificates, and
+        those that are trusted for some purposes only.  What C{cryptography}
+        warns of is used without a warning.
         """
         damaged = pem(ROOTS[1]).replace(b"MII", b"NII", 1)
         restricted = pem(ROOTS[2]).replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE")
         self.bundle.write_bytes(
             b"# A comment.\n" + damaged + pem(ROOTS[0], ZERO) + restricted + pem(MIDDLE.certificate)
         )
-        self.assertEqual(systemRoots(), (ROOTS[0],))
+        self.assertEqual(systemRoots(), (ROOTS[0], ZERO))
         self.assertEqual(userIntermediates(), (MIDDLE.certificate,))
         ((path, reason),) = self.machine("Root").skipped
         self.assertEqual(path, self.bundle)
-        self.assertTrue(reason.startswith(f"{self.bundle}: 2 unusable: "), reason)
+        self.assertTrue(reason.startswith(f"{self.bundle}: 1 unusable: "), reason)
         self.assertEqual(self.flushWarnings(), [])
 
     def test_directories(self) -> None:
@@ -921,6 +921,7 @@ class SystemTests(StoresTestCase):
             os.environ["SSL_CERT_FILE"] = empty
             os.environ["SSL_CERT_DIR"] = ""
             self.assertEqual(systemRoots(), ())
+            self.assertEqual(self.machine("Root").skipped, ())
             self.assertEqual(
                 repr(self.machine("Root")), "<X509Store LocalMachine/Root 0 certificates>"
             )
@@ -1171,6 +1172,18 @@ class PermissionTests(StoresTestCase):
             said = self.attempt(f"said = reason({function})")
             self.assertEqual(said, f"{store.path}: {self.who} read and search it {why}")
             store.path.chmod(0o700)
+
+    def test_notSearchable(self) -> None:
+        """
+        A directory that may be listed but not searched is an error, and not a
+        store without certificates.
+        """
+        store = X509Store("Root")
+        self.put("a.pem", pem(ROOTS[0]), store)
+        store.path.chmod(0o744 if self.isRoot else 0o600)
+        said = self.attempt("said = reason(systemRoots)")
+        self.assertIn(f"{store.path}: {self.who} read and search it (owner ", said)
+        store.path.chmod(0o700)
 
     def test_above(self) -> None:
         """

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from .enums import X509FindType, X509KeyUsageFlags
 from .errors import NotSupportedError
-from .storefiles import heeding
+from .storefiles import withoutWarnings
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _Predicate = Callable[[x509.Certificate], bool]
@@ -35,7 +35,7 @@ def findIn(
     predicates = [_predicateFor(X509FindType(findType), value)]
     if validOnly:
         predicates.append(_byTimeValid(datetime.now(timezone.utc)))
-    with heeding("ignore"):
+    with withoutWarnings():
         return tuple(
             each
             for each in certificates

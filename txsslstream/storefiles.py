@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 import pem
 from cryptography import x509
@@ -50,13 +49,13 @@ _KEY_MARKER = b"PRIVATE KEY-----"
 
 
 @contextmanager
-def heeding(action: Any) -> Iterator[None]:
+def withoutWarnings() -> Iterator[None]:
     """
-    What becomes of the warnings that C{cryptography} has for certificates
-    which it will refuse one day.
+    Pass over the warnings that C{cryptography} has for certificates which it
+    will refuse one day: some roots of the public web are among them.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter(action, CryptographyDeprecationWarning)
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         yield
 
 
@@ -210,7 +209,7 @@ def _readLimited(path: Path, limit: int) -> bytes:
     return data
 
 
-@heeding("ignore")
+@withoutWarnings()
 def load(path: Path) -> File:
     """
     @return: what is in a file of certificates, of whatever format.
@@ -270,7 +269,7 @@ def _parsed(
     parse: Callable[[bytes], x509.Certificate], data: bytes
 ) -> x509.Certificate | Exception:
     try:
-        with heeding("error"):
+        with withoutWarnings():
             certificate = parse(data)
             # A name that cannot be read is a reason to skip it as well.
             _ = certificate.subject, certificate.issuer
