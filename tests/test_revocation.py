@@ -345,7 +345,7 @@ class OrderTests(Checking):
         self.assertEqual(self.check(web, staple=good(), lists=[crl(MIDDLE, LEAF)]), [])
         self.assertEqual(self.check(web, staple=revoked(), lists=[crl(MIDDLE)]), [(0, WITHDRAWN)])
         self.assertEqual(
-            self.words, "revoked 2026-01-02 (keyCompromise), says stapled OCSP response"
+            self.words, "was revoked 2026-01-02 (keyCompromise), says stapled OCSP response"
         )
         self.assertEqual(web.asked, [])
 
@@ -400,7 +400,7 @@ class OrderTests(Checking):
                 self.assertEqual(self.check(web, lists=lists, mode=mode), expected)
         self.assertEqual(web.asked, [])
         self.check(lists=[full])
-        self.assertEqual(self.words, "revoked 2026-01-02, says given CRL")
+        self.assertEqual(self.words, "was revoked 2026-01-02, says given CRL")
 
     def test_uselessLists(self) -> None:
         """
@@ -471,11 +471,11 @@ class OrderTests(Checking):
         """
         self.check(Web({OCSP: revoked()}))
         self.assertEqual(
-            self.words, f"revoked 2026-01-02 (keyCompromise), says OCSP responder {OCSP}"
+            self.words, f"was revoked 2026-01-02 (keyCompromise), says OCSP responder {OCSP}"
         )
         self.cache = Memory()
         self.check(Web({CRL: crlBytes(crl(MIDDLE, LEAF))}))
-        self.assertEqual(self.words, f"revoked 2026-01-02, says CRL {CRL}")
+        self.assertEqual(self.words, f"was revoked 2026-01-02, says CRL {CRL}")
 
     def test_unknown(self) -> None:
         """
@@ -498,7 +498,7 @@ class OrderTests(Checking):
         web = Web()
         self.assertEqual(self.check(web, path(PLAIN)), [(0, OFFLINE)])
         self.assertEqual(
-            self.words, "revocation is not known: it names no OCSP responder and no CRL"
+            self.words, "cannot be checked for revocation: it names no OCSP responder and no CRL"
         )
         self.assertEqual(web.asked, [])
 
@@ -665,7 +665,7 @@ class CacheTests(Checking):
             self.assertEqual(self.check(), [(0, OFFLINE)])
             self.assertEqual(
                 self.words,
-                f"revocation is not known: OCSP responder {OCSP}: connection refused; "
+                f"cannot be checked for revocation: OCSP responder {OCSP}: connection refused; "
                 f"CRL {CRL}: connection refused",
             )
             fresh = revoked()
@@ -765,6 +765,7 @@ class MustStapleTests(Checking):
         """
         found = self.check(chain=(self.subject,), staple=good(self.subject), expectsStaple=True)
         self.assertEqual(found, [(0, DOUBTFUL), (0, DOUBTFUL)])
+        self.assertWords("requires a stapled OCSP response, and it cannot be checked")
 
 
 class LimitTests(Checking):

@@ -10,8 +10,6 @@ user can read what is private.
 from __future__ import annotations
 
 import datetime
-import os
-import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -20,6 +18,7 @@ from cryptography import x509
 
 from .certificates import SslStreamCertificateContext
 from .errors import CertificateError
+from .storefiles import writePrivately
 
 #: How long a certificate is valid, and how long before its end it is replaced.
 VALIDITY = datetime.timedelta(days=90)
@@ -113,15 +112,7 @@ class DevelopmentCertificate:
         Put a file in place, whole, and for the user alone.
         """
         try:
-            # mkstemp's files have mode 0600.
-            descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                os.replace(name, path)
-            except BaseException:
-                os.unlink(name)
-                raise
+            writePrivately(path, data)
         except OSError as e:
             # The user knows nothing of the temporary file.
             raise CertificateError(f"{path}: {e.strerror or e}") from e

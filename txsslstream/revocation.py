@@ -325,7 +325,9 @@ class _Inquiry:
         # What became of the sources that decided nothing.
         self._said: list[str] = []
         self._isUnknown = False
-        self._stapleProblem: str | None = "none was sent"
+        self._stapleProblem: str | None = (
+            "none was sent" if staple is None else "it cannot be checked"
+        )
 
     async def findings(self, isOnline: bool, expectsStaple: bool) -> tuple[Finding, ...]:
         """
@@ -340,16 +342,16 @@ class _Inquiry:
 
     async def _status(self, isOnline: bool) -> tuple[Finding, ...]:
         if self._issuer is None:
-            words = "revocation is not known: its issuer is missing"
+            words = "cannot be checked for revocation: its issuer is missing"
             return (self._finding(_S.RevocationStatusUnknown, words),)
         decision = await self._decision(self._issuer, isOnline)
         if decision is None:
             # GET and POST often come to the same.
-            words = f"revocation is not known: {'; '.join(dict.fromkeys(self._said))}"
+            words = f"cannot be checked for revocation: {'; '.join(dict.fromkeys(self._said))}"
             offline = _S.NoError if self._isUnknown else _S.OfflineRevocation
             return (self._finding(_S.RevocationStatusUnknown | offline, words),)
         if decision.standing is Standing.revoked:
-            words = f"{decision.information}, says {decision.source}"
+            words = f"was {decision.information}, says {decision.source}"
             return (self._finding(_S.Revoked, words),)
         return ()
 

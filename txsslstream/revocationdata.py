@@ -441,18 +441,16 @@ def _verifications(key: Any, response: ocsp.OCSPResponse) -> list[tuple[Any, ...
     @return: what to verify the signature with; more than one where cryptography
         does not tell the parameters, which is so for RSA-PSS.
     """
-    isRsa = isinstance(key, rsa.RSAPublicKey)
     if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
         return [
             (padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)
             for digest in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
-            if isRsa
         ]
     digest = response.signature_hash_algorithm
     _checkDigest(digest)
     if digest is None:
         return [()] if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) else []
-    if isRsa:
+    if isinstance(key, rsa.RSAPublicKey):
         return [(padding.PKCS1v15(), digest)]
     return [(ec.ECDSA(digest),)] if isinstance(key, ec.EllipticCurvePublicKey) else []
 
@@ -460,7 +458,7 @@ def _verifications(key: Any, response: ocsp.OCSPResponse) -> list[tuple[Any, ...
 # CRLs.
 
 
-def loadCrl(data: bytes) -> x509.CertificateRevocationList:
+def _loadCrl(data: bytes) -> x509.CertificateRevocationList:
     """
     @param data: in DER or PEM.
     @raise RevocationDataError: it is none, or larger than L{CRL_LIMIT}.
@@ -491,7 +489,7 @@ def checkCrl(
     @raise OtherIssuerError: it is another issuer's.
     @raise RevocationDataError: it proves nothing.
     """
-    crl = loadCrl(data) if isinstance(data, bytes) else data
+    crl = _loadCrl(data) if isinstance(data, bytes) else data
     with _reading():
         if crl.issuer != certificate.issuer:
             raise OtherIssuerError("is another issuer's")
