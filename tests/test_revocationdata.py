@@ -498,12 +498,12 @@ class OcspTests(Judging):
                 AUTHORITY, CERTIFICATE, extensions=[(UNKNOWN_EXTENSION, isCritical)]
             )
             if isCritical:
-                self.assertRefused("unknown critical extension: 1.2.3.4", judged, data)
+                self.assertRefused("critical extension that must not be: 1.2.3.4", judged, data)
             else:
                 self.assertStands(judged(data), Standing.good)
         part = single(AUTHORITY, CERTIFICATE, unknownExtension(True))
         self.assertRefused(
-            "unknown critical extension: 1.2.3.4", judged, assembled(AUTHORITY, part)
+            "critical extension that must not be: 1.2.3.4", judged, assembled(AUTHORITY, part)
         )
         harmless = single(AUTHORITY, CERTIFICATE, unknownExtension(False))
         self.assertStands(judged(assembled(AUTHORITY, harmless)), Standing.good)
@@ -777,9 +777,20 @@ class CrlTests(Judging):
                 crl(AUTHORITY, entry(CERTIFICATE, extensions=extensions)),
             ):
                 if isCritical:
-                    self.assertRefused("unknown critical extension: 1.2.3.4", listed, made)
+                    self.assertRefused("critical extension that must not be: 1.2.3.4", listed, made)
                 else:
                     self.assertStands(listed(made), Standing.revoked)
+
+    def test_criticalNumber(self) -> None:
+        """
+        A list whose number is critical, which it must not be, says nothing (RFC
+        5280 section 5.2.3).
+        """
+        number = x509.CRLNumber(7)
+        numbered = crl(AUTHORITY, CERTIFICATE, extensions=[(number, False)])
+        self.assertStands(listed(numbered), Standing.revoked)
+        critical = crl(AUTHORITY, CERTIFICATE, extensions=[(number, True)])
+        self.assertRefused("critical extension that must not be: 2.5.29.20", listed, critical)
 
     def test_scope(self) -> None:
         """

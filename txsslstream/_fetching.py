@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
 
+from .errors import RetrievalError
 from .interfaces import IRetriever
 from .retrieval import HttpRetriever
 
@@ -19,6 +22,27 @@ def defaultRetriever() -> IRetriever:
     @return: plain http from anywhere, one for the process.
     """
     return HttpRetriever()
+
+
+@implementer(IRetriever)
+class NothingForStrangers:
+    """
+    Fetches nothing: what a certificate of unknown origin names may be anything.
+    """
+
+    def retrieve(
+        self,
+        url: str,
+        *,
+        body: bytes | None = None,
+        contentType: str | None = None,
+        limit: int,
+        timeout: float,
+    ) -> Deferred[bytes]:
+        """
+        See L{IRetriever}.
+        """
+        return fail(RetrievalError(url, "the chain leads to no trusted root"))
 
 
 def defaultClock() -> IReactorTime:

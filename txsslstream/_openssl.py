@@ -418,6 +418,8 @@ class TlsEngine:
         """
         self.decisions = None
         self._flight = ServerFlight()
+        self._sent.clear()
+        self._held.clear()
         # Where Twisted has noted the protocol, which would keep all this alive.
         self.connection.set_app_data(None)
 
@@ -534,13 +536,13 @@ class TlsEngine:
         """
         The peer sent a message that OpenSSL has not read yet.
         """
-        isTls13 = lib.SSL_version(self.connection._ssl) == SSL.TLS1_3_VERSION
+        protocol = _PROTOCOLS[lib.SSL_version(self.connection._ssl)]
         if kind == _CERTIFICATE_REQUEST:
-            self.keyTypes = keyTypes(body, isTls13)
+            self.keyTypes = keyTypes(body, protocol)
             return
         if not self.parameters.isServer:
             return
-        self._sent = certificateList(body, isTls13)
+        self._sent = certificateList(body, protocol is SslProtocols.Tls13)
         # Without a certificate there will be no other question.
         if self._sent or self.parameters.insistsOnCertificate:
             return

@@ -254,15 +254,7 @@ class Authentication:
         isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
         if isFlight and not self.judgement.isMade and self._nobodyIsExpected(step):
             self._held = (output, step)
-            # OpenSSL does not ask about the peer of a session that goes on.
-            known = self.engine.presented() if step is Step.complete else None
-            self._await(
-                maybeDeferred(self.judgement.ofNobody)
-                if known is None
-                else maybeDeferred(self.judgement.of, known),
-                self._letGo,
-                self._refuseHeld,
-            )
+            self._await(maybeDeferred(self._judgeUnasked, step), self._letGo, self._refuseHeld)
             return
         self._write(output)
         if step is Step.complete:
@@ -273,6 +265,14 @@ class Authentication:
         Whether no certificate of the peer will come any more.
         """
         return step is Step.complete or not self.engine.parameters.asksForCertificate
+
+    def _judgeUnasked(self, step: Step) -> Deferred[TlsAlert | None]:
+        """
+        Judge a peer about which OpenSSL does not ask: one without certificate,
+        or one whose session goes on.
+        """
+        known = self.engine.presented() if step is Step.complete else None
+        return self.judgement.ofNobody() if known is None else self.judgement.of(known)
 
     def _letGo(self, refusal: TlsAlert | None) -> None:
         """
@@ -417,24 +417,29 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        if not self.judgement.hasChoice:
-            self._prepareStaple(self.engine.parameters)
-            return None
-        answer = pause(self.judgement.choose, None)
-        if isinstance(answer, TlsParameters):
-            self._prepareStaple(answer)
-            return answer
-        if answer is UNCHANGED:
-            return None
+        answer: object = UNCHANGED
+        if self.judgement.hasChoice:
+            answer = pause(self.judgement.choose, None)
+        chosen = answer if isinstance(answer, TlsParameters) else None
+        if chosen is not None or answer is UNCHANGED:
+            if self._isStapleReady(chosen or self.engine.parameters):
+                return chosen
+            answer = None
         self._alert = answer if isinstance(answer, TlsAlert) else TlsAlert.internal_error
         return self._alert
 
-    def _prepareStaple(self, parameters: TlsParameters) -> None:
+    def _isStapleReady(self, parameters: TlsParameters) -> bool:
+        """
+        @return: whether the handshake may go on; if not, it is being given up.
+        """
         certificate = parameters.certificate
-        if self.isServer and certificate is not None:
-            self._stapler = staplerOf(certificate)
-            if self._stapler.canFetch:
-                pause(lambda: self._stapler.prepare(self._clock), None)
+        if not self.isServer or certificate is None:
+            return True
+        self._stapler = stapler = staplerOf(certificate)
+        if not stapler.canFetch:
+            return True
+        answer = pause(lambda: stapler.prepare(self._clock).addCallback(_acceptance), None)
+        return answer is _ACCEPTED
 
     def stapleWanted(self) -> bytes | None:
         """

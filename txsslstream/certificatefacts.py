@@ -46,6 +46,10 @@ LEAST_EC_BITS = 224
 #: OpenSSL verifies nothing with more.
 MOST_RSA_BITS = 16384
 
+#: How many certificates are remembered.  Peers choose them, and they may be of
+#: 100 KB each.
+_REMEMBERED = 256
+
 _WEAK_DIGESTS = frozenset({"md5", "sha1"})
 
 
@@ -85,6 +89,16 @@ class CertificateFacts:
         """
         extension = self.extensions.get(kind)
         return extension is not None and extension.critical
+
+    @property
+    def verifyingKey(self) -> PublicKeyTypes | None:
+        """
+        The key, unless it cannot be read or is so large that it can only be
+        meant to keep us busy.
+        """
+        key = self.key
+        isEnormous = isinstance(key, rsa.RSAPublicKey) and key.key_size > MOST_RSA_BITS
+        return None if isEnormous else key
 
     @property
     def isAuthority(self) -> bool:
@@ -172,7 +186,7 @@ def _signatureProblem(certificate: x509.Certificate) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     """
     Read a certificate.  Nothing that is in it makes this raise.
@@ -215,15 +229,13 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_REMEMBERED)
 def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """
     Whether the issuer's key has made the certificate's signature.  Names are
     not looked at.
     """
-    key = factsOf(issuer).key
-    # An enormous key makes verifying slow, which is what it is for.
-    if key is None or (isinstance(key, rsa.RSAPublicKey) and key.key_size > MOST_RSA_BITS):
+    if factsOf(issuer).verifyingKey is None:
         return False
     try:
         certificate.verify_directly_issued_by(issuer)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .enums import SslProtocols
+
 _SIGNATURE_ALGORITHMS = 13
 
 #: The first certificate types of TLS 1.2 (RFC 5246 section 7.4.4, RFC 8422
@@ -68,18 +70,22 @@ def certificateList(body: bytes, isTls13: bool) -> list[bytes]:
     return list(_vectors(entries, 3, 2 if isTls13 else 0))
 
 
-def keyTypes(body: bytes, isTls13: bool) -> frozenset[str]:
+def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
     """
     @param body: of a CertificateRequest message.
+    @param protocol: the version that is spoken.
     @return: the kinds of keys that are good for an answer: C{"RSA"},
         C{"ECDSA"}, C{"Ed25519"}, C{"Ed448"}.
     """
-    if isTls13:
+    if protocol is SslProtocols.Tls13:
         algorithms = _extension(_behindContext(body, True), _SIGNATURE_ALGORITHMS)[2:]
         usable = set(_codes(algorithms)) - _PKCS1
         return frozenset(_SIGNATURE_KEYS[each] for each in usable if each in _SIGNATURE_KEYS)
     count = body[0] if body else 0
     types = {_CERTIFICATE_TYPES[each] for each in body[1 : 1 + count] if each in _CERTIFICATE_TYPES}
+    if protocol is not SslProtocols.Tls12:
+        # What may sign is fixed in the versions before (RFC 4346 section 7.4.4).
+        return frozenset(types)
     if "ECDSA" in types:
         types |= {"Ed25519", "Ed448"}
     algorithms = next(_vectors(body[1 + count :], 2), b"")

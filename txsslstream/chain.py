@@ -6,7 +6,7 @@ The chain of a certificate with everything that is wrong with it.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from typing_extensions import Self
 
 from ._cache import defaultCache
-from ._fetching import defaultClock, defaultRetriever
+from ._fetching import NothingForStrangers, defaultClock, defaultRetriever
 from .certificatefacts import factsOf, readableName
 from .certificates import SomeCertificate, loadCertificates
 from .chainchecks import DEFAULT_DEPTH, Criteria
@@ -196,7 +196,7 @@ class X509Chain:
         return bool(status.status & ~excused)
 
     @inlineCallbacks
-    def build(self, certificate: SomeCertificate) -> Any:
+    def build(self, certificate: SomeCertificate) -> Generator[Deferred[Any], Any, bool]:
         """
         Find the best way from a certificate to a trusted root, and everything
         that is wrong with it (.NET: C{X509Chain.Build}).
@@ -253,13 +253,11 @@ class X509Chain:
         return fetched
 
     def _revocation(self, path: Path, policy: X509ChainPolicy) -> Deferred[tuple[Finding, ...]]:
-        # A stranger's certificate must not make us fetch what it names.
-        isOnline = path.isAnchored and policy.revocationMode is X509RevocationMode.Online
         checker = RevocationChecker(
-            mode=policy.revocationMode if isOnline else X509RevocationMode.Offline,
+            mode=policy.revocationMode,
             flag=policy.revocationFlag,
             revocationLists=policy.revocationLists,
-            retriever=_retrieverOf(policy),
+            retriever=_retrieverOf(policy) if path.isAnchored else NothingForStrangers(),
             cache=defaultCache(),
             clock=defaultClock() if self._clock is None else self._clock,
             now=_timeOf(policy),

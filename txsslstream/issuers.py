@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import CancelledError, inlineCallbacks, maybeDeferred
 
 from .interfaces import IRetriever
 from .paths import Path
@@ -57,7 +57,7 @@ def fetchIssuers(
     @param others: what there was to find a path from.
     @param find: finds the best path with what there is.
     @param timeout: seconds for each answer.
-    @return: a Deferred of the best path; it never fails.
+    @return: a Deferred of the best path; it fails only if it is cancelled.
     """
     asked: set[str] = set()
     while not path.isAnchored:
@@ -65,11 +65,13 @@ def fetchIssuers(
         if not urls or len(asked) >= MOST_ANSWERS:
             break
         asked.add(urls[0])
-        answer: Deferred[bytes] = maybeDeferred(
-            retriever.retrieve, urls[0], limit=LIMIT, timeout=timeout
-        )
-        # What cannot be had is not there: the path says so.
-        data = yield answer.addErrback(lambda _: b"")
+        try:
+            data = yield maybeDeferred(retriever.retrieve, urls[0], limit=LIMIT, timeout=timeout)
+        except CancelledError:
+            raise
+        except Exception:
+            # What cannot be had is not there: the path says so.
+            continue
         more = certificatesIn(data)
         if more:
             others = [*others, *more]

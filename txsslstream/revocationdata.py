@@ -33,7 +33,7 @@ from cryptography.x509.oid import (
     SignatureAlgorithmOID,
 )
 
-from .certificatefacts import MOST_RSA_BITS, factsOf, isSignedBy
+from .certificatefacts import factsOf, isSignedBy
 from .errors import printable
 
 #: In bytes.
@@ -68,11 +68,11 @@ _SINGLE_EXTENSIONS = frozenset(
         x509.InvalidityDate.oid,
     }
 )
+#: A CRL's number must not be critical (RFC 5280 section 5.2.3).
 _LIST_EXTENSIONS = frozenset(
     {
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
         ExtensionOID.ISSUER_ALTERNATIVE_NAME,
-        ExtensionOID.CRL_NUMBER,
         ExtensionOID.ISSUING_DISTRIBUTION_POINT,
     }
 )
@@ -215,7 +215,7 @@ def _checkCritical(extensions: x509.Extensions, understood: frozenset[ObjectIden
     for each in extensions:
         if each.critical and each.oid not in understood:
             raise RevocationDataError(
-                f"has an unknown critical extension: {each.oid.dotted_string}"
+                f"has a critical extension that must not be: {each.oid.dotted_string}"
             )
 
 
@@ -225,9 +225,8 @@ def _checkDigest(digest: hashes.HashAlgorithm | None) -> None:
 
 
 def _keyOf(issuer: x509.Certificate) -> PublicKeyTypes:
-    key = factsOf(issuer).key
-    # An enormous key makes verifying slow, which is what it is for.
-    if key is None or (isinstance(key, rsa.RSAPublicKey) and key.key_size > MOST_RSA_BITS):
+    key = factsOf(issuer).verifyingKey
+    if key is None:
         raise RevocationDataError("cannot be verified: the issuer's key is unusable")
     return key
 

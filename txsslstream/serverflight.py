@@ -10,57 +10,77 @@ No I/O, bounded, and it never raises: what cannot be read is L{None}.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .records import HANDSHAKE
 
 _SERVER_HELLO = 2
 _SERVER_KEY_EXCHANGE = 12
 _SERVER_HELLO_DONE = 14
 _CERTIFICATE_STATUS = 22
+_KEPT = frozenset({_SERVER_HELLO, _SERVER_KEY_EXCHANGE, _SERVER_HELLO_DONE, _CERTIFICATE_STATUS})
 _OCSP = 1
 _RANDOM_SIZE = 32
+
+#: Where a HelloRetryRequest has a random number (RFC 8446 section 4.1.3).
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
 class ServerFlight:
     """
-    Collects the server's first bytes.
+    Reads the server's first bytes.  However they are cut, each is looked at
+    once.
     """
 
     #: More than OpenSSL itself accepts for a certificate list, in bytes.
     LIMIT = 128 * 1024
 
-    __slots__ = ("_bytes",)
+    __slots__ = ("_bodies", "_header", "_isOver", "_left", "_room", "_unread")
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._room = self.LIMIT
+        # Of the record that is being read, and how much of it is to come.
+        self._header = bytearray()
+        self._left = 0
+        # The messages from the first incomplete one on.
+        self._unread = bytearray()
+        # The first of each kind.
+        self._bodies: dict[int, bytes] = {}
+        self._isOver = False
 
     def feed(self, data: bytes) -> None:
         """
         Add bytes that the server sent.  What exceeds L{LIMIT} is ignored.
         """
-        self._bytes += data[: max(0, self.LIMIT - len(self._bytes))]
-
-    def _messages(self) -> Iterator[tuple[int, bytes]]:
-        """
-        The handshake messages, as type and body, up to the first record that
-        holds something else.
-        """
-        stream = bytearray()
+        data = data[: self._room]
+        self._room -= len(data)
         position = 0
-        while position + 5 <= len(self._bytes) and self._bytes[position] == HANDSHAKE:
-            end = position + 5 + int.from_bytes(self._bytes[position + 3 : position + 5], "big")
-            stream += self._bytes[position + 5 : end]
-            position = end
-        while len(stream) >= 4:
-            end = 4 + int.from_bytes(stream[1:4], "big")
-            if len(stream) < end:
+        while position < len(data) and not self._isOver:
+            start = position
+            if self._left:
+                position = min(start + self._left, len(data))
+                self._left -= position - start
+                self._unread += data[start:position]
+                continue
+            position = min(start + 5 - len(self._header), len(data))
+            self._header += data[start:position]
+            # Nothing behind another kind of record is of interest.
+            self._isOver = self._header[0] != HANDSHAKE
+            if len(self._header) == 5:
+                self._left = int.from_bytes(self._header[3:], "big")
+                self._header.clear()
+        self._readMessages()
+
+    def _readMessages(self) -> None:
+        while len(self._unread) >= 4:
+            end = 4 + int.from_bytes(self._unread[1:4], "big")
+            if len(self._unread) < end:
                 return
-            yield stream[0], bytes(stream[4:end])
-            del stream[:end]
+            kind = self._unread[0]
+            if kind in _KEPT:
+                self._bodies.setdefault(kind, bytes(self._unread[4:end]))
+            del self._unread[:end]
 
     def _message(self, wanted: int) -> bytes:
-        return next((body for kind, body in self._messages() if kind == wanted), b"")
+        return self._bodies.get(wanted, b"")
 
     def cipherSuite(self) -> int | None:
         """
@@ -97,15 +117,12 @@ class ServerFlight:
         """
         Whether nothing more in the clear is to be expected: the flight is
         complete or too long, or something else than the handshake goes on,
-        which in TLS 1.3 is so from the second record.
+        which in TLS 1.3 is so from the second record, unless the client has to
+        begin anew first.
         """
-        if len(self._bytes) >= self.LIMIT or any(
-            kind == _SERVER_HELLO_DONE for kind, _ in self._messages()
-        ):
-            return True
-        position = 0
-        while position < len(self._bytes):
-            if self._bytes[position] != HANDSHAKE:
-                return True
-            position += 5 + int.from_bytes(self._bytes[position + 3 : position + 5], "big")
-        return False
+        return (
+            self._isOver
+            or not self._room
+            or _SERVER_HELLO_DONE in self._bodies
+            or self._message(_SERVER_HELLO)[2 : 2 + _RANDOM_SIZE] == _RETRY
+        )

@@ -135,7 +135,9 @@ class Stapler:
         request = ocspRequest(self._certificate, issuer, None)
         problem: Exception = RevocationDataError("nobody was asked")
         for url in self._urls:
-            cached = defaultCache().get(_key(url, request), _now())
+            # What is being refreshed is itself what the cache has.
+            isFirst = self._statement is None
+            cached = defaultCache().get(_key(url, request), _now()) if isFirst else None
             if cached is not None and self._take(cached, url, issuer) is None:
                 return
             get = ocspGetUrl(url, request)
