@@ -236,6 +236,30 @@ NO_CERTIFICATE = {
 Callback = Callable[..., Any]
 
 
+def whenWanted(callback: Callback) -> Callback:
+    """
+    @return: a client's selection callback that shows nothing before the hello,
+        and asks another as soon as the server wants a certificate.
+    """
+
+    def choose(stream: SslStream, host: str, candidates: Any, remote: Any, issuers: Any) -> object:
+        return None if remote is None else callback(stream, host, candidates, remote, issuers)
+
+    return choose
+
+
+def ofServers(callback: Callback) -> Callback:
+    """
+    @return: a selection callback for both streams that asks another for the
+        server's.
+    """
+
+    def choose(stream: SslStream, *arguments: Any) -> object:
+        return callback(stream, *arguments) if stream.isServer else None
+
+    return choose
+
+
 @dataclass(frozen=True)
 class Situation:
     """
@@ -321,7 +345,7 @@ SERVER_JUDGES_NOBODY = Situation(
 SERVER_CHOOSES = Situation(
     "ServerChooses",
     "server",
-    lambda callback: {"streams": {"localCertificateSelectionCallback": callback}},
+    lambda callback: {"streams": {"localCertificateSelectionCallback": ofServers(callback)}},
     SERVER,
     None,
     both(TlsAlert.unrecognized_name),
@@ -337,12 +361,12 @@ SERVER_CHOOSES_BY_NAME = Situation(
     givenUp=both(TlsAlert.internal_error),
 )
 #: A client that has no certificate goes on without, so its bad answer is one of
-#: the wrong type.
+#: the wrong type.  For the call before the hello see L{BeforeHello}.
 CLIENT_CHOOSES = Situation(
     "ClientChooses",
     "client",
     lambda callback: {
-        "client": {"localCertificateSelectionCallback": callback},
+        "client": {"localCertificateSelectionCallback": whenWanted(callback)},
         "server": {"clientCertificateRequired": True},
     },
     CLIENT,

@@ -506,6 +506,8 @@ class TlsEngine:
         """
         self.parameters = parameters
         self.connection.set_context(contextFor(parameters))
+        # Taking over a context's certificate, OpenSSL has forgotten whom to ask.
+        lib.SSL_set_cert_cb(self.connection._ssl, _certificateCallback, ffi.NULL)
 
     def _stapleOurs(self) -> int:
         """

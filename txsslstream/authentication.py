@@ -129,6 +129,8 @@ class Authentication:
         self._decision: Deferred[Any] | None = None
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
+        # Whether the hello that a client begins with is still being held back.
+        self._isSilent = False
         self.facts: Negotiated | None = None
         self._stapler: Stapler | None = None
         self._tellsPeer = True
@@ -144,6 +146,7 @@ class Authentication:
         if self.handshakeTimeout is not None:
             self._timer = self._clock.callLater(self.handshakeTimeout, self._timedOut)
         if self.judgement.asksBeforeHello:
+            self._isSilent = True
             self._changed(WireState.handshaking)
             self._await(
                 maybeDeferred(self.judgement.chooseBeforeHello), self._preselected, self._fail
@@ -167,7 +170,7 @@ class Authentication:
         """
         Whether somebody is deciding.
         """
-        return self._call is not None or self._held is not None
+        return self._isSilent or self._call is not None or self._held is not None
 
     @property
     def isFinished(self) -> bool:
@@ -182,7 +185,7 @@ class Authentication:
 
         @return: whether more are welcome at the moment.
         """
-        if self.isWaiting or self._decision is not None:
+        if self.isWaiting:
             self._withheld += data
             return len(self._withheld) < self.WITHHELD_LIMIT
         self.engine.feed(data)
@@ -190,6 +193,7 @@ class Authentication:
         return True
 
     def _proceed(self) -> None:
+        self._isSilent = False
         self._changed(WireState.handshaking)
         self._call = PausableCall(self.engine.handshake, self._asked, self._stepped, None)
         self._call.start()
@@ -379,7 +383,7 @@ class Authentication:
         elif self._held is not None:
             self._refuseHeld(TlsAlert.user_canceled)
         else:
-            if not self.engine.isEncrypting:
+            if not (self._isSilent or self.engine.isEncrypting):
                 self._write(self._plainAlert(TlsAlert.user_canceled))
             self._fail()
         if decision is not None:
@@ -481,7 +485,7 @@ class Authentication:
         facts = self.facts
         isAuthenticated = facts is not None
         if facts is None:
-            if not self.isWaiting:
+            if self._isSilent or not self.isWaiting:
                 return None
             facts = self.engine.negotiated()
         return securityInfo(

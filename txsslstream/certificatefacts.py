@@ -8,8 +8,9 @@ certificate says is believed then.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -50,21 +51,22 @@ MOST_RSA_BITS = 16384
 #: 100 KB each.
 _REMEMBERED = 256
 
-_WEAK_DIGESTS = frozenset({"md5", "sha1"})
+_WEAK_DIGESTS = {"md5": "MD5", "sha1": "SHA-1"}
 
 
 @dataclass(frozen=True, eq=False)
 class CertificateFacts:
     """
-    @ivar problem: why the extensions cannot be read, or L{None}.
+    @ivar problem: why extensions or names cannot be read, or L{None}.
     @ivar extensions: the extensions by type.
     @ivar unknownCritical: the critical extensions that are not understood, in
         dotted form.
     @ivar key: the public key, or L{None} if it cannot be read.
     @ivar keyProblem: why the key is no good, or L{None}.
-    @ivar signatureProblem: why the signature's algorithm is no good, or
-        L{None}.
-    @ivar isSelfIssued: whether subject and issuer are the same.
+    @ivar digest: the name of the digest that is signed; empty if the algorithm
+        has none, L{None} if it is unknown.
+    @ivar subject: whose it is, or L{None} if that cannot be read.
+    @ivar issuer: who has issued it, likewise.
     """
 
     certificate: x509.Certificate
@@ -73,8 +75,9 @@ class CertificateFacts:
     unknownCritical: tuple[str, ...]
     key: PublicKeyTypes | None
     keyProblem: str | None
-    signatureProblem: str | None
-    isSelfIssued: bool
+    digest: str | None
+    subject: x509.Name | None
+    issuer: x509.Name | None
 
     def get(self, kind: type[_Extension]) -> _Extension | None:
         """
@@ -89,6 +92,25 @@ class CertificateFacts:
         """
         extension = self.extensions.get(kind)
         return extension is not None and extension.critical
+
+    @cached_property
+    def isSelfIssued(self) -> bool:
+        """
+        Whether subject and issuer are the same.
+        """
+        return self.subject is not None and self.subject == self.issuer
+
+    @property
+    def signatureProblem(self) -> str | None:
+        """
+        Why the signature's algorithm is no good, or L{None}.
+        """
+        if self.digest is None:
+            identifier = self.certificate.signature_algorithm_oid.dotted_string
+            return f"is signed with an unknown algorithm: {identifier}"
+        return (
+            f"is signed with {_WEAK_DIGESTS[self.digest]}" if self.digest in _WEAK_DIGESTS else None
+        )
 
     @property
     def verifyingKey(self) -> PublicKeyTypes | None:
@@ -175,15 +197,19 @@ def _keyProblem(key: PublicKeyTypes) -> str | None:
     return f"has a key that cannot sign: {type(key).__name__}"
 
 
-def _signatureProblem(certificate: x509.Certificate) -> str | None:
+def _digest(certificate: x509.Certificate) -> str | None:
     try:
         digest = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
-        identifier = certificate.signature_algorithm_oid.dotted_string
-        return f"is signed with an unknown algorithm: {identifier}"
-    if digest is not None and digest.name in _WEAK_DIGESTS:
-        return f"is signed with {digest.name.upper().replace('SHA1', 'SHA-1')}"
-    return None
+        return None
+    return "" if digest is None else digest.name
+
+
+def _nameOrNone(read: Callable[[], x509.Name]) -> x509.Name | None:
+    try:
+        return read()
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -212,11 +238,10 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
         keyProblem = _keyProblem(key)
     except Exception as e:
         keyProblem = f"has an unreadable key: {' '.join(str(e).split())[:200]}"
-    try:
-        isSelfIssued = certificate.subject == certificate.issuer
-    except ValueError as e:
-        isSelfIssued = False
-        problem = problem or f"unreadable name: {e}"
+    subject = _nameOrNone(lambda: certificate.subject)
+    issuer = _nameOrNone(lambda: certificate.issuer)
+    if subject is None or issuer is None:
+        problem = problem or "a name is damaged"
     return CertificateFacts(
         certificate,
         problem,
@@ -224,8 +249,9 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
         unknown,
         key,
         keyProblem,
-        _signatureProblem(certificate),
-        isSelfIssued,
+        _digest(certificate),
+        subject,
+        issuer,
     )
 
 

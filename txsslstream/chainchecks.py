@@ -19,7 +19,7 @@ from .certificatefacts import CertificateFacts, factsOf, isSignedBy
 from .certificatepolicies import policyProblem
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
-from .nameconstraints import nameFindings
+from .nameconstraints import Comparison, nameFindings
 
 _S = X509ChainStatusFlags
 
@@ -76,7 +76,7 @@ def _timeProblems(certificate: x509.Certificate, time: datetime.datetime) -> Ite
 def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]:
     certificate = facts.certificate
     if facts.problem is not None:
-        yield _S.InvalidExtension, f"has unreadable extensions: {facts.problem}"
+        yield _S.InvalidExtension, f"cannot be read: {facts.problem}"
     for identifier in facts.unknownCritical:
         yield (
             _S.HasNotSupportedCriticalExtension,
@@ -86,14 +86,15 @@ def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]
     # Old roots have other numbers, and it does not matter there.
     if serial < 0 or not (0 < serial < 1 << 160 or isAnchor):
         yield _S.InvalidExtension, "has no positive serial number of at most 20 bytes"
-    if not certificate.issuer.rdns:
+    if facts.issuer is not None and not facts.issuer.rdns:
         yield _S.InvalidExtension, "has no issuer's name"
     for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier):
         if facts.isCritical(kind):
             yield _S.InvalidExtension, f"has a critical {kind.oid._name}, which must not be"
     if (
-        not certificate.subject.rdns
-        and facts.problem is None
+        facts.problem is None
+        and facts.subject is not None
+        and not facts.subject.rdns
         and not facts.isCritical(x509.SubjectAlternativeName)
     ):
         yield _S.InvalidExtension, "has neither a subject nor a critical subjectAltName"
@@ -171,13 +172,17 @@ def _usageProblems(facts: CertificateFacts, criteria: Criteria, depth: int) -> I
 
 
 def certificateFindings(
-    path: Sequence[x509.Certificate], criteria: Criteria, isAnchored: bool
+    path: Sequence[x509.Certificate],
+    criteria: Criteria,
+    isAnchored: bool,
+    comparison: Comparison | None = None,
 ) -> list[Finding]:
     """
     Check everything but whether the path leads anywhere.
 
     @param path: the certificates, the first one's issuer second, and so on.
     @param isAnchored: whether the last is trusted.
+    @param comparison: compares names with constraints; several paths share one.
     """
     findings = []
     last = len(path) - 1
@@ -203,7 +208,7 @@ def certificateFindings(
         if criteria.disallowed and certificate.fingerprint(hashes.SHA256()) in criteria.disallowed:
             problems.append((_S.ExplicitDistrust, "is disallowed"))
         findings += [Finding(depth, status, what) for status, what in problems]
-    findings += nameFindings(path)
+    findings += nameFindings(path, comparison or Comparison())
     policy = policyProblem(path, criteria.policies)
     if policy is not None:
         status = _S.NoIssuanceChainPolicy if criteria.policies else _S.InvalidPolicyConstraints

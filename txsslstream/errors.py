@@ -10,6 +10,7 @@ type as well, so that both habits of catching work.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -202,15 +203,22 @@ class RetrievalError(Exception):
 
     def __init__(self, url: str, reason: str) -> None:
         self.url = printable(url)
-        super().__init__(f"{self.url}: {printable(reason)}")
+        super().__init__(f"{self.url}: {printable(reason, 400)}")
+
+
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def printable(text: str, most: int = 200) -> str:
     """
     @param text: what somebody else may have chosen.
     @param most: how many characters to give at most.
-    @return: it, in one line of printable ASCII.
+    @return: it, in one line of printable ASCII; the same, if it is that already.
     """
     # Whatever the escaping makes of a character, it is not less than one.
-    escaped = text[: most + 1].encode("unicode_escape").decode("ascii")
+    escaped = _UNPRINTABLE.sub(_escaped, text[: most + 1])
     return escaped if len(escaped) <= most else f"{escaped[: most - 3]}..."

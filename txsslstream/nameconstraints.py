@@ -20,8 +20,8 @@ from .enums import X509ChainStatusFlags
 
 _S = X509ChainStatusFlags
 
-#: How many names are compared with how many constraints for one chain.
-MOST_COMPARISONS = 50_000
+#: How often a name is compared with a constraint while one path is looked for.
+MOST_COMPARISONS = 100_000
 
 _LABELS = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*", re.ASCII | re.IGNORECASE)
 
@@ -134,7 +134,9 @@ _MATCHERS: dict[type[x509.GeneralName], Callable[[Any, Any, bool], bool]] = {
 def _namesOf(facts: CertificateFacts) -> Iterator[x509.GeneralName]:
     alternatives = facts.get(x509.SubjectAlternativeName)
     yield from alternatives or ()
-    subject = facts.certificate.subject
+    subject = facts.subject
+    if subject is None:
+        return
     if subject.rdns:
         yield x509.DirectoryName(subject)
     if alternatives is None:
@@ -149,9 +151,11 @@ def _shown(name: x509.GeneralName) -> str:
 
 
 @dataclass
-class _Comparison:
+class Comparison:
     """
     Compares, as long as there is time.
+
+    @ivar left: how many comparisons there is time for.
     """
 
     left: int = MOST_COMPARISONS
@@ -159,6 +163,10 @@ class _Comparison:
     def matches(
         self, name: x509.GeneralName, bases: Iterable[x509.GeneralName], isExclusion: bool
     ) -> bool:
+        """
+        @param isExclusion: whether the constraints forbid.
+        @return: whether a constraint applies to a name of its kind.
+        """
         for base in bases:
             self.left -= 1
             if self.left < 0:
@@ -169,7 +177,7 @@ class _Comparison:
 
 
 def _violation(
-    name: x509.GeneralName, constraints: x509.NameConstraints, comparison: _Comparison
+    name: x509.GeneralName, constraints: x509.NameConstraints, comparison: Comparison
 ) -> tuple[X509ChainStatusFlags, str] | None:
     kind = type(name)
     permitted = [each for each in constraints.permitted_subtrees or () if type(each) is kind]
@@ -194,14 +202,13 @@ def _violation(
     return None
 
 
-def nameFindings(path: Sequence[x509.Certificate]) -> list[Finding]:
+def nameFindings(path: Sequence[x509.Certificate], comparison: Comparison) -> list[Finding]:
     """
     @param path: the certificates, the first one's issuer second, and so on.
     @return: the names that an issuer above was not allowed to give.  Between
         first and last, a certificate that is self-issued is not bound.
     """
     everything = [factsOf(each) for each in path]
-    comparison = _Comparison()
     findings = []
     try:
         for depth, facts in enumerate(everything[:-1]):

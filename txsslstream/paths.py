@@ -35,12 +35,15 @@ from .certificatefacts import factsOf, isSignedBy
 from .chainchecks import Criteria, certificateFindings
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
+from .nameconstraints import Comparison
 
 _S = X509ChainStatusFlags
 
-#: Bounds of one search: certificates considered, steps taken, paths judged.
+#: Bounds of one search: certificates considered, steps taken, signatures
+#: verified, paths judged.
 MOST_CERTIFICATES = 1000
 MOST_STEPS = 2000
+MOST_SIGNATURES = 500
 MOST_PATHS = 64
 
 
@@ -101,23 +104,25 @@ def _bySubject(
 ) -> dict[bytes, list[x509.Certificate]]:
     found = defaultdict(list)
     for each in certificates:
-        found[_encoded(each.subject)].append(each)
+        found[_encoded(factsOf(each).subject)].append(each)
     return dict(found)
 
 
-def _encoded(name: x509.Name) -> bytes:
-    return name.public_bytes()
+def _encoded(name: x509.Name | None) -> bytes:
+    # A name that cannot be read is nobody's: no issuer's is empty.
+    return b"" if name is None else name.public_bytes()
 
 
 def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     """
     Certificates that differ in neither lead from one to the other for ever.
     """
-    key = factsOf(certificate).key
+    facts = factsOf(certificate)
+    key = facts.key
     if key is None:
-        return _encoded(certificate.subject), certificate.public_bytes(Encoding.DER)
+        return _encoded(facts.subject), certificate.public_bytes(Encoding.DER)
     return (
-        _encoded(certificate.subject),
+        _encoded(facts.subject),
         key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     )
 
@@ -134,6 +139,7 @@ class _Search:
         self._anchors = anchors
         self._criteria = criteria
         self._steps = 0
+        self._signed: dict[tuple[x509.Certificate, x509.Certificate], bool] = {}
 
     def from_(
         self, path: tuple[x509.Certificate, ...], between: int = 0
@@ -149,7 +155,7 @@ class _Search:
         seen = {_identity(each) for each in path}
         ahead = self._issuersOf(top)
         new = [each for each in ahead if _identity(each) not in seen]
-        signed = [each for each in new if isSignedBy(top, each)]
+        signed = [each for each in new if self._isSigned(top, each)]
         for issuer in signed:
             self._steps += 1
             if self._steps > MOST_STEPS:
@@ -172,8 +178,16 @@ class _Search:
         else:
             yield path, (_NO_ISSUER,)
 
+    def _isSigned(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        pair = (certificate, issuer)
+        if pair not in self._signed:
+            self._signed[pair] = len(self._signed) < MOST_SIGNATURES and isSignedBy(*pair)
+        return self._signed[pair]
+
     def _issuersOf(self, certificate: x509.Certificate) -> list[x509.Certificate]:
-        name = _encoded(certificate.issuer)
+        name = _encoded(factsOf(certificate).issuer)
+        if not name:
+            return []
         found = dict.fromkeys([*self._anchors.bySubject.get(name, ()), *self._others.get(name, ())])
         wanted = factsOf(certificate).authorityKeyIdentifier
         time = self._criteria.time
@@ -207,26 +221,28 @@ def bestPath(
     @return: a path without findings if there is one, or else the one with the
         least wrong.
     """
+    comparison = Comparison()
     proposal, _ = _verified(certificate, others, anchors, criteria)
     best: Path | None = None
     if proposal is not None:
-        best = _judged(proposal, (), True, criteria)
+        best = _judged(proposal, (), True, criteria, comparison)
         if not best.findings:
             return best
     ways = _Search(others, anchors, criteria).from_((certificate,))
     for certificates, ends in islice(ways, MOST_PATHS):
-        path = _judged(certificates, ends, certificates[-1] in anchors, criteria)
+        isAnchored = certificates[-1] in anchors
+        path = _judged(certificates, ends, isAnchored, criteria, comparison)
         if not path.findings and _isInProfile(certificates):
             verified, objection = _verified(certificate, certificates[1:-1], anchors, criteria)
             if verified is None:
                 ends = ((_S.InvalidExtension, f"is at the end of an invalid path: {objection}"),)
-                path = _judged(certificates, ends, True, criteria)
+                path = _judged(certificates, ends, True, criteria, comparison)
         if path.isBetterThan(best):
             best = path
         if not path.findings:
             break
     if best is None:
-        best = _judged((certificate,), (_NO_ISSUER,), False, criteria)
+        best = _judged((certificate,), (_NO_ISSUER,), False, criteria, comparison)
     return best
 
 
@@ -235,9 +251,10 @@ def _judged(
     ends: tuple[_Ending, ...],
     isAnchored: bool,
     criteria: Criteria,
+    comparison: Comparison,
 ) -> Path:
     last = len(certificates) - 1
-    findings = certificateFindings(certificates, criteria, isAnchored)
+    findings = certificateFindings(certificates, criteria, isAnchored, comparison)
     findings += [Finding(last, status, what) for status, what in ends]
     return Path(certificates, isAnchored, tuple(findings))
 
@@ -278,7 +295,7 @@ def _verified(
 
 
 _PROFILE_CURVES = ("secp256r1", "secp384r1", "secp521r1")
-_PROFILE_DIGESTS = ("sha256", "sha384", "sha512")
+_PROFILE_DIGESTS = ("", "sha256", "sha384", "sha512")
 _PROFILE_CRITICAL: tuple[type[x509.ExtensionType], ...] = (
     x509.CertificatePolicies,
     x509.PolicyConstraints,
@@ -306,10 +323,9 @@ def _isInProfile(path: Sequence[x509.Certificate]) -> bool:
 
 
 def _isReadable(certificate: x509.Certificate) -> bool:
-    digest = certificate.signature_hash_algorithm
     facts = factsOf(certificate)
-    return not any(facts.isCritical(kind) for kind in _PROFILE_CRITICAL) and (
-        digest is None or digest.name in _PROFILE_DIGESTS
+    return facts.digest in _PROFILE_DIGESTS and not any(
+        facts.isCritical(kind) for kind in _PROFILE_CRITICAL
     )
 
 

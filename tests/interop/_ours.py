@@ -1,0 +1,223 @@
+"""
+Our side in a process of its own, so that what it caches, and what it finds at
+home, is one test's alone.
+
+    python -m tests.interop._ours TASK
+
+The task is JSON: C{{"cases": [...]}} judges certificates and authenticates
+servers, one after the other, and prints the L{Outcome}s as JSON;
+C{{"serve": {...}}} prints on which port of 127.0.0.1 it listens, and serves the
+sample's conversation until it is killed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import react
+
+from txsslstream import (
+    AuthenticationError,
+    SslCertificateTrust,
+    SslClientAuthenticationOptions,
+    SslProtocols,
+    SslServerAuthenticationOptions,
+    SslStream,
+    SslStreamCertificateContext,
+    X509Chain,
+    X509ChainPolicy,
+    X509ChainTrustMode,
+    X509RevocationMode,
+)
+from txsslstream.chain import joinedFlags
+from txsslstream.echo import SampleServer, converse
+
+from ._tools import CLIENT_MESSAGE, LOOPBACK
+
+_VERSIONS = {
+    None: SslProtocols.None_,
+    "1.2": SslProtocols.Tls12,
+    "1.3": SslProtocols.Tls13,
+}
+
+
+@dataclass
+class Outcome:
+    """
+    What became of one case.
+
+    @ivar isAccepted: whether the certificate was.
+    @ivar names: the common names of the chain.
+    @ivar flags: the C{X509ChainStatusFlags} of its elements, as numbers.
+    @ivar problems: what counts of that, in words.
+    @ivar error: why the authentication failed.
+    @ivar policyErrors: the C{SslPolicyErrors} of that, as a number.
+    @ivar sent: the alert that was sent.
+    @ivar received: the alert that was received.
+    @ivar shown: the issuer of the certificate that was shown to the server.
+    @ivar isAnswered: whether the conversation was had.
+    @ivar seconds: how long it took.
+    @ivar growth: by how many bytes the most memory ever used has grown.
+    """
+
+    isAccepted: bool = False
+    names: list[str] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    error: str = ""
+    policyErrors: int = 0
+    sent: str = ""
+    received: str = ""
+    shown: str = ""
+    isAnswered: bool = False
+    seconds: float = 0
+    growth: int = 0
+
+    def takeElements(self, elements: Any) -> None:
+        """
+        @param elements: those of a chain.
+        """
+        self.names = [
+            str(each.certificate.subject.rfc4514_string().removeprefix("CN=")) for each in elements
+        ]
+        self.flags = [int(joinedFlags(each.chainElementStatus)) for each in elements]
+
+
+def policyFor(case: Mapping[str, Any]) -> X509ChainPolicy:
+    """
+    @return: what a case says to judge by.
+    """
+    moment = None
+    if "later" in case:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        moment = now + datetime.timedelta(seconds=case["later"])
+    return X509ChainPolicy(
+        trustMode=X509ChainTrustMode.CustomRootTrust,
+        customTrustStore=case["root"],
+        revocationMode=X509RevocationMode[case.get("mode", "NoCheck")],
+        revocationLists=[
+            x509.load_der_x509_crl(Path(each).read_bytes()) for each in case.get("lists", ())
+        ],
+        urlRetrievalTimeout=case.get("timeout", 10),
+        disableCertificateDownloads=not case.get("downloads", False),
+        verificationTime=moment,
+    )
+
+
+async def judge(case: Mapping[str, Any], outcome: Outcome) -> None:
+    """
+    Build the chain of a certificate.
+    """
+    chain = X509Chain(policyFor(case))
+    outcome.isAccepted = await chain.build(case["certificate"])
+    outcome.takeElements(chain.chainElements)
+    outcome.problems = list(chain.problems)
+
+
+async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) -> None:
+    """
+    Have the conversation with a server.
+    """
+    options = SslClientAuthenticationOptions(
+        case.get("name", "localhost"),
+        certificateChainPolicy=policyFor(case),
+        enabledSslProtocols=_VERSIONS[case.get("version")],
+        clientCertificates=case.get("certificates", ()),
+    )
+    endpoint = TCP4ClientEndpoint(reactor, LOOPBACK, case["port"])
+    protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
+    stream = SslStream(protocol.transport)
+    stream.readTimeout = 10
+    try:
+        await stream.authenticateAsClient(options)
+        outcome.isAccepted = True
+        local = stream.localCertificate
+        outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
+        # Some servers send back whole lines.
+        outcome.isAnswered = await converse(stream, f"{CLIENT_MESSAGE}\n", lambda _: None)
+    except AuthenticationError as e:
+        outcome.error = str(e)
+        outcome.policyErrors = int(e.sslPolicyErrors)
+        outcome.sent = e.alertSent.name if e.alertSent else ""
+        outcome.received = e.alert.name if e.alert else ""
+        outcome.problems = list(e.problems)
+        outcome.takeElements(e.chainElements)
+    await stream.close()
+
+
+async def run(reactor: Any, case: Mapping[str, Any]) -> Outcome:
+    """
+    See one case through.
+    """
+    outcome = Outcome()
+    before = _peak()
+    started = time.monotonic()
+    if "port" in case:
+        await authenticate(reactor, case, outcome)
+    else:
+        await judge(case, outcome)
+    outcome.seconds = time.monotonic() - started
+    outcome.growth = _peak() - before
+    return outcome
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def say(line: str) -> None:
+    """
+    Print a line at once.
+    """
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def serve(reactor: Any, case: Mapping[str, Any]) -> None:
+    """
+    Listen.
+    """
+    context = SslStreamCertificateContext.fromPEM(case["certificate"])
+    root = case.get("root")
+    options = SslServerAuthenticationOptions(
+        serverCertificateContext=SslStreamCertificateContext(
+            context.certificate,
+            context.privateKey,
+            context.intermediates,
+            offline=case.get("offline", True),
+        ),
+        clientCertificateRequired=root is not None,
+        trust=root
+        and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
+        certificateChainPolicy=root and policyFor(case),
+    )
+    port = reactor.listenTCP(0, SampleServer(options, say), interface=LOOPBACK)
+    say(f"Listening on port {port.getHost().port}")
+
+
+async def main(reactor: Any, task: str) -> None:
+    """
+    Do a task.
+    """
+    wanted = json.loads(task)
+    if "serve" in wanted:
+        serve(reactor, wanted["serve"])
+        await Deferred()
+    outcomes = [asdict(await run(reactor, case)) for case in wanted["cases"]]
+    say(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    react(lambda reactor, task: Deferred.fromCoroutine(main(reactor, task)), sys.argv[1:])
