@@ -80,8 +80,8 @@ class MemoryTests(SynchronousTestCase):
         """
         self.put(KEY)
         self.cache.put(KEY, b"old", NOW, NOW)
-        self.assertIsNone(self.cache.get(KEY, NOW))
         self.assertIsNone(self.cache.get(KEY, NOW - DAY))
+        self.assertIsNone(self.cache.get(KEY, NOW))
 
     def test_entries(self) -> None:
         """
@@ -261,8 +261,8 @@ class DiskTests(FilesMixin, SynchronousTestCase):
         """
         self.put()
         self.put(data=b"old", expires=NOW)
-        self.assertIsNone(self.get())
         self.assertEqual(self.files, [])
+        self.assertIsNone(self.get(now=NOW - DAY))
 
     def test_newerOnDisk(self) -> None:
         """
@@ -384,6 +384,24 @@ class DiskTests(FilesMixin, SynchronousTestCase):
         kept = [number for number in range(200) if self.get(str(number)) is not None]
         self.assertEqual(kept, list(range(200 - len(kept), 200)))
 
+    def test_seldomLooked(self) -> None:
+        """
+        The files are not looked through for each that is written, be there room
+        or not.
+        """
+        looks: list[Path] = []
+        scandir = os.scandir
+
+        def counting(path: Path) -> object:
+            looks.append(path)
+            return scandir(path)
+
+        self.patch(os, "scandir", counting)
+        cache = self.cache(64 * BLOCK)
+        for number in range(256):
+            cache.put(str(number), b"", NOW + DAY, NOW)
+        self.assertLessEqual(len(looks), 256 // 8 + 1)
+
     def test_boundedTogether(self) -> None:
         """
         What other processes have written counts as well.
@@ -405,7 +423,9 @@ class DiskTests(FilesMixin, SynchronousTestCase):
             (self.path / each).write_bytes(bytes(BLOCK))
             os.utime(self.path / each, (1, 1))
         (self.path / ("f" * 64)).mkdir()
+        os.utime(self.path / ("f" * 64), (1, 1))
         self.fill(self.cache(2 * BLOCK), range(10))
+        self.assertEqual(self.get("9"), b"9")
         left = {each.name for each in self.files}
         self.assertLess({*foreign, "f" * 64}, left)
         self.assertNotIn(f".{name}.abc_123", left)

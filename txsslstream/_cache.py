@@ -178,13 +178,14 @@ class _Directory:
         """
         Keep it, unless it is too large.
         """
+        # Should the new one not find its place, the old one is gone.
+        self.remove(name)
         if len(entry.data) > min(self._size - _PREFIX, MOST_FILE_BYTES):
             return
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._isThere():
-            self._makeRoom(max(_PREFIX + len(entry.data), _BLOCK))
-            header = MAGIC + _HEADER.pack(entry.end, _checksum(name, entry))
-            writePrivately(self._path / name, header + entry.data)
+        self._makeRoom(max(_PREFIX + len(entry.data), _BLOCK))
+        header = MAGIC + _HEADER.pack(entry.end, _checksum(name, entry))
+        writePrivately(self._path / name, header + entry.data)
 
     def remove(self, name: str) -> None:
         """
@@ -277,16 +278,15 @@ class RevocationCache:
         @param now: with a time zone.
         """
         name, entry = _nameOf(key), _Entry(_microseconds(expires), data)
-        isOver = entry.end <= _microseconds(now)
-        self._memory.remove(name)
-        if not isOver:
-            self._memory.put(name, entry)
-        if self._disk is not None:
-            with self._complaining():
-                # Should the new one not find its place, the old one is gone.
-                self._disk.remove(name)
-                if not isOver:
+        with self._complaining():
+            if entry.end > _microseconds(now):
+                self._memory.put(name, entry)
+                if self._disk is not None:
                     self._disk.write(name, entry)
+            else:
+                self._memory.remove(name)
+                if self._disk is not None:
+                    self._disk.remove(name)
 
     @contextmanager
     def _complaining(self) -> Iterator[None]:

@@ -61,6 +61,7 @@ class CertificateFacts:
     @ivar extensions: the extensions by type.
     @ivar unknownCritical: the critical extensions that are not understood, in
         dotted form.
+    @ivar mapsPolicies: whether it declares certificate policies equal.
     @ivar key: the public key, or L{None} if it cannot be read.
     @ivar keyProblem: why the key is no good, or L{None}.
     @ivar digest: the name of the digest that is signed; empty if the algorithm
@@ -73,6 +74,7 @@ class CertificateFacts:
     problem: str | None
     extensions: dict[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]]
     unknownCritical: tuple[str, ...]
+    mapsPolicies: bool
     key: PublicKeyTypes | None
     keyProblem: str | None
     digest: str | None
@@ -220,6 +222,7 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     problem = None
     extensions = {}
     unknown: tuple[str, ...] = ()
+    mapsPolicies = False
     try:
         found = certificate.extensions
     except Exception as e:
@@ -232,6 +235,7 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
             for each in found
             if each.critical and each.oid not in _UNDERSTOOD
         )
+        mapsPolicies = any(each.oid == ExtensionOID.POLICY_MAPPINGS for each in found)
     key: PublicKeyTypes | None = None
     try:
         key = certificate.public_key()
@@ -247,6 +251,7 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
         problem,
         extensions,
         unknown,
+        mapsPolicies,
         key,
         keyProblem,
         _digest(certificate),

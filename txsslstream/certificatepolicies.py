@@ -21,7 +21,8 @@ _ANY = CertificatePoliciesOID.ANY_POLICY
 
 _Policies = frozenset[x509.ObjectIdentifier]
 
-_NONE_VALID = "no certificate policy is valid for the whole path, and an issuer insists on one"
+_NONE_VALID = "has no certificate policy that is valid for the whole path, as an issuer insists"
+_NONE_WANTED = "is valid for none of the certificate policies that are asked for"
 
 
 def _narrowed(valid: _Policies, facts: CertificateFacts, allowsAny: bool) -> _Policies:
@@ -44,12 +45,13 @@ def policyProblem(
 ) -> str | None:
     """
     @param path: the certificates, the first one's issuer second, and so on; the
-        last is the anchor, whose own policies do not count.
+        last is the anchor, whose own policies count only if it is the first.
     @param wanted: the policies of which one must be valid; empty if any will
         do, and none unless an issuer insists.
     @return: what is wrong, or L{None}.
     """
-    below = [factsOf(each) for each in path[:-1]]
+    below = [factsOf(each) for each in path[:-1] or path]
+    problem = _NONE_WANTED if wanted else _NONE_VALID
     # How many certificates may still come before each rule applies.
     explicit = 0 if wanted else len(below) + 1
     inhibit = len(below) + 1
@@ -59,7 +61,9 @@ def policyProblem(
         isExempt = depth > 0 and facts.isSelfIssued
         valid = _narrowed(valid, facts, isExempt or inhibit > 0)
         if not explicit and not valid:
-            return _NONE_VALID
+            return problem
+        if depth and facts.mapsPolicies:
+            valid = frozenset()
         if not isExempt:
             explicit = max(0, explicit - 1)
             inhibit = max(0, inhibit - 1)
@@ -69,8 +73,8 @@ def policyProblem(
         inhibition = facts.get(x509.InhibitAnyPolicy)
         if inhibition is not None:
             inhibit = min(inhibit, inhibition.skip_certs)
-    if below and not explicit and not valid:
-        return _NONE_VALID
-    if wanted and below and not (valid & frozenset(wanted) or _ANY in valid):
-        return "is valid for none of the certificate policies that are asked for"
+    if not explicit and not valid:
+        return problem
+    if wanted and not {*wanted, _ANY} & valid and _ANY not in wanted:
+        return problem
     return None

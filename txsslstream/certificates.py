@@ -83,7 +83,7 @@ def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Cert
         raise CertificateError(f"{source}: no certificate in it")
     try:
         return [x509.load_pem_x509_certificate(block.as_bytes()) for block in blocks]
-    except ValueError as e:
+    except (ValueError, x509.InvalidVersion) as e:
         raise CertificateError(f"{source}: damaged certificate: {e}") from e
 
 
@@ -132,7 +132,7 @@ def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
             return certificatesFromPEM(data, os.fspath(value))
         try:
             return [x509.load_der_x509_certificate(data)]
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             context = SslStreamCertificateContext.fromPFX(value)
             return [context.certificate, *context.intermediates]
     original: Any = getattr(value, "original", None)

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from ._openssl import certificatesOf, describe
+from .certificatefacts import factsOf
 from .chain import X509Chain
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import Negotiated
@@ -141,9 +142,14 @@ def _certificateLine(whose: str, certificate: x509.Certificate | None) -> str:
         for moment in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     )
     return (
-        f"{whose} cert was issued to {certificate.subject.rfc4514_string()} "
+        f"{whose} cert was issued to {_nameOf(factsOf(certificate).subject)} "
         f"and is valid from {start} until {end}."
     )
+
+
+def _nameOf(name: x509.Name | None) -> str:
+    # A callback may have accepted a certificate that nobody can read.
+    return "an unreadable name" if name is None else name.rfc4514_string()
 
 
 def _plain(value: Any) -> Any:
@@ -162,8 +168,8 @@ def _plain(value: Any) -> Any:
         ]
     if isinstance(value, x509.Certificate):
         return {
-            "subject": value.subject.rfc4514_string(),
-            "issuer": value.issuer.rfc4514_string(),
+            "subject": _nameOf(factsOf(value).subject),
+            "issuer": _nameOf(factsOf(value).issuer),
             "serialNumber": f"{value.serial_number:x}",
             "notBefore": value.not_valid_before_utc.isoformat(),
             "notAfter": value.not_valid_after_utc.isoformat(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -22,10 +23,14 @@ from txsslstream import SslStreamCertificateContext, X509ChainStatusFlags
 from ..programs import certificatePEM
 from ..revocations import (
     GOOD,
+    MUST_STAPLE,
     REVOKED,
+    SEQUENCE,
+    UNKNOWN,
     access,
     crl,
     crlBytes,
+    der,
     distribution,
     ocspResponse,
 )
@@ -40,6 +45,7 @@ from ._authority import (
     newHome,
     ocspResponder,
     ours,
+    ourServer,
     requireTools,
     rootFile,
     signerOf,
@@ -49,11 +55,17 @@ from ._authority import (
 from ._ours import Outcome
 from ._tools import (
     ANSWER,
+    CLIENT_MESSAGE,
+    GNUTLS_SERVER_READY,
     LOOPBACK,
     OPENSSL_SERVER_READY,
+    SERVER_MESSAGE,
     Background,
     background,
     freePort,
+    gnutlsClient,
+    gnutlsServer,
+    opensslClient,
     opensslServer,
     runTool,
 )
