@@ -38,28 +38,43 @@ _ANCHOR = (
     "a root is trusted for its name and its key (RFC 5280 section 6.1.1 (d)); which other "
     "extensions it has is between its issuer and the CA/Browser Forum"
 )
+_IDENTIFIERS = (
+    "key identifiers help to find issuers and prove nothing; private authorities made with common "
+    "tools lack them, and .NET, OpenSSL and browsers accept that"
+)
+_FOR_ISSUERS = (
+    "that it be critical is a duty of whoever issues (RFC 5280 section 4.2.1); it is heeded "
+    "either way, as .NET, OpenSSL and browsers do"
+)
 _AUTHORITY = (
     "the peer's own certificate may be a CA's (RFC 5280 section 4.2.1.9), as that of a server "
     "with a self-signed certificate often is"
 )
-_SUFFIXES = "there is no list of public suffixes to compare with"
 
 #: Where we differ from x509-limbo on purpose, and by which rule: patterns of
 #: identifiers, of which every case must disagree.
 DIFFERENCES: Mapping[str, str] = {
-    "rfc5280::aki::cross-signed-root-missing-aki": _ANCHOR,
+    "crl::crlnumber-missing": (
+        "a CRL without a number is complete and says as much; private authorities issue such, and "
+        ".NET, OpenSSL and browsers accept them"
+    ),
+    "rfc5280::aki::cross-signed-root-missing-aki": _IDENTIFIERS,
+    "rfc5280::aki::intermediate-missing-aki": _IDENTIFIERS,
+    "rfc5280::aki::leaf-missing-aki": _IDENTIFIERS,
     "rfc5280::nc::permitted-dns-match-noncritical": (
         "name constraints are heeded whether critical or not; limbo has the opposite rule as "
         "well: webpki::nc::permitted-dns-match-noncritical"
     ),
+    "rfc5280::pc::ica-noncritical-pc": _FOR_ISSUERS,
+    "rfc5280::root-non-critical-basic-constraints": _FOR_ISSUERS,
     "rfc5280::san::underscore-dns": "underscores are no host name's, but in use",
-    "rfc5280::ski::root-missing-ski": _ANCHOR,
-    "webpki::aki::root-*": _ANCHOR,
+    "rfc5280::ski::*-missing-ski": _IDENTIFIERS,
+    "webpki::aki::root-with-aki-all-fields": _ANCHOR,
     "webpki::ca-as-leaf": f"{_AUTHORITY}; limbo has the opposite rule as well: rfc5280::ca-as-leaf",
-    "webpki::ee-basicconstraints-ca": _AUTHORITY,
     "webpki::cn::*": "the common name is never looked at (RFC 9525 section 2)",
     "webpki::eku::ee-anyeku": (
-        "a certificate for any usage is one for this (RFC 5280 section 4.2.1.12)"
+        "it names server authentication as well; that it may not name any usage besides is a rule "
+        "for the public web's issuers alone"
     ),
     "webpki::eku::ee-critical-eku": (
         "the extended key usage may be critical (RFC 5280 section 4.2.1.12)"
@@ -69,8 +84,10 @@ DIFFERENCES: Mapping[str, str] = {
         ".NET); limbo has the opposite rule as well: rfc5280::eku::ee-without-eku"
     ),
     "webpki::eku::root-has-eku": _ANCHOR,
-    "webpki::san::public-suffix-multi-label-wildcard-san": _SUFFIXES,
-    "webpki::san::public-suffix-private-namespace-wildcard-san": _SUFFIXES,
+    "webpki::san::public-suffix-private-namespace-wildcard-san": (
+        "of the public suffix list only ICANN's part counts: whoever owns a private suffix may have "
+        "a certificate for what is below"
+    ),
     "webpki::san::san-critical-with-nonempty-subject": (
         "that the names are not critical then is no more than a SHOULD (RFC 5280 section 4.2.1.6)"
     ),

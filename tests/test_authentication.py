@@ -7,16 +7,19 @@ sides.
 from __future__ import annotations
 
 import gc
+import os
 import random
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 from OpenSSL._util import lib
@@ -42,12 +45,14 @@ from txsslstream import (
     SslProtocols,
     SslStream,
     SslStreamCertificateContext,
+    StoreName,
     TlsAlert,
     TlsCipherSuite,
     TruncationError,
     X509Chain,
     X509ChainStatusFlags,
     X509RevocationMode,
+    X509Store,
     _waiting,
 )
 from txsslstream._openssl import contextFor
@@ -67,6 +72,7 @@ from .support import (
     Wire,
     clientOptions,
     perVersion,
+    rsaKey,
     serverOptions,
 )
 
@@ -244,6 +250,18 @@ def whenWanted(callback: Callback) -> Callback:
 
     def choose(stream: SslStream, host: str, candidates: Any, remote: Any, issuers: Any) -> object:
         return None if remote is None else callback(stream, host, candidates, remote, issuers)
+
+    return choose
+
+
+def whenFirst(answer: Callable[[], object]) -> Callback:
+    """
+    @return: a client's selection callback that is only answered so before the
+        hello, and shows nothing later.
+    """
+
+    def choose(stream: SslStream, host: str, candidates: Any, remote: Any, issuers: Any) -> object:
+        return answer() if remote is None else None
 
     return choose
 
@@ -1169,7 +1187,7 @@ class Asking(Conversation):
         self.begin(
             {
                 "clientCertificates": [other, CLIENT],
-                "localCertificateSelectionCallback": asked,
+                "localCertificateSelectionCallback": whenWanted(asked),
                 **self.protocols,
             },
             {"clientCertificateRequired": True, "trust": NAMED_TRUST, **self.protocols},
@@ -1188,7 +1206,7 @@ class Asking(Conversation):
         C{None} shows no certificate; a server that does not insist goes on.
         """
         self.begin(
-            {"clientCertificates": [CLIENT], "localCertificateSelectionCallback": Recorder(None)},
+            {"clientCertificates": [CLIENT], "localCertificateSelectionCallback": lambda *_: None},
             {
                 "clientCertificateRequired": True,
                 "remoteCertificateValidationCallback": Recorder(True),
@@ -1200,10 +1218,11 @@ class Asking(Conversation):
 
     def test_clientSelectionNotAsked(self) -> None:
         """
-        If the server wants no certificate nobody is asked for one.
+        If the server wants no certificate nobody is asked for one that it
+        should see.
         """
         asked = Recorder(CLIENT)
-        self.begin({"localCertificateSelectionCallback": asked})
+        self.begin({"localCertificateSelectionCallback": whenWanted(asked)})
         self.assertAuthenticated()
         self.assertEqual(asked.calls, [])
         self.assertIsNone(self.pair.client.localCertificate)
@@ -1227,7 +1246,7 @@ class Asking(Conversation):
             self.begin(
                 {
                     "remoteCertificateValidationCallback": judge,
-                    "localCertificateSelectionCallback": choose,
+                    "localCertificateSelectionCallback": whenWanted(choose),
                 },
                 {"clientCertificateRequired": True},
             )
@@ -1240,12 +1259,12 @@ class Asking(Conversation):
     def test_selectionGivenToTheStream(self) -> None:
         """
         A selection callback given to the stream serves either role.  A server's
-        gets the configured certificate, and no name.
+        is called once, with the configured certificate and no name.
         """
-        calls = {}
+        calls: dict[SslStream, list[object]] = {}
 
         def choose(stream: SslStream, *arguments: Any) -> object:
-            calls[stream] = arguments
+            calls.setdefault(stream, []).append(arguments)
             return SERVER if stream.isServer else CLIENT
 
         other = AUTHORITY.issue("elsewhere.example")
@@ -1258,8 +1277,11 @@ class Asking(Conversation):
         self.assertEqual(
             calls,
             {
-                self.pair.client: ("localhost", (), SERVER.certificate, ()),
-                self.pair.server: ("", (other,), None, ()),
+                self.pair.client: [
+                    ("localhost", (), None, ()),
+                    ("localhost", (), SERVER.certificate, ()),
+                ],
+                self.pair.server: [("", (other,), None, ())],
             },
         )
         self.assertEqual(self.pair.client.remoteCertificate, SERVER.certificate)
@@ -1292,7 +1314,7 @@ class Asking(Conversation):
     def test_severalQuestions(self) -> None:
         """
         A handshake may wait several times: both sides for a certificate and for
-        a verdict.
+        a verdict, and a client before it says anything.
         """
         answers: list[tuple[str, Deferred[Any]]] = []
 
@@ -1315,6 +1337,7 @@ class Asking(Conversation):
             },
         )
         for question, answer in (
+            ("client chooses", None),
             ("server chooses", SERVER),
             ("client judges", True),
             ("client chooses", CLIENT),
@@ -1372,6 +1395,340 @@ class Asking(Conversation):
         self.assertIn("key too small", str(error))
         self.assertEqual(error.alertSent, TlsAlert.internal_error)
         self.assertEqual(self.verdictOn("client").alert, TlsAlert.internal_error)
+
+
+@perVersion(segments=(0,))
+class BeforeHello(Conversation):
+    """
+    A client's selection callback is asked first when nothing is known of the
+    server (.NET does so, too).
+    """
+
+    def setUp(self) -> None:
+        """
+        Nothing may depend on the garbage collector.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.cancelled: list[type[BaseException] | None] = []
+
+    def choose(self, callback: Callback, **server: Any) -> None:
+        """
+        Authenticate as far as it goes, with a callback of the client's.
+        """
+        self.begin(
+            {"localCertificateSelectionCallback": callback}, {"handshakeTimeout": None, **server}
+        )
+
+    def wait(self, meanwhile: Callback = lambda stream: None) -> Deferred[Any]:
+        """
+        Ask, and get no answer.
+
+        @param meanwhile: what the callback itself does, with its stream.
+        """
+        answer: Deferred[Any] = Deferred()
+
+        def failed(failure: Failure) -> Failure:
+            self.cancelled.append(failure.type)
+            return failure
+
+        answer.addErrback(failed)
+
+        def choose(stream: SslStream, *arguments: Any) -> Deferred[Any]:
+            meanwhile(stream)
+            return answer
+
+        self.choose(choose)
+        return answer
+
+    def assertSilent(self, kind: type[AuthenticationError]) -> AuthenticationError:
+        """
+        The client has failed without having said anything.
+        """
+        self.pair.wire.flush()
+        self.assertEqual(self.pair.wire.client.everWritten, b"")
+        error = self.failureOf("client", kind)
+        self.assertEqual((error.alert, error.alertSent), (None, None))
+        self.assertEqual((error.sslPolicyErrors, error.chainStatus), (NO_ERRORS, NO_ERROR))
+        lost = self.failureOf("server", HandshakeInterrupted)
+        self.assertEqual((lost.alert, lost.alertSent), (None, None))
+        return error
+
+    def assertGivenUp(self, answer: Deferred[Any], kind: type[AuthenticationError]) -> Any:
+        """
+        The client has given up without a word, and takes no answer any more.
+        """
+        error = self.assertSilent(kind)
+        self.assertEqual(self.cancelled, [CancelledError])
+        answer.callback(CLIENT)
+        self.pair.wire.flush()
+        self.assertEqual(self.pair.wire.client.everWritten, b"")
+        self.assertFalse(self.pair.client.isAuthenticated)
+        self.assertNothingLeft()
+        return error
+
+    def test_arguments(self) -> None:
+        """
+        At first the callback gets the host and the candidates, and no server;
+        it may read whom it talks to, and nothing that is still to be agreed on.
+        """
+        calls = []
+        readable = []
+
+        def choose(stream: SslStream, *arguments: Any) -> None:
+            calls.append(arguments)
+            readable.append([each for each in properties if not asked.isWithheld(stream, each)])
+            self.assertEqual((stream.isServer, stream.targetHostName), (False, "localhost"))
+            self.assertFalse(stream.isAuthenticated)
+            self.failureResultOf(stream.read(), InvalidOperationError)
+            self.failureResultOf(stream.write(b"early"), InvalidOperationError)
+
+        asked = Recorder(None)
+        properties = (*asked.PROPERTIES, *asked.CERTIFICATES)
+        for isWanted, agreed in ((False, []), (True, [list(asked.PROPERTIES)])):
+            self.begin(
+                {"clientCertificates": [CLIENT], "localCertificateSelectionCallback": choose},
+                {
+                    "clientCertificateRequired": isWanted,
+                    "trust": NAMED_TRUST,
+                    "remoteCertificateValidationCallback": lambda *_: True,
+                },
+            )
+            self.assertAuthenticated()
+            known = ("localhost", (CLIENT,), SERVER.certificate, ("CN=Test Authority",))
+            self.assertEqual(
+                calls, [("localhost", (CLIENT,), None, ()), *([known] if isWanted else [])]
+            )
+            self.assertEqual(readable, [["targetHostName"], *agreed])
+            calls.clear()
+            readable.clear()
+
+    def test_notWanted(self) -> None:
+        """
+        If the server wants no certificate there is one call, and what it
+        answers is not shown.
+        """
+        answers: list[object] = [CLIENT]
+        self.choose(lambda *_: answers.pop())
+        self.assertAuthenticated()
+        self.assertEqual(answers, [])
+        self.assertIsNone(self.pair.client.localCertificate)
+        self.assertFalse(self.pair.client.isMutuallyAuthenticated)
+        self.assertIsNone(self.pair.server.remoteCertificate)
+
+    def test_lastAnswerCounts(self) -> None:
+        """
+        If the server wants a certificate there are two calls, and what the
+        second answers is shown, be it nothing.
+        """
+        other = Authority("Middle", AUTHORITY).issue("other")
+        for first, last in (
+            (None, CLIENT),
+            (other, CLIENT),
+            (CLIENT, other),
+            (CLIENT, CLIENT),
+            (CLIENT, None),
+            (None, None),
+        ):
+            for wrap in (lambda answer: answer, succeed):
+                answers = [last, first]
+                self.choose(
+                    lambda *_, answers=answers, wrap=wrap: wrap(answers.pop()),
+                    clientCertificateRequired=True,
+                    remoteCertificateValidationCallback=lambda *_: True,
+                )
+                self.assertAuthenticated()
+                self.assertEqual(answers, [])
+                expected = None if last is None else last.certificate
+                self.assertEqual(self.pair.client.localCertificate, expected)
+                self.assertEqual(self.pair.server.remoteCertificate, expected)
+                chain = self.pair.server.remoteChain
+                if last is not None:
+                    assert chain is not None
+                    self.assertEqual(
+                        chain.presentedCertificates, (last.certificate, *last.intermediates)
+                    )
+
+    def test_noCandidates(self) -> None:
+        """
+        Without a callback nobody is asked, and a collection waits for what the
+        server wants.
+        """
+        self.begin({"clientCertificates": [CLIENT]}, {"clientCertificateRequired": True})
+        self.assertAuthenticated()
+        self.assertEqual(self.pair.client.localCertificate, CLIENT.certificate)
+
+    def test_waits(self) -> None:
+        """
+        Not a byte leaves until the answer is there; then both are
+        authenticated.
+        """
+
+        async def awaiting(awaited: Deferred[Any]) -> object:
+            return await awaited
+
+        for wrap in (lambda answer: answer, awaiting):
+            answer: Deferred[Any] = Deferred()
+            self.choose(whenFirst(lambda answer=answer, wrap=wrap: wrap(answer)))
+            for _ in range(29):
+                self.pair.clock.advance(1)
+                self.pair.wire.flush()
+            self.assertEqual(self.pair.wire.client.everWritten, b"")
+            for side in self.sides.values():
+                self.assertNoResult(side)
+            self.assertEqual(_waiting._parked, set())
+            self.assertRaises(InvalidOperationError, lambda: self.pair.client.sslProtocol)
+            answer.callback(CLIENT)
+            self.pair.wire.flush()
+            self.assertAuthenticated()
+
+    def test_waitsTwice(self) -> None:
+        """
+        Both calls may wait.
+        """
+        answers: list[Deferred[Any]] = []
+
+        def choose(*_: Any) -> Deferred[Any]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.choose(choose, clientCertificateRequired=True)
+        for count in (1, 2):
+            self.assertEqual(len(answers), count)
+            self.assertNoResult(self.sides["client"])
+            answers[-1].callback(CLIENT)
+            self.pair.wire.flush()
+        self.assertAuthenticated()
+        self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
+
+    def test_nothingLeft(self) -> None:
+        """
+        Nothing is left behind by an answer.
+        """
+        self.choose(lambda *_: succeed(CLIENT), clientCertificateRequired=True)
+        self.assertAuthenticated()
+        for stream in (self.pair.client, self.pair.server):
+            stream.close()
+        del stream
+        self.assertNothingLeft()
+
+    def test_fails(self) -> None:
+        """
+        A callback that fails, or an answer that is none, ends the connection
+        before anything was said; the failure is the cause.
+        """
+
+        async def coroutine() -> object:
+            raise ZeroDivisionError("in the coroutine")
+
+        answers: list[tuple[Callable[[], object], type[Exception]]] = [
+            (lambda: 1 // 0, ZeroDivisionError),
+            (lambda: fail(ZeroDivisionError("in the Deferred")), ZeroDivisionError),
+            (coroutine, ZeroDivisionError),
+            (lambda: 0, CertificateError),
+            (lambda: succeed("none.pem"), CertificateError),
+            (lambda: True, CertificateError),
+        ]
+        for answer, kind in answers:
+            self.choose(lambda *_, answer=answer: answer())
+            error = self.assertSilent(AuthenticationError)
+            self.assertIs(type(error.__cause__), kind)
+            self.assertIn(f"a callback failed: {kind.__name__}: ", str(error))
+            self.assertNotIn("alert", str(error))
+            del error
+            self.assertNothingLeft(hasTraceback=True)
+
+    def test_deferredFails(self) -> None:
+        """
+        A Deferred that fails later does the same.
+        """
+        answer = self.wait()
+        answer.errback(ZeroDivisionError("in the Deferred"))
+        error = self.assertSilent(AuthenticationError)
+        self.assertIs(type(error.__cause__), ZeroDivisionError)
+        del error
+        self.assertNothingLeft()
+
+    def test_timeout(self) -> None:
+        """
+        The time for the handshake covers this call, too.
+        """
+        answer = self.wait()
+        self.pair.clock.advance(29.9)
+        self.assertNoResult(self.sides["client"])
+        self.pair.clock.advance(0.1)
+        error = self.assertGivenUp(answer, HandshakeTimeout)
+        self.assertIn("within 30 s while a callback was deciding", str(error))
+
+    def test_cancelled(self) -> None:
+        """
+        Cancelling the Deferred of the authentication ends it.
+        """
+        answer = self.wait()
+        self.sides["client"].cancel()
+        self.assertGivenUp(answer, HandshakeCancelled)
+
+    def test_closed(self) -> None:
+        """
+        Closing the stream ends the authentication, also from within.
+        """
+        answer = self.wait()
+        closed = self.pair.client.close()
+        self.pair.wire.flush()
+        self.assertIsNone(self.successResultOf(closed))
+        self.assertGivenUp(answer, HandshakeCancelled)
+        self.cancelled.clear()
+        self.assertGivenUp(self.wait(lambda stream: stream.close()), HandshakeCancelled)
+
+    def test_aborted(self) -> None:
+        """
+        Aborting the stream ends the authentication, also from within.
+        """
+        answer = self.wait()
+        self.pair.client.abort()
+        self.assertGivenUp(answer, HandshakeCancelled)
+        self.cancelled.clear()
+        self.assertGivenUp(self.wait(lambda stream: stream.abort()), HandshakeCancelled)
+
+    def test_lost(self) -> None:
+        """
+        A lost connection ends the authentication, also in mid-question; why is
+        the cause.
+        """
+        answer = self.wait()
+        self.pair.wire.cut()
+        error = self.assertGivenUp(answer, HandshakeInterrupted)
+        self.assertIs(type(error.__cause__), ConnectionLost)
+        self.cancelled.clear()
+        answer = self.wait(lambda _: self.pair.wire.cut())
+        error = self.assertGivenUp(answer, HandshakeInterrupted)
+        self.assertIs(type(error.__cause__), ConnectionLost)
+
+    def test_boundedMemory(self) -> None:
+        """
+        What a server says too early is kept up to the limit, and looked at
+        behind our hello.
+        """
+        answer: Deferred[Any] = Deferred()
+        wire = Wire()
+        stranger = Bystander()
+        wire.connect(Bystander(), stranger)
+        client = SslStream(wire.client, clock=wire.clock)
+        authenticated = client.authenticateAsClient(
+            clientOptions(self.version, localCertificateSelectionCallback=whenFirst(lambda: answer))
+        )
+        taken = 0
+        while not wire.client.isPaused:
+            wire.client.protocol.dataReceived(bytes(4096))
+            taken += 4096
+            self.assertLessEqual(taken, Authentication.WITHHELD_LIMIT)
+        self.assertEqual(taken, Authentication.WITHHELD_LIMIT)
+        self.assertNoResult(authenticated)
+        answer.callback(None)
+        self.assertFalse(wire.client.isPaused)
+        wire.flush()
+        error = self.failureResultOf(authenticated, AuthenticationError).value
+        self.assertIn("the peer does not speak TLS", str(error))
 
 
 class RetriedHello(Question, SynchronousTestCase):
@@ -1632,7 +1989,10 @@ class JudgingServers(Conversation):
             Authority("Stranger").issue("localhost"), CHAIN, S.PartialChain, TlsAlert.unknown_ca
         )
         self.assertIn("RemoteCertificateChainErrors", str(error))
-        self.assertIn("unable to get local issuer certificate", str(error))
+        self.assertIn(
+            "certificate 1 of 1 'localhost' was issued by a certificate that is not at hand",
+            str(error),
+        )
 
     def test_sameNameOfAuthority(self) -> None:
         """
@@ -1640,7 +2000,7 @@ class JudgingServers(Conversation):
         decide.
         """
         self.assertRefuses(
-            Authority().issue("localhost"), CHAIN, S.PartialChain, TlsAlert.unknown_ca
+            Authority().issue("localhost"), CHAIN, S.NotSignatureValid, TlsAlert.bad_certificate
         )
         forged = _resigned(SERVER.certificate.tbs_certificate_bytes, Authority().key)
         self.assertRefuses(
@@ -1830,8 +2190,8 @@ class JudgingServers(Conversation):
         self.assertRefuses(
             impostor.issue("localhost"),
             CHAIN,
-            S.InvalidBasicConstraints | S.NotValidForUsage,
-            TlsAlert.unsupported_certificate,
+            S.InvalidBasicConstraints,
+            TlsAlert.bad_certificate,
         )
 
     def test_nameConstraints(self) -> None:
@@ -1858,8 +2218,8 @@ class JudgingServers(Conversation):
 
     def test_nameConstraintsSeenByCallback(self) -> None:
         """
-        OpenSSL reports these last; a callback is told all the same, before it
-        decides.
+        A callback is told of names that the authority may not sign for before
+        it decides, and its answer is final.
         """
         for constraint, status in (
             (constrained(permitted="a.example"), PERMITTED),
@@ -2087,7 +2447,7 @@ class ClientCertificates(Conversation):
     Which certificate a client shows.
     """
 
-    def shown(self, client: Mapping[str, Any], trust: SslCertificateTrust) -> X509Chain:
+    def shown(self, client: Mapping[str, Any], **server: Any) -> X509Chain | None:
         """
         @return: the chain that a server gets to see from such a client.
         """
@@ -2096,20 +2456,42 @@ class ClientCertificates(Conversation):
             client,
             {
                 "clientCertificateRequired": True,
-                "trust": trust,
                 "remoteCertificateValidationCallback": asked,
+                **server,
             },
         )
         self.assertAuthenticated()
-        [(remote, chain, _)] = asked.calls
+        [(remote, chain, errors)] = asked.calls
+        self.assertEqual(errors == NOBODY, chain is None)
         self.assertEqual(self.pair.client.localCertificate, remote)
-        assert isinstance(chain, X509Chain)
+        self.assertEqual(self.pair.client.isMutuallyAuthenticated, remote is not None)
+        assert chain is None or isinstance(chain, X509Chain)
         return chain
+
+    def assertShown(
+        self,
+        certificates: Iterable[SslStreamCertificateContext],
+        expected: SslStreamCertificateContext | None,
+        **server: Any,
+    ) -> None:
+        """
+        Of these certificates a client shows this one, or none, to such a
+        server.
+        """
+        chain = self.shown({"clientCertificates": certificates}, **server)
+        if expected is None:
+            self.assertIsNone(chain)
+        else:
+            assert chain is not None
+            self.assertEqual(
+                chain.presentedCertificates, (expected.certificate, *expected.intermediates)
+            )
 
     def test_byIssuer(self) -> None:
         """
-        Of several certificates the one is shown that comes from an authority
-        the server names, directly or through intermediates, else the first.
+        Of several certificates the first is shown that comes from an authority
+        the server names, directly or through intermediates; none, if none does.
+        If the server names nobody, the first is shown.
         """
         stranger = Authority("Stranger")
         first, second = stranger.issue("first"), stranger.issue("second")
@@ -2118,11 +2500,171 @@ class ClientCertificates(Conversation):
             ([first, CLIENT], NAMED_TRUST, CLIENT),
             ([CLIENT, first], NAMED_TRUST, CLIENT),
             ([first, below, CLIENT], NAMED_TRUST, below),
-            ([first, second], NAMED_TRUST, first),
+            ([first, second], NAMED_TRUST, None),
+            ([first], NAMED_TRUST, None),
+            ([CLIENT], NAMED_TRUST, CLIENT),
             ([first, CLIENT], AUTHORITY.trust, first),
+            ([first], AUTHORITY.trust, first),
         ):
-            chain = self.shown({"clientCertificates": certificates}, trust)
-            self.assertEqual(chain.chainElements[0].certificate, expected.certificate)
+            self.assertShown(certificates, expected, trust=trust)
+
+    def test_byIssuers(self) -> None:
+        """
+        A server may name several authorities; any of them will do.
+        """
+        other, stranger = Authority("Other"), Authority("Stranger")
+        trust = SslCertificateTrust.fromCertificates(
+            [AUTHORITY.certificate, other.certificate], sendTrustInHandshake=True
+        )
+        ours, theirs = other.issue("ours"), stranger.issue("theirs")
+        for certificates, expected in (
+            ([theirs, ours, CLIENT], ours),
+            ([theirs, CLIENT, ours], CLIENT),
+            ([theirs], None),
+        ):
+            self.assertShown(certificates, expected, trust=trust)
+
+    def servedWith(
+        self, algorithms: bytes, certificate: SslStreamCertificateContext, **more: Any
+    ) -> Any:
+        """
+        @param algorithms: the only signatures that the server knows, as OpenSSL
+            names them.
+        @return: the options of such a server.
+        """
+        options = {
+            **more,
+            "serverCertificate": certificate,
+            # Nobody else uses the context of these options, which is changed.
+            "applicationProtocols": [algorithms.decode()],
+            "cipherSuitesPolicy": CipherSuitesPolicy(
+                [ECDHE_128, TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, AES_128_GCM]
+            ),
+        }
+        parameters = serverOptions(
+            self.version,
+            clientCertificateRequired=True,
+            remoteCertificateValidationCallback=Recorder(True),
+            **options,
+        ).parameters
+        context = contextFor(parameters)
+        self.assertEqual(lib.SSL_CTX_set1_sigalgs_list(context._context, algorithms), 1)
+        return options
+
+    def test_byKeyType(self) -> None:
+        """
+        The first certificate is shown whose key makes signatures that the
+        server knows; none, if there is none.
+        """
+        rsa, ecdsa = AUTHORITY.issue("rsa", key=rsaKey()), CLIENT
+        edwards = AUTHORITY.issue("edwards", key=ed25519.Ed25519PrivateKey.generate())
+        everything = [edwards, ecdsa, rsa]
+        onlyRsa = self.servedWith(
+            b"rsa_pss_rsae_sha256:RSA+SHA256", AUTHORITY.issue("localhost", key=rsaKey())
+        )
+        onlyEcdsa = self.servedWith(b"ECDSA+SHA256", SERVER)
+        for certificates, server, expected in (
+            (everything, onlyRsa, rsa),
+            (everything[::-1], onlyRsa, rsa),
+            ([edwards, ecdsa], onlyRsa, None),
+            ([ecdsa], onlyRsa, None),
+            ([rsa], onlyRsa, rsa),
+            (everything, onlyEcdsa, ecdsa),
+            (everything[::-1], onlyEcdsa, ecdsa),
+            ([edwards, rsa], onlyEcdsa, None),
+            ([rsa], onlyEcdsa, None),
+            ([ecdsa], onlyEcdsa, ecdsa),
+            (everything, {}, edwards),
+            (everything[::-1], {}, rsa),
+        ):
+            self.assertShown(certificates, expected, **server)
+
+    def test_byIssuerAndKeyType(self) -> None:
+        """
+        The certificate has to meet both demands.
+        """
+        stranger = Authority("Stranger")
+        server = self.servedWith(b"ECDSA+SHA256:ECDSA+SHA384", SERVER, trust=NAMED_TRUST)
+        wrongKey, wrongIssuer = AUTHORITY.issue("rsa", key=rsaKey()), stranger.issue("stranger")
+        self.assertShown([wrongKey, wrongIssuer], None, **server)
+        self.assertShown([wrongKey, wrongIssuer, CLIENT], CLIENT, **server)
+
+    def test_doubtful(self) -> None:
+        """
+        A certificate that is out of date or for servers only is shown if there
+        is no better one.
+        """
+        old = AUTHORITY.issue("old", notBefore=NOW - 2 * DAY, notAfter=NOW - DAY)
+        serving = AUTHORITY.issue("serving", usages=SERVER_ONLY)
+        for doubtful in (old, serving):
+            self.assertShown([doubtful], doubtful)
+            self.assertShown([doubtful, CLIENT], CLIENT)
+
+    def test_keyInTheStore(self) -> None:
+        """
+        A certificate may come without its key if the store C{My} has that; it
+        is shown with it.
+        """
+        home = TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        with patch.dict(os.environ, HOME=home.name):
+            X509Store(StoreName.My).add(CLIENT)
+            for options in (
+                {"clientCertificates": [CLIENT.certificate]},
+                {"clientCertificateContext": CLIENT.certificate},
+                {"localCertificateSelectionCallback": lambda *_: CLIENT.certificate},
+            ):
+                chain = self.shown(options)
+                assert chain is not None
+                self.assertEqual(chain.presentedCertificates, (CLIENT.certificate,))
+                self.assertEqual(chain.chainStatus, ())
+
+    def test_keyNowhere(self) -> None:
+        """
+        A callback's certificate whose key is nowhere ends the handshake; the
+        message names the certificate and the store.
+        """
+        home = TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        with patch.dict(os.environ, HOME=home.name):
+            self.begin(
+                {
+                    "localCertificateSelectionCallback": whenWanted(
+                        Recorder(AUTHORITY.issue("keyless").certificate)
+                    )
+                },
+                {"clientCertificateRequired": True},
+            )
+        error = self.failureOf("client")
+        self.assertIs(type(error.__cause__), CertificateError)
+        self.assertIn("no private key for 'keyless': none is given, and none is in", str(error))
+        self.assertIn(home.name, str(error))
+        self.assertEqual(error.alertSent, TlsAlert.internal_error)
+        self.assertEqual(self.verdictOn("server").alert, TlsAlert.internal_error)
+
+    def test_allPresented(self) -> None:
+        """
+        The server's callback gets every certificate that the client has sent,
+        in its order, also those that belong to no chain.
+        """
+        middle = Authority("Lower", Authority("Upper", AUTHORITY))
+        leaf = middle.issue("client")
+        stray = Authority("Stray").certificate
+        sent = (stray, *leaf.intermediates[::-1], SERVER.certificate)
+        chain = self.shown(
+            {
+                "clientCertificateContext": SslStreamCertificateContext(
+                    leaf.certificate, leaf.privateKey, sent
+                )
+            }
+        )
+        assert chain is not None
+        self.assertEqual(chain.presentedCertificates, (leaf.certificate, *sent))
+        self.assertEqual(
+            [element.certificate for element in chain.chainElements],
+            [leaf.certificate, *leaf.intermediates, AUTHORITY.certificate],
+        )
+        self.assertEqual(chain.chainStatus, ())
 
     def test_intermediates(self) -> None:
         """
@@ -2131,9 +2673,8 @@ class ClientCertificates(Conversation):
         middle = Authority("Middle", AUTHORITY)
         leaf = middle.issue("below")
         for client in ({"clientCertificates": [leaf]}, {"clientCertificates": [CLIENT, leaf]}):
-            chain = self.shown(
-                {**client, "localCertificateSelectionCallback": Recorder(leaf)}, AUTHORITY.trust
-            )
+            chain = self.shown({**client, "localCertificateSelectionCallback": lambda *_: leaf})
+            assert chain is not None
             self.assertEqual(
                 [element.certificate for element in chain.chainElements],
                 [leaf.certificate, middle.certificate, AUTHORITY.certificate],
@@ -2146,7 +2687,8 @@ class ClientCertificates(Conversation):
         """
         certificate = Authority("Middle", AUTHORITY).issue("below")
         for trust in (NAMED_TRUST, AUTHORITY.trust, Authority("Stranger").trust):
-            chain = self.shown({"clientCertificateContext": certificate}, trust)
+            chain = self.shown({"clientCertificateContext": certificate}, trust=trust)
+            assert chain is not None
             self.assertEqual(chain.chainElements[0].certificate, certificate.certificate)
 
 

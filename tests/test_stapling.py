@@ -35,6 +35,7 @@ from tests.support import (
     Authority,
     Pair,
     perVersion,
+    rsaKey,
 )
 from tests.test_revocation import Web
 from tests.test_serverflight import record
@@ -44,7 +45,6 @@ from txsslstream import (
     HandshakeInterrupted,
     HandshakeTimeout,
     SslProtocols,
-    SslStream,
     SslStreamCertificateContext,
     TlsAlert,
     X509ChainPolicy,
@@ -58,9 +58,17 @@ from txsslstream import (
 )
 from txsslstream._cache import RevocationCache
 from txsslstream.records import ALERT, CHANGE_CIPHER_SPEC
-from txsslstream.revocationdata import OCSP_LIMIT
 from txsslstream.serverflight import ServerFlight
-from txsslstream.stapling import LONGEST_USE, MARGIN, PATIENCE, PAUSE, TIMEOUT, Stapler, staplerOf
+from txsslstream.stapling import (
+    LIMIT,
+    LONGEST_USE,
+    MARGIN,
+    PATIENCE,
+    PAUSE,
+    TIMEOUT,
+    Stapler,
+    staplerOf,
+)
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -129,6 +137,13 @@ class Surroundings(_Mixin):
         """
         self.assertEqual(_waiting._parked, set())
 
+    def move(self, time: datetime.timedelta) -> None:
+        """
+        Let time pass.
+        """
+        self.now += time
+        self.clock.advance(time.total_seconds())
+
     @contextmanager
     def logs(self, *warnings: str) -> Any:
         """
@@ -159,13 +174,6 @@ class StaplingCase(Surroundings, SynchronousTestCase):
         """
         self.assertIsNone(self.successResultOf(stapler.prepare(self.clock)))
 
-    def move(self, time: datetime.timedelta) -> None:
-        """
-        Let time pass.
-        """
-        self.now += time
-        self.clock.advance(time.total_seconds())
-
 
 class FetchingTests(StaplingCase):
     """
@@ -189,7 +197,7 @@ class FetchingTests(StaplingCase):
         self.assertEqual(stapler.current(), web.answers[URL])
         self.assertEqual(web.asked, [("GET", URL)])
         (arguments,) = web.arguments
-        self.assertEqual(arguments["limit"], OCSP_LIMIT)
+        self.assertEqual(arguments["limit"], LIMIT)
         self.assertTrue(0 < arguments["timeout"] <= TIMEOUT)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -235,7 +243,8 @@ class FetchingTests(StaplingCase):
         with self.silence():
             self.prepare(staplerOf(context))
         self.assertEqual(staplerOf(context).current(), web.answers[URL])
-        self.assertEqual([place for _, place in web.asked], [OTHER_URL, OTHER_URL, URL])
+        hosts = [place.split("/")[2] for _, place in web.asked]
+        self.assertEqual(hosts, ["other.example"] * 2 + ["ocsp.example"])
 
     def test_nobodyToAsk(self) -> None:
         """
@@ -325,7 +334,7 @@ class FetchingTests(StaplingCase):
             (b"\x30\x03\x0a\x01\x03", "tryLater"),
             (b"<html>", "unreadable"),
             (b"", "unreadable"),
-            (bytes(OCSP_LIMIT + 1), "more than"),
+            (bytes(LIMIT + 1), "more than"),
             (None, ""),
             ("text", ""),
             (OSError("connection refused"), "connection refused"),
@@ -703,11 +712,8 @@ class Handshakes(Surroundings):
         @param select: chooses the server's certificate.
         @param client: more options of the client's.
         """
-        self.pair = pair = Pair(self.segment)
-        if select is not None:
-            pair.server = SslStream(
-                pair.wire.server, clock=pair.clock, localCertificateSelectionCallback=select
-            )
+        streams = {} if select is None else {"localCertificateSelectionCallback": select}
+        self.pair = pair = Pair(self.segment, **streams)
         self.sides = pair.authenticate(
             self.version,
             client={"certificateChainPolicy": policy or self.policy(), **client},
@@ -862,7 +868,10 @@ class HandshakeTests(Handshakes):
         self.assertEqual(self.accepted(), web.answers[URL])
         self.assertEqual(other.asked, [])
         for chosen, answer in ((context, web), (configured, other)):
-            self.start(configured, select=lambda *_, chosen=chosen: chosen)
+            self.start(
+                configured,
+                select=lambda *said, chosen=chosen: chosen if said[0].isServer else None,
+            )
             self.assertEqual(self.accepted(), answer.answers[URL])
 
     def test_selectedPlain(self) -> None:
@@ -873,9 +882,7 @@ class HandshakeTests(Handshakes):
         self.patch(stapling, "defaultRetriever", self.fail)
         issued = MIDDLE.issue("localhost", extensions=[access([URL])])
         chain = (issued.certificate, issued.privateKey)
-        policy = self.policy(
-            extraStore=[MIDDLE.certificate], revocationLists=[crl(MIDDLE)]
-        )
+        policy = self.policy(extraStore=[MIDDLE.certificate], revocationLists=[crl(MIDDLE)])
         for options in (
             {"serverCertificate": chain},
             {"serverCertificateSelectionCallback": lambda *_: chain},
@@ -902,25 +909,38 @@ class HandshakeTests(Handshakes):
         web = Web()
         context = issue(web)
         web.answers[URL] = response(context)
-        self.start(
-            context, server={"clientCertificateRequired": True}, clientCertificates=[CLIENT]
-        )
+        self.start(context, server={"clientCertificateRequired": True}, clientCertificates=[CLIENT])
         self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
         self.assertEqual(self.accepted(), web.answers[URL])
 
-    def test_delegated(self) -> None:
+    def test_largest(self) -> None:
         """
-        A large staple, with a responder's certificate in it, arrives whole.
+        The largest staple that is shown is accepted; by one byte more it is
+        not shown, for OpenSSL's clients would break off.
         """
         web = Web()
         context = issue(web)
-        padding = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(20000)), False)
-        web.answers[URL] = large = response(
-            context, responder=responder(MIDDLE, extensions=[padding])
-        )
-        self.assertGreater(len(large), 1 << 14)
+
+        # The size of an ECDSA signature varies.
+        signer = responder(MIDDLE, key=rsaKey())
+
+        def padded(size: int) -> bytes:
+            content = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size))
+            return response(context, responder=signer, extensions=[(content, False)])
+
+        size = LIMIT - len(padded(LIMIT // 2)) + LIMIT // 2
+        largest, tooLarge = padded(size), padded(size + 1)
+        self.assertEqual((len(largest), len(tooLarge)), (LIMIT, LIMIT + 1))
+        web.answers[URL] = largest
         self.start(context)
-        self.assertEqual(self.accepted(), large)
+        self.assertEqual(self.accepted(), largest)
+        web.answers[URL] = tooLarge
+        self.move(HOUR)
+        stapler = Stapler(context)
+        self.cache = RevocationCache(None)
+        with self.logs("more than"):
+            self.successResultOf(stapler.prepare(self.clock))
+        self.assertIsNone(stapler.current())
 
 
 @perVersion()

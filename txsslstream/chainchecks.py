@@ -84,7 +84,7 @@ def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]
         )
     serial = certificate.serial_number
     # Old roots have other numbers, and it does not matter there.
-    if not 0 < serial < 1 << 160 and not isAnchor:
+    if serial < 0 or not (0 < serial < 1 << 160 or isAnchor):
         yield _S.InvalidExtension, "has no positive serial number of at most 20 bytes"
     if facts.issuer is not None and not facts.issuer.rdns:
         yield _S.InvalidExtension, "has no issuer's name"

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from itertools import islice
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
     Criticality,
@@ -324,8 +324,20 @@ def _isInProfile(path: Sequence[x509.Certificate]) -> bool:
 
 def _isReadable(certificate: x509.Certificate) -> bool:
     facts = factsOf(certificate)
-    return facts.digest in _PROFILE_DIGESTS and not any(
-        facts.isCritical(kind) for kind in _PROFILE_CRITICAL
+    return (
+        facts.digest in _PROFILE_DIGESTS
+        and _isUsuallyPadded(certificate)
+        and not any(facts.isCritical(kind) for kind in _PROFILE_CRITICAL)
+    )
+
+
+def _isUsuallyPadded(certificate: x509.Certificate) -> bool:
+    parameters = certificate.signature_algorithm_parameters
+    digest = certificate.signature_hash_algorithm
+    return not isinstance(parameters, padding.PSS) or (
+        digest is not None
+        and parameters._salt_length == digest.digest_size
+        and parameters._mgf._algorithm.name == digest.name
     )
 
 

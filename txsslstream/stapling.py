@@ -25,7 +25,6 @@ from ._fetching import defaultRetriever
 from .certificatefacts import factsOf, isSignedBy, readableName
 from .certificates import SslStreamCertificateContext
 from .revocationdata import (
-    OCSP_LIMIT,
     RevocationDataError,
     Standing,
     Statement,
@@ -35,6 +34,9 @@ from .revocationdata import (
     ocspUrls,
 )
 
+#: Bytes of a response.  OpenSSL's clients break off over a CertificateStatus that
+#: does not fit into one record, whose first four bytes are others.
+LIMIT = (1 << 14) - 4
 #: Seconds: for one answer, between attempts that fail, and how long a handshake
 #: waits for the first response for a certificate that requires one.
 TIMEOUT = 15.0
@@ -150,7 +152,7 @@ class Stapler:
                         target,
                         body=body,
                         contentType=None if body is None else "application/ocsp-request",
-                        limit=OCSP_LIMIT,
+                        limit=LIMIT,
                         timeout=TIMEOUT,
                     )
                     refusal = self._take(data, url, issuer)
@@ -169,6 +171,8 @@ class Stapler:
         @return: why the response is of no use; L{None} if it is the new one.
         """
         now = _now()
+        if len(data) > LIMIT:
+            return RevocationDataError(f"{url} has {len(data)} bytes, more than {LIMIT}")
         try:
             statement = checkOcsp(data, self._certificate, issuer, now, nonce=None, source=url)
         except RevocationDataError as e:
