@@ -5,17 +5,19 @@ Certificates for tests, each as good or as bad as wanted.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.revocations import SEQUENCE, der
 from tests.support import DAY, NOW
 from txsslstream.chainchecks import Criteria
 
@@ -38,7 +40,7 @@ class Issued:
     key: Any
 
 
-@lru_cache(maxsize=256)
+@cache
 def ecKey(number: int = 0) -> ec.EllipticCurvePrivateKey:
     """
     One of some P-256 keys, always the same for a number.
@@ -186,3 +188,70 @@ def patched(issued: Issued, *changes: tuple[bytes, bytes]) -> Issued:
             raise ValueError(f"{old.hex()} cannot become {new.hex()}")
         der = der.replace(old, new)
     return Issued(x509.load_der_x509_certificate(der), issued.key)
+
+
+def unreadable(issued: Issued) -> Issued:
+    """
+    A certificate whose subjectKeyIdentifier, which it must have, is damaged.
+    """
+    identifier = bytes.fromhex("0603551d0e0416")
+    return patched(issued, (identifier + b"\x04\x14", identifier + b"\x05\x14"))
+
+
+#: ecdsa-with-SHA256, and what it can be patched to.
+ECDSA_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+ECDSA_UNKNOWN = bytes.fromhex("06082a8648ce3d04037f")
+#: The same for sha256WithRSAEncryption.
+RSA_SHA256 = bytes.fromhex("06092a864886f70d01010b")
+RSA_SHA1 = bytes.fromhex("06092a864886f70d010105")
+RSA_MD5 = bytes.fromhex("06092a864886f70d010104")
+
+
+def withSerial(issued: Issued, issuer: Issued, serial: bytes) -> Issued:
+    """
+    A certificate with these bytes for its serial number, signed again.
+
+    @param issuer: one with an EC key.
+    """
+    tbs = issued.certificate.tbs_certificate_bytes
+    number = issued.certificate.serial_number
+    old = der(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+    rest = tbs[tbs.index(old) + len(old) :]
+    changed = der(SEQUENCE, bytes.fromhex("a003020102"), der(0x02, serial), rest)
+    signature = issuer.key.sign(changed, ec.ECDSA(SHA256))
+    algorithm = der(SEQUENCE, ECDSA_SHA256)
+    whole = der(SEQUENCE, changed, algorithm, der(0x03, b"\x00" + signature))
+    return Issued(x509.load_der_x509_certificate(whole), issued.key)
+
+
+@cache
+def enormous(bits: int) -> rsa.RSAPublicKey:
+    """
+    A public RSA key of this size that nobody has the private one to.
+    """
+    return rsa.RSAPublicNumbers(65537, 1 << (bits - 1) | 0x1234567).public_key()
+
+
+#: What is signed with PKCS #1 v1.5 in place of a digest, up to the digest.
+_DIGEST_INFO = {
+    "sha1": bytes.fromhex("3021300906052b0e03021a05000414"),
+    "md5": bytes.fromhex("3020300c06082a864886f70d020505000410"),
+}
+
+
+def weaklySigned(issued: Issued, key: rsa.RSAPrivateKey, digest: str, oid: bytes) -> Issued:
+    """
+    A certificate validly signed again with a digest that C{cryptography} does
+    not sign with.
+
+    @param issued: one signed with RSA and SHA-256.
+    @param oid: of the algorithm, in DER.
+    """
+    old = issued.certificate.signature
+    changed = patched(issued, (RSA_SHA256, oid)).certificate
+    info = _DIGEST_INFO[digest] + hashlib.new(digest, changed.tbs_certificate_bytes).digest()
+    size = len(old)
+    block = b"\x00\x01" + b"\xff" * (size - 3 - len(info)) + b"\x00" + info
+    numbers = key.private_numbers()
+    signed = pow(int.from_bytes(block, "big"), numbers.d, numbers.public_numbers.n)
+    return patched(Issued(changed, issued.key), (old, signed.to_bytes(size, "big")))

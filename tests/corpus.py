@@ -12,16 +12,26 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, NameOID
 
+from tests.chains import (
+    ECDSA_SHA256,
+    ECDSA_UNKNOWN,
+    RSA_MD5,
+    RSA_SHA1,
+    RSA_SHA256,
+    Extension,
+    keyUsage,
+    name,
+)
 from tests.revocations import MUST_STAPLE, SEQUENCE, crl, der
 from tests.support import DAY, NOW, Authority, generalName, rsaKey
 from txsslstream import SslStreamCertificateContext
@@ -42,8 +52,6 @@ V = X509VerificationFlags
 
 #: What is said of a certificate about which nobody can be asked.
 UNKNOWN = S.RevocationStatusUnknown | S.OfflineRevocation
-
-Extension = tuple[x509.ExtensionType, bool]
 
 
 # What an entry is.
@@ -169,7 +177,6 @@ class Entry:
     @ivar server: the same, as a server's.
     @ivar client: the same, as a client's.
     @ivar isWeak: whether only those send it who have lowered their standards.
-    @ivar isUsable: whether a handshake can go on once it is accepted.
     """
 
     name: str
@@ -178,8 +185,7 @@ class Entry:
     alone: Verdict
     server: Verdict
     client: Verdict
-    isWeak: bool = field(default=False, kw_only=True)
-    isUsable: bool = field(default=True, kw_only=True)
+    isWeak: bool = False
 
 
 ENTRIES: dict[str, Entry] = {}
@@ -204,9 +210,7 @@ def add(
     ENTRIES[name] = Entry(name, description, make, alone, server or alone, client or alone, **more)
 
 
-def entry(
-    alone: Verdict, **more: Any
-) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
+def entry(alone: Verdict, **more: Any) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
     """
     A decorator: what the function makes is an entry.
 
@@ -241,38 +245,11 @@ def oddKey() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2052)
 
 
-def common(name: str) -> x509.Name:
-    """
-    A subject that is only a common name.
-    """
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
 def isAuthority(is_: bool = True, pathLength: int | None = None) -> Extension:
     """
     Basic constraints.
     """
     return x509.BasicConstraints(is_, pathLength), True
-
-
-_KEY_USES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-
-
-def keyFor(*uses: str) -> Extension:
-    """
-    Key usage.
-    """
-    return x509.KeyUsage(**{each: each in uses for each in _KEY_USES}), True
 
 
 def usages(*identifiers: x509.ObjectIdentifier, isCritical: bool = False) -> Extension:
@@ -374,7 +351,7 @@ class Issuer(Authority):
 
     def __init__(
         self,
-        name: str | x509.Name = "Root",
+        called: str | x509.Name = "Root",
         issuer: Authority | None = None,
         *extensions: Extension,
         key: Any = None,
@@ -386,13 +363,17 @@ class Issuer(Authority):
         """
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self._issuer = issuer
-        subject = common(name) if isinstance(name, str) else name
+        subject = name(called) if isinstance(called, str) else called
         self.certificate = signed(
             self.key,
             subject,
             subject if issuer is None else issuer.certificate.subject,
             (issuer or self).key,
-            (isAuthority(), keyFor("digital_signature", "key_cert_sign", "crl_sign"), *extensions),
+            (
+                isAuthority(),
+                keyUsage("digital_signature", "key_cert_sign", "crl_sign"),
+                *extensions,
+            ),
             **{"notBefore": NOW - 10 * DAY, "notAfter": NOW + 100 * DAY, **how},
         )
 
@@ -413,7 +394,7 @@ def leaf(
     key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = signed(
         key,
-        common("localhost") if subject is None else subject,
+        name("localhost") if subject is None else subject,
         issuer.certificate.subject,
         issuer.key,
         (
@@ -433,8 +414,8 @@ def selfSigned(*extensions: Extension) -> SslStreamCertificateContext:
     """
     key = ec.generate_private_key(ec.SECP256R1())
     own = (isAuthority(False), alternatives("localhost"), *extensions)
-    name = common("localhost")
-    return SslStreamCertificateContext(signed(key, name, name, key, own), key)
+    itself = name("localhost")
+    return SslStreamCertificateContext(signed(key, itself, itself, key, own), key)
 
 
 def sending(
@@ -452,44 +433,29 @@ def changed(
     issuerKey: Any,
     old: bytes,
     new: bytes,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: hashes.HashAlgorithm = hashes.SHA256(),  # noqa: B008
 ) -> x509.Certificate:
     """
-    A certificate such as C{cryptography} does not make: what is signed is
-    patched, and signed again.
+    A certificate such as C{cryptography} does not make: it is patched, and
+    signed again.
 
     @param old: what is replaced, wherever it is; a whole field if C{new} is
         longer or shorter.
     @param digest: what is signed with; of RSA with PKCS#1 padding.
     """
-    whole = certificate.tbs_certificate_bytes
-    content = whole[2 + (whole[1] & 0x7F if whole[1] & 0x80 else 0) :]
+    whole = certificate.public_bytes(Encoding.DER)
+    body = certificate.tbs_certificate_bytes
+    # The algorithm of the signature comes behind what is signed.
+    start = whole.index(body) + len(body)
+    algorithm = whole[start : start + 2 + whole[start + 1]].replace(old, new)
+    content = body[2 + (body[1] & 0x7F if body[1] & 0x80 else 0) :]
     assert old in content
-    return assembled(der(SEQUENCE, content.replace(old, new)), certificate, issuerKey, old, new, digest)
-
-
-def assembled(
-    body: bytes,
-    model: x509.Certificate,
-    issuerKey: Any,
-    old: bytes,
-    new: bytes,
-    digest: hashes.HashAlgorithm | None,
-) -> x509.Certificate:
-    """
-    @param body: what is signed.
-    @param model: whose signature's algorithm is named, patched likewise.
-    """
-    digest = digest or hashes.SHA256()
-    if isinstance(issuerKey, rsa.RSAPrivateKey):
-        signature = issuerKey.sign(body, padding.PKCS1v15(), digest)
-    else:
-        signature = issuerKey.sign(body, ec.ECDSA(digest))
-    encoded = model.public_bytes(Encoding.DER)
-    start = encoded.index(model.tbs_certificate_bytes) + len(model.tbs_certificate_bytes)
-    algorithm = encoded[start : start + 2 + encoded[start + 1]].replace(old, new)
+    signable = der(SEQUENCE, content.replace(old, new))
+    isRsa = isinstance(issuerKey, rsa.RSAPrivateKey)
+    how = (padding.PKCS1v15(), digest) if isRsa else (ec.ECDSA(digest),)
+    signature = issuerKey.sign(signable, *how)
     return x509.load_der_x509_certificate(
-        der(SEQUENCE, body, algorithm, der(0x03, b"\x00", signature))
+        der(SEQUENCE, signable, algorithm, der(0x03, b"\x00", signature))
     )
 
 
@@ -511,22 +477,9 @@ def with_(
     return SslStreamCertificateContext(certificate, presented.privateKey, presented.intermediates)
 
 
-def objectIdentifier(text: str) -> bytes:
-    """
-    An object identifier in DER, without tag.
-    """
-    extension = x509.CertificatePolicies(
-        [x509.PolicyInformation(x509.ObjectIdentifier(text), None)]
-    )
-    # A list of one policy, which is a list of one identifier.
-    return extension.public_bytes()[6:]
-
-
-_SHA256_RSA = objectIdentifier("1.2.840.113549.1.1.11")
-_SHA1_RSA = objectIdentifier("1.2.840.113549.1.1.5")
-_MD5_RSA = objectIdentifier("1.2.840.113549.1.1.4")
-_SHA256_ECDSA = objectIdentifier("1.2.840.10045.4.3.2")
-_NO_ECDSA = objectIdentifier("1.2.840.10045.4.3.9")
+#: Object identifiers that mean nothing.
+_NOTHING = bytes.fromhex("06032a0304")
+_NOTHING_ELSE = bytes.fromhex("06032a0305")
 
 
 @cache
@@ -832,7 +785,7 @@ def cyclic() -> Case:
     return case(sending(leaf(closing), closing, two), root())
 
 
-@entry(bad(A.unknown_ca, 9, Wrong(8, S.PartialChain, "comes after more than 8 intermediates")))
+@entry(bad(A.unknown_ca, 9, Wrong(8, S.PartialChain, "more than 8 intermediates")))
 def tooDeep() -> Case:
     """
     There is one authority too many between.
@@ -840,7 +793,7 @@ def tooDeep() -> Case:
     return case(leaf(row(9, root())), root())
 
 
-@entry(bad(A.unknown_ca, 9, Wrong(8, S.PartialChain, "comes after more than 8 intermediates")))
+@entry(bad(A.unknown_ca, 9, Wrong(8, S.PartialChain, "more than 8 intermediates")))
 def hundredCertificates() -> Case:
     """
     There are a hundred authorities between.
@@ -848,7 +801,7 @@ def hundredCertificates() -> Case:
     return case(leaf(row(100, root())), root())
 
 
-@entry(bad(A.unknown_ca, 1, Wrong(0, S.PartialChain, "comes after more than 0 intermediates")))
+@entry(bad(A.unknown_ca, 1, Wrong(0, S.PartialChain, "more than 0 intermediates")))
 def noneBetween() -> Case:
     """
     The policy permits no intermediate.
@@ -923,7 +876,7 @@ def sha1Root() -> Case:
     The root is signed with SHA-1, on which nothing relies.
     """
     own = Issuer("Root", key=rsaKey())
-    old = changed(own.certificate, own.key, _SHA256_RSA, _SHA1_RSA, hashes.SHA1())
+    old = changed(own.certificate, own.key, RSA_SHA256, RSA_SHA1, hashes.SHA1())
     return case(leaf(Issuer("Middle", own)), old)
 
 
@@ -978,15 +931,28 @@ def smallCurve() -> Case:
 
 
 @entry(
-    bad(A.bad_certificate, 3, Wrong(0, S.HasWeakSignature, "is signed with SHA-1")), isWeak=True
+    bad(
+        A.bad_certificate,
+        3,
+        Wrong(1, S.HasWeakSignature, "has a DSA key, which TLS has no use for"),
+    )
 )
+def dsaIntermediate() -> Case:
+    """
+    The intermediate's key is DSA.
+    """
+    key = dsa.generate_private_key(2048)
+    return case(leaf(Issuer("Middle", root(), key=key)), root())
+
+
+@entry(bad(A.bad_certificate, 3, Wrong(0, S.HasWeakSignature, "is signed with SHA-1")), isWeak=True)
 def sha1Leaf() -> Case:
     """
     The certificate is signed with SHA-1.
     """
     between = Issuer("Middle", root(), key=rsaKey())
     presented = leaf(between)
-    old = changed(presented.certificate, between.key, _SHA256_RSA, _SHA1_RSA, hashes.SHA1())
+    old = changed(presented.certificate, between.key, RSA_SHA256, RSA_SHA1, hashes.SHA1())
     return case(with_(presented, old), root())
 
 
@@ -997,7 +963,7 @@ def md5Intermediate() -> Case:
     """
     own = Issuer("Root", key=rsaKey())
     between = Issuer("Middle", own)
-    old = changed(between.certificate, own.key, _SHA256_RSA, _MD5_RSA, hashes.MD5())
+    old = changed(between.certificate, own.key, RSA_SHA256, RSA_MD5, hashes.MD5())
     return case(sending(leaf(between), old), own)
 
 
@@ -1008,7 +974,7 @@ _NOT_SIGNED = "is not signed with the key of certificate 2"
     bad(
         A.bad_certificate,
         2,
-        Wrong(0, S.HasWeakSignature, "is signed with an unknown algorithm: 1.2.840.10045.4.3.9"),
+        Wrong(0, S.HasWeakSignature, "is signed with an unknown algorithm: 1.2.840.10045.4.3.127"),
         Wrong(0, S.NotSignatureValid, _NOT_SIGNED),
     ),
     isWeak=True,
@@ -1018,7 +984,7 @@ def unknownAlgorithm() -> Case:
     Nobody knows the algorithm of the signature.
     """
     presented = leaf(root())
-    odd = changed(presented.certificate, root().key, _SHA256_ECDSA, _NO_ECDSA)
+    odd = changed(presented.certificate, root().key, ECDSA_SHA256, ECDSA_UNKNOWN)
     return case(with_(presented, odd), root())
 
 
@@ -1029,6 +995,23 @@ def badSignature() -> Case:
     """
     presented = leaf(root())
     return case(with_(presented, damaged(presented.certificate)), root())
+
+
+@entry(bad(A.bad_certificate, 3, Wrong(0, S.NotSignatureValid, _NOT_SIGNED)))
+def badSignatureBelow() -> Case:
+    """
+    The intermediate's signature is wrong.
+    """
+    presented = leaf(middle())
+    return case(with_(presented, damaged(presented.certificate)), root())
+
+
+@entry(bad(A.bad_certificate, 3, Wrong(0, S.NotSignatureValid, _NOT_SIGNED)))
+def rightNameWrongIntermediate() -> Case:
+    """
+    Somebody uses the intermediate's name, and sends its certificate.
+    """
+    return case(sending(leaf(Issuer("Middle", root())), middle()), root())
 
 
 @entry(
@@ -1192,11 +1175,11 @@ def usagesOfRoot() -> Case:
 
 
 @entry(good(3))
-def keyUsage() -> Case:
+def signingKey() -> Case:
     """
     The key is for signatures, and that is critical.
     """
-    return case(leaf(middle(), keyFor("digital_signature")), root())
+    return case(leaf(middle(), keyUsage("digital_signature")), root())
 
 
 @entry(good(3))
@@ -1204,9 +1187,7 @@ def askedForUsage() -> Case:
     """
     The policy asks for another usage, which is there.
     """
-    return case(
-        leaf(middle(), usages(CODE_SIGNING)), root(), applicationPolicy=[CODE_SIGNING]
-    )
+    return case(leaf(middle(), usages(CODE_SIGNING)), root(), applicationPolicy=[CODE_SIGNING])
 
 
 def _notFor(what: str, depth: int = 0) -> Verdict:
@@ -1279,7 +1260,8 @@ def wrongKeyUsage() -> Case:
     """
     The key is for signing revocation lists alone.
     """
-    return case(leaf(middle(), keyFor("crl_sign")), root())
+    # A server does not even show an ECDSA certificate of this kind in TLS 1.2.
+    return case(leaf(middle(), keyUsage("crl_sign"), key=rsaKey()), root())
 
 
 # Authorities.
@@ -1297,7 +1279,7 @@ def authorityAsLeaf() -> Case:
     """
     An authority uses its own certificate in a handshake.
     """
-    own = (isAuthority(), keyFor("digital_signature", "key_cert_sign"))
+    own = (isAuthority(), keyUsage("digital_signature", "key_cert_sign"))
     return case(leaf(middle(), *own), root())
 
 
@@ -1322,7 +1304,7 @@ def keyNotForSigning() -> Case:
     """
     The intermediate's key is not for signing certificates.
     """
-    return case(leaf(Issuer("Middle", root(), keyFor("digital_signature", "crl_sign"))), root())
+    return case(leaf(Issuer("Middle", root(), keyUsage("digital_signature", "crl_sign"))), root())
 
 
 @entry(_noAuthority(2, "permits 0 authorities below it, and there are 1", 4))
@@ -1348,7 +1330,7 @@ def signingLeaf() -> Case:
     """
     The key is for signing certificates, although it is no authority's.
     """
-    return case(leaf(middle(), keyFor("digital_signature", "key_cert_sign")), root())
+    return case(leaf(middle(), keyUsage("digital_signature", "key_cert_sign")), root())
 
 
 @entry(_noAuthority(0, "is an authority's, but has no key for signing certificates"))
@@ -1356,7 +1338,7 @@ def authorityWithoutKey() -> Case:
     """
     An authority whose key is not for that uses its own certificate.
     """
-    return case(leaf(middle(), isAuthority(), keyFor("digital_signature")), root())
+    return case(leaf(middle(), isAuthority(), keyUsage("digital_signature")), root())
 
 
 # The form of certificates.
@@ -1424,13 +1406,11 @@ def _twice(certificate: x509.Certificate, issuer: Authority) -> x509.Certificate
     """
     @return: what has two unknown extensions, with one and the same twice.
     """
-    return changed(
-        certificate, issuer.key, objectIdentifier("1.2.3.5"), objectIdentifier("1.2.3.4")
-    )
+    return changed(certificate, issuer.key, _NOTHING_ELSE, _NOTHING)
 
 
 _TWO = (unknown(False), unknown(False, "1.2.3.5"))
-_UNREADABLE = "has unreadable extensions"
+_UNREADABLE = "Duplicate 1.2.3.4 extension"
 
 
 @entry(_malformed(0, _UNREADABLE), server=misnamed(_malformed(0, _UNREADABLE)))
@@ -1582,7 +1562,7 @@ _nameCase(
     "directoryName",
     "The name is in a directory's form.",
     "localhost",
-    x509.DirectoryName(common("localhost")),
+    x509.DirectoryName(name("localhost")),
 )
 _nameCase("deepWildcard", "A wildcard is no dot.", "a.b.example.com", "*.example.com")
 _nameCase("bareWildcard", "A wildcard is something.", "example.com", "*.example.com")
@@ -1706,7 +1686,7 @@ def notPermittedDirectoryName() -> Case:
     """
     The subject is not below the name that the intermediate may give.
     """
-    extension = constraints([x509.DirectoryName(common("Example"))])
+    extension = constraints([x509.DirectoryName(name("Example"))])
     return case(leaf(_constrained(extension)), root())
 
 
@@ -1722,7 +1702,7 @@ def notPermittedIntermediate() -> Case:
     """
     The root permits neither the intermediate's subject nor its peer's.
     """
-    own = Issuer("Root", None, constraints([x509.DirectoryName(common("Example"))]))
+    own = Issuer("Root", None, constraints([x509.DirectoryName(name("Example"))]))
     return case(leaf(Issuer("Middle", own)), own)
 
 
@@ -1776,6 +1756,22 @@ def constrainingLeaf() -> Case:
     return case(leaf(middle(), constraints([_LOCALHOST])), root())
 
 
+@entry(
+    bad(
+        A.bad_certificate,
+        3,
+        Wrong(0, S.InvalidNameConstraints, "has too many names and constraints to compare"),
+    )
+)
+def tooManyNames() -> Case:
+    """
+    There are more names and constraints than anybody should compare.
+    """
+    names = ["localhost"] + [f"{number}.example.com" for number in range(1000)]
+    others = [x509.DNSName(f"{number}.example.org") for number in range(1000)]
+    return case(leaf(_constrained(constraints([], others)), alternatives(*names)), root())
+
+
 # Certificate policies.
 
 
@@ -1808,7 +1804,8 @@ def explicitPolicy() -> Case:
     return case(leaf(between, policies(OUR_POLICY)), root())
 
 
-_NO_POLICY = "no certificate policy is valid for the whole path"
+_NO_POLICY = "has no certificate policy that is valid for the whole path"
+_NOT_WANTED = "is valid for none of the certificate policies that are asked for"
 
 
 def _policy(words: str, status: X509ChainStatusFlags = S.InvalidPolicyConstraints) -> Verdict:
@@ -1839,7 +1836,7 @@ def inhibitedPolicy() -> Case:
     return case(leaf(between, policies(ANY_POLICY)), root())
 
 
-@entry(_policy(_NO_POLICY, S.NoIssuanceChainPolicy))
+@entry(_policy(_NOT_WANTED, S.NoIssuanceChainPolicy))
 def lacksPolicies() -> Case:
     """
     A policy is asked for, and the certificate has none.
@@ -1848,7 +1845,7 @@ def lacksPolicies() -> Case:
     return case(leaf(between), root(), certificatePolicy=[OUR_POLICY])
 
 
-@entry(_policy("is valid for none of the certificate policies", S.NoIssuanceChainPolicy))
+@entry(_policy(_NOT_WANTED, S.NoIssuanceChainPolicy))
 def otherPolicy() -> Case:
     """
     Another policy is asked for than the one that is valid.
@@ -1869,17 +1866,15 @@ def mappedPolicies() -> Case:
     """
     The intermediate maps policies, which is not supported.
     """
-    pair = der(SEQUENCE, *(der(6, objectIdentifier(each)) for each in ("1.2.3.4", "1.2.3.5")))
-    mappings = x509.UnrecognizedExtension(
-        x509.ObjectIdentifier("2.5.29.33"), der(SEQUENCE, pair)
-    )
+    pair = der(SEQUENCE, _NOTHING, _NOTHING_ELSE)
+    mappings = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.33"), der(SEQUENCE, pair))
     return case(leaf(Issuer("Middle", root(), (mappings, True))), root())
 
 
 # Revocation.
 
-_OFFLINE = {"revocationMode": X509RevocationMode.Offline}
-_NOBODY = "revocation is not known: it names no OCSP responder and no CRL"
+_OFFLINE: dict[str, Any] = {"revocationMode": X509RevocationMode.Offline}
+_NOBODY = "it names no OCSP responder and no CRL"
 
 
 def _unknownAt(depth: int, words: str = _NOBODY) -> Wrong:
@@ -1983,7 +1978,7 @@ def noListOfRoot() -> Case:
     return case(leaf(middle()), root(), revocationLists=[crl(middle())], **_OFFLINE)
 
 
-@entry(bad(A.certificate_unknown, 2, _unknownAt(0, "revocation is not known: given CRL")))
+@entry(bad(A.certificate_unknown, 2, _unknownAt(0, "given CRL")))
 def staleList() -> Case:
     """
     The list is too old.
@@ -1992,7 +1987,7 @@ def staleList() -> Case:
     return case(leaf(root()), root(), revocationLists=[stale], **_OFFLINE)
 
 
-@entry(bad(A.certificate_unknown, 2, _unknownAt(0, "revocation is not known: given CRL")))
+@entry(bad(A.certificate_unknown, 2, _unknownAt(0, "given CRL")))
 def forgedList() -> Case:
     """
     The list is signed with another key.
@@ -2001,12 +1996,37 @@ def forgedList() -> Case:
     return case(leaf(root()), root(), revocationLists=[forged], **_OFFLINE)
 
 
+@entry(bad(A.certificate_unknown, 4, replace(_unknownAt(0), isCounted=False), _unknownAt(1)))
+def selfIssuedIsNoRoot() -> Case:
+    """
+    What excuses a root does not excuse an authority that has certified its own
+    new key.
+    """
+    old = Issuer("Middle", root())
+    new = Issuer("Middle", old)
+    return case(
+        leaf(new),
+        root(),
+        revocationLists=[crl(root())],
+        verificationFlags=V.IgnoreRootRevocationUnknown | V.IgnoreEndRevocationUnknown,
+        **_OFFLINE,
+    )
+
+
+@entry(bad(A.certificate_unknown, 2, Wrong(1, S.RevocationStatusUnknown, "issuer is missing")))
+def trustedIntermediateChecked() -> Case:
+    """
+    What is trusted but no root may have been revoked by its issuer.
+    """
+    return case(leaf(middle()), middle(), revocationLists=[crl(middle())], **_OFFLINE)
+
+
 @entry(
     bad(
         A.unknown_ca,
         1,
         Wrong(0, S.PartialChain, _NOT_AT_HAND),
-        Wrong(0, S.RevocationStatusUnknown, "revocation is not known: its issuer is missing"),
+        Wrong(0, S.RevocationStatusUnknown, "its issuer is missing"),
     )
 )
 def missingIssuerOfRevoked() -> Case:
@@ -2096,9 +2116,7 @@ def _everything(*wrongs: Wrong) -> Verdict:
 
 @entry(
     _everything(),
-    server=misnamed(
-        _everything(Wrong(0, S.NotValidForUsage, "is not for server authentication"))
-    ),
+    server=misnamed(_everything(Wrong(0, S.NotValidForUsage, "is not for server authentication"))),
     client=_everything(Wrong(0, S.NotValidForUsage, "is not for client authentication")),
 )
 def everythingWrong() -> Case:
@@ -2174,9 +2192,7 @@ def _excusing(
 
 _excusing(
     V.IgnoreNotTimeValid,
-    lambda flags: case(
-        leaf(middle(), notAfter=NOW - DAY / 2), root(), verificationFlags=flags
-    ),
+    lambda flags: case(leaf(middle(), notAfter=NOW - DAY / 2), root(), verificationFlags=flags),
     Wrong(0, S.NotTimeValid, _EXPIRED),
     alert=A.certificate_expired,
 )
@@ -2190,9 +2206,7 @@ _excusing(
 )
 _excusing(
     V.AllowUnknownCertificateAuthority,
-    lambda flags: case(
-        sending(leaf(stranger()), stranger()), root(), verificationFlags=flags
-    ),
+    lambda flags: case(sending(leaf(stranger()), stranger()), root(), verificationFlags=flags),
     Wrong(1, S.UntrustedRoot, _NOT_TRUSTED),
     alert=A.unknown_ca,
     length=2,
@@ -2223,7 +2237,7 @@ _excusing(
         certificatePolicy=[OUR_POLICY],
         verificationFlags=flags,
     ),
-    Wrong(0, S.NoIssuanceChainPolicy, _NO_POLICY),
+    Wrong(0, S.NoIssuanceChainPolicy, _NOT_WANTED),
     alert=A.bad_certificate,
 )
 _excusing(
@@ -2253,8 +2267,8 @@ _excusing(
         verificationFlags=flags | V.IgnoreEndRevocationUnknown,
         **_OFFLINE,
     ),
-    replace(_unknownAt(0, "revocation is not known: given CRL"), isCounted=False),
-    _unknownAt(1, "revocation is not known: given CRL"),
+    replace(_unknownAt(0, "given CRL"), isCounted=False),
+    _unknownAt(1, "given CRL"),
     alert=A.certificate_unknown,
     length=2,
 )
@@ -2268,9 +2282,7 @@ def _vain(flag: X509VerificationFlags) -> None:
     add(
         name,
         f"{flag.name} is about trust lists and nesting, and excuses nothing else.",
-        cache(
-            lambda: case(leaf(middle(), notAfter=NOW - DAY / 2), root(), verificationFlags=flag)
-        ),
+        cache(lambda: case(leaf(middle(), notAfter=NOW - DAY / 2), root(), verificationFlags=flag)),
         bad(A.certificate_expired, 3, Wrong(0, S.NotTimeValid, _EXPIRED)),
     )
 
@@ -2341,7 +2353,6 @@ def _inexcusable(name: str) -> None:
         unnamed(model.server),
         unnamed(model.client),
         isWeak=model.isWeak,
-        isUsable=model.isUsable,
     )
 
 

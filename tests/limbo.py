@@ -85,8 +85,8 @@ DIFFERENCES: Mapping[str, str] = {
     ),
     "webpki::eku::root-has-eku": _ANCHOR,
     "webpki::san::public-suffix-private-namespace-wildcard-san": (
-        "of the public suffix list only ICANN's part counts: whoever owns a private suffix may have "
-        "a certificate for what is below"
+        "of the public suffix list only ICANN's part counts: whoever owns a private suffix may "
+        "have a certificate for what is below"
     ),
     "webpki::san::san-critical-with-nonempty-subject": (
         "that the names are not critical then is no more than a SHOULD (RFC 5280 section 4.2.1.6)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -388,6 +389,42 @@ class Bystander(Protocol):
 AUTHORITY = Authority()
 SERVER = AUTHORITY.issue("localhost", "127.0.0.1")
 CLIENT = AUTHORITY.issue("client@example.com")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    """
+    @return: a value of more than 127 and less than 65,536 bytes in DER.
+    """
+    return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
+
+
+def resigned(content: bytes, key: ec.EllipticCurvePrivateKey = AUTHORITY.key) -> bytes:
+    """
+    @return: the certificate that an authority with that key makes of the part
+        that is signed.
+    """
+    signature = key.sign(content, ec.ECDSA(hashes.SHA256()))
+    ecdsaWithSha256 = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = bytes((3, len(signature) + 1, 0)) + signature
+    return _der(0x30, content + ecdsaWithSha256 + bits)
+
+
+def ofUnknownVersion(certificate: x509.Certificate) -> bytes:
+    """
+    @return: the certificate as one of a version that there is not.
+    """
+    version = bytes.fromhex("a0030201")
+    content = certificate.tbs_certificate_bytes
+    assert version + b"\2" in content
+    return resigned(content.replace(version + b"\2", version + b"\7", 1))
+
+
+def withBadTime(certificate: x509.Certificate) -> bytes:
+    """
+    @return: the certificate with a time that is none.
+    """
+    content = certificate.tbs_certificate_bytes
+    return resigned(re.sub(rb"(\x17\x0d\d{12})Z", rb"\1+", content, count=1))
 
 
 class Pair:

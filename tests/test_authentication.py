@@ -6,10 +6,10 @@ sides.
 
 from __future__ import annotations
 
+import datetime
 import gc
 import os
 import random
-import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -71,9 +71,12 @@ from .support import (
     Pair,
     Wire,
     clientOptions,
+    ofUnknownVersion,
     perVersion,
+    resigned,
     rsaKey,
     serverOptions,
+    withBadTime,
 )
 
 if TYPE_CHECKING:
@@ -1567,9 +1570,10 @@ class BeforeHello(Conversation):
         async def awaiting(awaited: Deferred[Any]) -> object:
             return await awaited
 
-        for wrap in (lambda answer: answer, awaiting):
+        for wrap in (None, awaiting):
             answer: Deferred[Any] = Deferred()
-            self.choose(whenFirst(lambda answer=answer, wrap=wrap: wrap(answer)))
+            answered = answer if wrap is None else wrap(answer)
+            self.choose(whenFirst([answered].pop))
             for _ in range(29):
                 self.pair.clock.advance(1)
                 self.pair.wire.flush()
@@ -1893,42 +1897,6 @@ def weakKey() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 1024)
 
 
-def _der(tag: int, content: bytes) -> bytes:
-    """
-    @return: a value of more than 127 and less than 65,536 bytes in DER.
-    """
-    return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
-
-
-def _resigned(content: bytes, key: ec.EllipticCurvePrivateKey = AUTHORITY.key) -> bytes:
-    """
-    @return: the certificate that an authority with that key makes of the part
-        that is signed.
-    """
-    signature = key.sign(content, ec.ECDSA(hashes.SHA256()))
-    ecdsaWithSha256 = bytes.fromhex("300a06082a8648ce3d040302")
-    bits = bytes((3, len(signature) + 1, 0)) + signature
-    return _der(0x30, content + ecdsaWithSha256 + bits)
-
-
-def ofUnknownVersion(certificate: x509.Certificate) -> bytes:
-    """
-    @return: the certificate as one of a version that there is not.
-    """
-    version = bytes.fromhex("a0030201")
-    content = certificate.tbs_certificate_bytes
-    assert version + b"\2" in content
-    return _resigned(content.replace(version + b"\2", version + b"\7", 1))
-
-
-def withBadTime(certificate: x509.Certificate) -> bytes:
-    """
-    @return: the certificate with a time that is none.
-    """
-    content = certificate.tbs_certificate_bytes
-    return _resigned(re.sub(rb"(\x17\x0d\d{12})Z", rb"\1+", content, count=1))
-
-
 def foreignServer(certificate: bytes, wire: Wire) -> Protocol:
     """
     @return: a server of Twisted's own with L{SERVER}'s key.
@@ -2002,7 +1970,7 @@ class JudgingServers(Conversation):
         self.assertRefuses(
             Authority().issue("localhost"), CHAIN, S.NotSignatureValid, TlsAlert.bad_certificate
         )
-        forged = _resigned(SERVER.certificate.tbs_certificate_bytes, Authority().key)
+        forged = resigned(SERVER.certificate.tbs_certificate_bytes, Authority().key)
         self.assertRefuses(
             SslStreamCertificateContext(x509.load_der_x509_certificate(forged), SERVER.privateKey),
             CHAIN,
@@ -2087,7 +2055,66 @@ class JudgingServers(Conversation):
         error = self.assertRefuses(
             AUTHORITY.issue("elsewhere.example"), NAME, S.NoError, TlsAlert.bad_certificate
         )
-        self.assertIn("RemoteCertificateNameMismatch", str(error))
+        problem = "the certificate is for elsewhere.example, not for 'localhost'"
+        self.assertEqual(error.problems, (problem,))
+        self.assertIn(f"RemoteCertificateNameMismatch; {problem}; alert sent", str(error))
+
+    def test_manyNames(self) -> None:
+        """
+        What a certificate says it is for makes one line of bounded length,
+        whatever it says.
+        """
+        names = [f"{number}.example" for number in range(1000)]
+        error = self.assertRefuses(
+            AUTHORITY.issue("a\nb.example", "x" * 5000, *names, subject="odd"),
+            NAME,
+            S.NoError,
+            TlsAlert.bad_certificate,
+        )
+        self.assertIn("a\\nb.example", str(error))
+        self.assertIn("7.example, …, not for 'localhost'", str(error))
+        self.assertNotIn("8.example", str(error))
+        self.assertLess(len(str(error)), 1000)
+        nobody = self.assertRefuses(
+            AUTHORITY.issue(subject="odd"), NAME, S.NoError, TlsAlert.bad_certificate
+        )
+        self.assertIn("the certificate is for no host, not for 'localhost'", str(nobody))
+
+    def test_everyProblem(self) -> None:
+        """
+        Each problem is told in a sentence that says which certificate it is
+        about, together with the chain as it was found.
+        """
+        end = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+        old = Authority("Old", AUTHORITY, notBefore=end - DAY, notAfter=end)
+        certificate = old.issue("elsewhere.example", usages=CLIENT_ONLY)
+        error = self.assertRefuses(
+            certificate,
+            CHAIN | NAME,
+            S.NotTimeValid | S.NotValidForUsage,
+            TlsAlert.certificate_expired,
+        )
+        self.assertEqual(
+            error.problems,
+            (
+                "certificate 1 of 3 'elsewhere.example' is not for server authentication",
+                "certificate 2 of 3 'Old' expired 2026-01-02",
+                "the certificate is for elsewhere.example, not for 'localhost'",
+            ),
+        )
+        self.assertEqual(
+            [element.certificate for element in error.chainElements],
+            [certificate.certificate, old.certificate, AUTHORITY.certificate],
+        )
+        self.assertEqual(
+            [
+                [each.status for each in element.chainElementStatus]
+                for element in error.chainElements
+            ],
+            [[S.NotValidForUsage], [S.NotTimeValid], []],
+        )
+        for problem in error.problems:
+            self.assertIn(problem, str(error))
 
     def test_nameAndChain(self) -> None:
         """
@@ -2143,14 +2170,28 @@ class JudgingServers(Conversation):
 
     def test_wildcard(self) -> None:
         """
-        A wildcard stands for one label.
+        A wildcard stands for one label, of whatever script.
         """
         certificate = AUTHORITY.issue("*.example.org")
-        self.assertAccepts(certificate, targetHost="www.example.org")
+        for host in ("www.example.org", "b\xfccher.example.org", "xn--bcher-kva.example.org"):
+            self.assertAccepts(certificate, targetHost=host)
         for host in ("a.www.example.org", "example.org"):
             self.assertRefuses(
                 certificate, NAME, S.NoError, TlsAlert.bad_certificate, targetHost=host
             )
+
+    def test_broadWildcard(self) -> None:
+        """
+        A wildcard for what different people register stands for nothing.
+        """
+        self.assertRefuses(
+            AUTHORITY.issue("*.co.uk"),
+            NAME,
+            S.NoError,
+            TlsAlert.bad_certificate,
+            targetHost="example.co.uk",
+        )
+        self.assertAccepts(AUTHORITY.issue("*.example.co.uk"), targetHost="www.example.co.uk")
 
     def test_internationalName(self) -> None:
         """

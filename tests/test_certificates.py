@@ -29,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
 from tests.support import Authority, rsaKey
+from txsslstream import HttpRetriever
 from txsslstream.certificates import (
     SslStreamCertificateContext,
     certificatesFromPEM,
@@ -382,15 +383,19 @@ class ContextTests(CertificatesTestCase):
     def test_inequality(self) -> None:
         """
         Contexts of other certificates, of other intermediates or of the same in
-        another order are different, and none equals its certificate.
+        another order are different, and so are those that fetch and staple
+        something else; none equals its certificate.
         """
         extra = (LOWER.certificate, MIDDLE.certificate)
+        alone = (LEAF.certificate, LEAF.privateKey)
         every = [
             SslStreamCertificateContext(LEAF.certificate, LEAF.privateKey, extra),
             SslStreamCertificateContext(LEAF.certificate, LEAF.privateKey, extra[::-1]),
             SslStreamCertificateContext(LEAF.certificate, LEAF.privateKey, extra[:1]),
             SslStreamCertificateContext(LEAF.certificate, LEAF.privateKey),
             SslStreamCertificateContext(OTHER.certificate, OTHER.privateKey),
+            SslStreamCertificateContext(*alone, offline=True),
+            SslStreamCertificateContext(*alone, retriever=HttpRetriever()),
         ]
         self.assertEqual(len(set(every)), len(every))
         for one in every:
@@ -784,6 +789,30 @@ class CreateTests(CertificatesTestCase):
         A context is taken as it is.
         """
         self.assertIs(SslStreamCertificateContext.create(LEAF), LEAF)
+        self.assertIs(SslStreamCertificateContext.create(LEAF, offline=True), LEAF)
+
+    def test_offline(self) -> None:
+        """
+        Whether something is fetched, and by what, is as it is said, online with
+        the default otherwise; a context stays as it is, also with additional
+        certificates.
+        """
+        retriever = HttpRetriever()
+        for form in self.forms():
+            context = SslStreamCertificateContext.create(form)
+            self.assertEqual((context.offline, context.retriever), (False, None))
+            told = SslStreamCertificateContext.create(form, offline=True, retriever=retriever)
+            isOne = isinstance(form, SslStreamCertificateContext)
+            self.assertEqual(
+                (told.offline, told.retriever), (False, None) if isOne else (True, retriever)
+            )
+        more = SslStreamCertificateContext.create(
+            SslStreamCertificateContext(
+                LEAF.certificate, LEAF.privateKey, offline=True, retriever=retriever
+            ),
+            [LOWER.certificate],
+        )
+        self.assertEqual((more.offline, more.retriever), (True, retriever))
 
     def test_noKey(self) -> None:
         """

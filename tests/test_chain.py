@@ -1,37 +1,75 @@
 """
-Tests for L{txsslstream.chain}: the peer's chain with all that is wrong with it.
+Tests for L{txsslstream.chain}: the chain of a certificate with all that is wrong
+with it, by itself and where a validation callback builds it anew.
+
+What is found in chains of every kind is L{tests.test_corpus}' business.
 """
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from itertools import combinations
+from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from twisted.internet import ssl as twistedSsl
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from tests.support import Authority
-from txsslstream.chain import X509Chain, X509ChainStatus, alertFor, chainOf, joinedFlags
-from txsslstream.crossing import Finding, PeerChain
-from txsslstream.enums import TlsAlert, X509ChainStatusFlags, X509RevocationMode
+from tests.chains import keyUsage
+from tests.corpus import Issuer, leaf, sending
+from tests.files import HomeMixin
+from tests.revocations import access, crl, crlBytes, distribution
+from tests.support import DAY, NOW, perVersion, rsaKey
+from tests.test_authentication import Conversation
+from txsslstream import SslCertificateTrust, chain
+from txsslstream._cache import RevocationCache
+from txsslstream.chain import (
+    REFUSALS,
+    X509Chain,
+    X509ChainElement,
+    X509ChainStatus,
+    alertFor,
+    joinedFlags,
+)
+from txsslstream.enums import (
+    SslPolicyErrors,
+    StoreLocation,
+    StoreName,
+    TlsAlert,
+    X509ChainStatusFlags,
+    X509ChainTrustMode,
+    X509RevocationMode,
+    X509VerificationFlags,
+)
+from txsslstream.errors import (
+    CertificateError,
+    HandshakeCancelled,
+    HandshakeInterrupted,
+    RetrievalError,
+)
+from txsslstream.interfaces import IRetriever
+from txsslstream.policy import X509ChainPolicy
+from txsslstream.stores import X509Store
 
 S = X509ChainStatusFlags
+V = X509VerificationFlags
 
-_ROOT = Authority("Root")
-_MIDDLE = Authority("Middle", _ROOT)
-ROOT = _ROOT.certificate
-MIDDLE = _MIDDLE.certificate
-LEAF = _MIDDLE.issue("localhost").certificate
+ROOT = Issuer("Root")
+MIDDLE = Issuer("Middle", ROOT)
+STRANGER = Issuer("Stranger")
+#: With its intermediate.
+PRESENTED = leaf(MIDDLE)
+LEAF = PRESENTED.certificate
+WHOLE = (LEAF, MIDDLE.certificate, ROOT.certificate)
 
-EXPIRED = Finding(0, S.NotTimeValid, "certificate has expired")
-WEAK = Finding(1, S.HasWeakSignature, "CA key too small")
-UNTRUSTED = Finding(2, S.UntrustedRoot, "self-signed certificate in certificate chain")
-
-UNCHECKED = X509ChainStatus(
-    S.RevocationStatusUnknown | S.OfflineRevocation, "no revocation information is at hand"
-)
-
-CHECKING_MODES = (X509RevocationMode.Online, X509RevocationMode.Offline)
+UNKNOWN = S.RevocationStatusUnknown | S.OfflineRevocation
 
 #: Which alert tells of which problem, the most telling first; all others are
 #: C{bad_certificate}.
@@ -45,169 +83,641 @@ ALERTS = (
 FLAGS = [flag for flag in S.__members__.values() if flag]
 
 
-def chain(
-    *findings: Finding,
-    mode: X509RevocationMode = X509RevocationMode.NoCheck,
-    built: tuple[x509.Certificate, ...] = (LEAF, MIDDLE, ROOT),
-) -> X509Chain:
+def custom(*roots: Any, **parts: Any) -> X509ChainPolicy:
     """
-    @return: the chain of what OpenSSL found.
+    @param roots: in any accepted form.
+    @return: a policy that trusts them alone.
     """
-    return chainOf(PeerChain(built, (LEAF, MIDDLE), findings), mode)
+    return X509ChainPolicy(
+        trustMode=X509ChainTrustMode.CustomRootTrust, customTrustStore=roots, **parts
+    )
 
 
-def statuses(made: X509Chain) -> list[tuple[X509ChainStatus, ...]]:
+def pem(*certificates: x509.Certificate) -> bytes:
     """
-    @return: what is wrong with each of a chain's elements.
+    @return: the certificates as PEM.
     """
-    return [element.chainElementStatus for element in made.chainElements]
+    return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
 
 
-def status(finding: Finding) -> X509ChainStatus:
+@implementer(IRetriever)
+class Retriever:
     """
-    @return: what a finding is for a chain's element.
-    """
-    return X509ChainStatus(finding.status, finding.information)
+    Fetches from nowhere.
 
-
-class ChainOfTests(SynchronousTestCase):
-    """
-    Tests for L{chainOf} and L{X509Chain}.
+    @ivar asked: the URLs, in order.
+    @ivar answers: the Deferreds.
+    @ivar cancelled: the URLs that nobody waits for any more.
     """
 
-    def test_faultless(self) -> None:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers: list[Deferred[bytes]] = []
+        self.cancelled: list[str] = []
+
+    def retrieve(
+        self,
+        url: str,
+        *,
+        body: bytes | None = None,
+        contentType: str | None = None,
+        limit: int,
+        timeout: float,
+    ) -> Deferred[bytes]:
+        self.asked.append(url)
+        self.answers.append(Deferred(lambda _: self.cancelled.append(url)))
+        return self.answers[-1]
+
+
+class ChainTestCase(HomeMixin, SynchronousTestCase):
+    """
+    What all tests of chains need.
+    """
+
+    def assertBuilt(
+        self,
+        policy: X509ChainPolicy | None,
+        expected: bool,
+        path: tuple[x509.Certificate, ...] = WHOLE,
+        certificate: Any = PRESENTED,
+    ) -> X509Chain:
         """
-        A chain with nothing wrong has its certificates in order, what the peer
-        sent, and no status anywhere.
+        Building ends at once, with this verdict and these certificates.
         """
-        made = chain()
-        self.assertEqual(
-            [element.certificate for element in made.chainElements], [LEAF, MIDDLE, ROOT]
-        )
-        self.assertEqual(made.presentedCertificates, (LEAF, MIDDLE))
-        self.assertEqual(statuses(made), [(), (), ()])
+        made = X509Chain(policy)
+        self.assertIs(self.successResultOf(made.build(certificate)), expected, made.problems)
+        self.assertEqual(tuple(each.certificate for each in made.chainElements), path)
+        return made
+
+    def statuses(self, made: X509Chain) -> list[list[X509ChainStatusFlags]]:
+        """
+        @return: the flags of each element's problems.
+        """
+        return [
+            [status.status for status in element.chainElementStatus]
+            for element in made.chainElements
+        ]
+
+    def put(self, store: X509Store, *certificates: x509.Certificate) -> None:
+        """
+        Put certificates in a store.
+        """
+        for each in certificates:
+            store.add(each)
+
+
+class ValueTests(SynchronousTestCase):
+    """
+    Tests for what a chain consists of.
+    """
+
+    def test_beforeBuild(self) -> None:
+        """
+        Before it is built, a chain has no elements, no problems, and a policy
+        with .NET's defaults but for revocation.
+        """
+        made = X509Chain()
+        self.assertEqual(made.chainElements, ())
         self.assertEqual(made.chainStatus, ())
+        self.assertEqual(made.problems, ())
         self.assertIs(made.flags, S.NoError)
+        self.assertIs(made.countingFlags, S.NoError)
+        self.assertEqual(made.chainPolicy, X509ChainPolicy())
+        self.assertIs(made.chainPolicy.revocationMode, X509RevocationMode.NoCheck)
+        self.assertEqual(made.presentedCertificates, ())
+        self.assertIsNone(made.stapledResponse)
+        self.assertIs(made.expectsStaple, False)
+        self.assertIs(made.signsHandshakes, False)
+        self.assertEqual(repr(made), "<X509Chain not built>")
 
-    def test_everyFinding(self) -> None:
+    def test_ownPolicy(self) -> None:
         """
-        Every finding is a status of the certificate that it is about, in the
-        words of OpenSSL.
+        The policy that is given is the chain's own, not a copy.
         """
-        made = chain(UNTRUSTED, WEAK, EXPIRED)
-        self.assertEqual(
-            statuses(made), [(status(EXPIRED),), (status(WEAK),), (status(UNTRUSTED),)]
-        )
-        self.assertEqual(made.chainElements[0].chainElementStatus[0].status, S.NotTimeValid)
-        self.assertEqual(
-            made.chainElements[0].chainElementStatus[0].statusInformation,
-            "certificate has expired",
-        )
+        policy = X509ChainPolicy()
+        self.assertIs(X509Chain(policy).chainPolicy, policy)
+        self.assertIsNot(X509Chain().chainPolicy, X509Chain().chainPolicy)
 
-    def test_severalOfOne(self) -> None:
+    def test_found(self) -> None:
         """
-        A certificate can have several problems, in the order of finding.
+        A chain that somebody else has built has their certificates and no
+        problems.
         """
-        usage = Finding(0, S.NotValidForUsage, "unsuitable certificate purpose")
-        self.assertEqual(
-            statuses(chain(usage, EXPIRED)), [(status(usage), status(EXPIRED)), (), ()]
-        )
+        made = X509Chain.found(iter(WHOLE))
+        self.assertEqual(made.chainElements, tuple(X509ChainElement(each, ()) for each in WHOLE))
+        self.assertEqual((made.chainStatus, made.problems), ((), ()))
+        self.assertEqual(repr(made), "<X509Chain localhost < Middle < Root>")
 
-    def test_chainStatus(self) -> None:
+    def test_frozen(self) -> None:
         """
-        The chain has every problem of its elements, each once.
+        Elements and statuses cannot be changed.
         """
-        again = Finding(1, EXPIRED.status, EXPIRED.information)
-        made = chain(UNTRUSTED, again, EXPIRED)
-        self.assertEqual(made.chainStatus, (status(EXPIRED), status(UNTRUSTED)))
-        self.assertEqual(made.flags, S.NotTimeValid | S.UntrustedRoot)
-
-    def test_sameFlagInOtherWords(self) -> None:
-        """
-        Problems that share a flag but not the words are two.
-        """
-        early = Finding(1, S.NotTimeValid, "certificate is not yet valid")
-        made = chain(EXPIRED, early)
-        self.assertEqual(made.chainStatus, (status(EXPIRED), status(early)))
-        self.assertEqual(made.flags, S.NotTimeValid)
-
-    def test_nothingIsLost(self) -> None:
-        """
-        A finding about a certificate that the chain does not have is the last
-        one's.
-        """
-        beyond = Finding(7, S.PartialChain, "certificate chain too long")
-        self.assertEqual(statuses(chain(beyond)), [(), (), (status(beyond),)])
-        self.assertEqual(statuses(chain(beyond, built=(LEAF,))), [(status(beyond),)])
-
-    def test_revocationNotAsked(self) -> None:
-        """
-        Without being asked for, revocation leaves no status.
-        """
-        self.assertEqual(chain(mode=X509RevocationMode.NoCheck).chainStatus, ())
-
-    def test_revocationAsked(self) -> None:
-        """
-        Asked for revocation, in either mode, every certificate but the root is
-        of unknown status.
-        """
-        for mode in CHECKING_MODES:
-            made = chain(mode=mode)
-            self.assertEqual(statuses(made), [(UNCHECKED,), (UNCHECKED,), ()])
-            self.assertEqual(made.chainStatus, (UNCHECKED,))
-            self.assertEqual(made.flags, S.RevocationStatusUnknown | S.OfflineRevocation)
-
-    def test_revocationWithoutIntermediate(self) -> None:
-        """
-        A root that has signed the peer's certificate itself is exempt as well.
-        """
-        self.assertEqual(
-            statuses(chain(mode=X509RevocationMode.Online, built=(LEAF, ROOT))), [(UNCHECKED,), ()]
-        )
-
-    def test_revocationBesideFindings(self) -> None:
-        """
-        That the status is unknown comes after whatever else was found.
-        """
-        made = chain(EXPIRED, UNTRUSTED, mode=X509RevocationMode.Online)
-        self.assertEqual(
-            statuses(made), [(status(EXPIRED), UNCHECKED), (UNCHECKED,), (status(UNTRUSTED),)]
-        )
-
-    def test_revocationWithoutRoot(self) -> None:
-        """
-        The last certificate of a chain that ends before its root is no root,
-        and of unknown status like the others.
-        """
-        for mode in CHECKING_MODES:
-            self.assertEqual(
-                statuses(chain(mode=mode, built=(LEAF, MIDDLE))), [(UNCHECKED,), (UNCHECKED,)]
-            )
-
-    def test_revocationOfSelfSigned(self) -> None:
-        """
-        A peer whose own certificate is its root is not exempt.
-        """
-        for mode in CHECKING_MODES:
-            self.assertEqual(statuses(chain(mode=mode, built=(ROOT,))), [(UNCHECKED,)])
-
-    def test_value(self) -> None:
-        """
-        Chains with the same content are equal, have the same hash and cannot be
-        changed.
-        """
-        self.assertEqual(chain(EXPIRED), chain(EXPIRED))
-        self.assertEqual(hash(chain(EXPIRED)), hash(chain(EXPIRED)))
-        self.assertNotEqual(chain(EXPIRED), chain())
-        self.assertNotEqual(chain(built=(LEAF, ROOT)), chain())
-        made = chain(EXPIRED)
+        status = X509ChainStatus(S.Revoked, "is revoked")
         for target, name in (
-            (made, "chainElements"),
-            (made.chainElements[0], "certificate"),
-            (made.chainStatus[0], "status"),
+            (X509ChainElement(LEAF, (status,)), "certificate"),
+            (status, "status"),
+            (status, "statusInformation"),
         ):
             with self.assertRaises(FrozenInstanceError):
                 setattr(target, name, None)
+
+
+class BuildTests(ChainTestCase):
+    """
+    Tests for L{X509Chain.build}: what it builds from and what it trusts.
+    """
+
+    def test_forms(self) -> None:
+        """
+        A certificate comes in any accepted form, and what comes with it may be
+        on the way.
+        """
+        self.file(pem(LEAF, MIDDLE.certificate), "both.pem")
+        self.file(pem(LEAF), "one.pem")
+        self.file(LEAF.public_bytes(Encoding.DER), "one.der")
+        twisted = twistedSsl.Certificate.loadPEM(pem(LEAF))
+        both = self.directory / "both.pem"
+        for some in (PRESENTED, both, str(both)):
+            self.assertBuilt(custom(ROOT.certificate), True, certificate=some)
+        alone: tuple[Any, ...] = (
+            LEAF,
+            twisted,
+            self.directory / "one.pem",
+            self.directory / "one.der",
+        )
+        for each in alone:
+            self.assertBuilt(custom(ROOT.certificate), False, (LEAF,), each)
+
+    def test_formsOfTrust(self) -> None:
+        """
+        The stores of a policy take every form, too.
+        """
+        root = self.file(pem(ROOT.certificate), "root.pem")
+        middle = twistedSsl.Certificate.loadPEM(pem(MIDDLE.certificate))
+        self.assertBuilt(custom(root, extraStore=[middle]), True, certificate=LEAF)
+
+    def test_badFile(self) -> None:
+        """
+        A file that is missing or damaged fails the Deferred and leaves the
+        elements of before.
+        """
+        made = self.assertBuilt(custom(ROOT.certificate), True)
+        before = made.chainElements
+        damaged = self.file(b"-----BEGIN CERTIFICATE-----\nAAAA\n", "damaged.pem")
+        for each in (damaged, self.directory / "none.pem"):
+            failure = self.failureResultOf(made.build(each), CertificateError)
+            self.assertIn(str(each), str(failure.value))
+        self.failureResultOf(made.build(5), TypeError)
+        self.assertIs(made.chainElements, before)
+
+    def test_systemFile(self) -> None:
+        """
+        The system's roots are trusted, and no others, and what else is there is
+        on the way.
+        """
+        self.assertBuilt(None, False, (LEAF, MIDDLE.certificate))
+        self.bundle.write_bytes(pem(STRANGER.certificate, ROOT.certificate))
+        self.assertBuilt(None, True)
+        self.bundle.write_bytes(pem(ROOT.certificate, MIDDLE.certificate))
+        self.assertBuilt(None, True, certificate=LEAF)
+
+    def test_usersRoots(self) -> None:
+        """
+        What the user has in the store C{Root} is trusted, from the next build
+        on, and not any more once it is removed.
+        """
+        made = self.assertBuilt(None, False, (LEAF, MIDDLE.certificate))
+        store = X509Store(StoreName.Root)
+        self.put(store, ROOT.certificate)
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), True)
+        store.remove(ROOT.certificate)
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), False)
+
+    def test_usersIntermediates(self) -> None:
+        """
+        What the user has in the store C{CA} is on the way, and is not trusted.
+        """
+        self.put(X509Store(StoreName.CertificateAuthority), MIDDLE.certificate, ROOT.certificate)
+        self.assertBuilt(custom(ROOT.certificate), True, certificate=LEAF)
+        made = self.assertBuilt(None, False, certificate=LEAF)
+        self.assertEqual(self.statuses(made), [[], [], [S.UntrustedRoot]])
+
+    def test_trustModes(self) -> None:
+        """
+        With C{CustomRootTrust} the system's roots are not trusted, and with
+        C{System} those of the policy are not.
+        """
+        self.put(X509Store(StoreName.Root), ROOT.certificate)
+        self.assertBuilt(custom(STRANGER.certificate), False, (LEAF, MIDDLE.certificate))
+        self.assertBuilt(custom(), False, (LEAF, MIDDLE.certificate))
+        theirs = leaf(STRANGER)
+        policy = X509ChainPolicy(customTrustStore=[STRANGER.certificate])
+        self.assertBuilt(policy, False, (theirs.certificate,), theirs)
+        self.assertBuilt(policy, True)
+
+    def test_extraStore(self) -> None:
+        """
+        What is in the extra store is on the way, and is not trusted.
+        """
+        extra = [MIDDLE.certificate, ROOT.certificate]
+        self.assertBuilt(custom(ROOT.certificate, extraStore=extra), True, certificate=LEAF)
+        made = self.assertBuilt(
+            custom(STRANGER.certificate, extraStore=extra), False, certificate=LEAF
+        )
+        self.assertEqual(self.statuses(made), [[], [], [S.UntrustedRoot]])
+
+    def test_verificationTime(self) -> None:
+        """
+        The chain is judged for the given time, with the last second inclusive.
+        """
+        end = LEAF.not_valid_after_utc
+        second = datetime.timedelta(seconds=1)
+        for time, expected in (
+            (end, True),
+            (end + second, False),
+            (LEAF.not_valid_before_utc, True),
+            (LEAF.not_valid_before_utc - second, False),
+        ):
+            made = self.assertBuilt(custom(ROOT.certificate, verificationTime=time), expected)
+            self.assertEqual(self.statuses(made)[0], [] if expected else [S.NotTimeValid])
+
+    def test_applicationPolicy(self) -> None:
+        """
+        The certificate must be good for all that the policy asks for.
+        """
+        both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        self.assertBuilt(custom(ROOT.certificate, applicationPolicy=both), True)
+        more = [*both, ExtendedKeyUsageOID.EMAIL_PROTECTION]
+        made = self.assertBuilt(custom(ROOT.certificate, applicationPolicy=more), False)
+        self.assertEqual(self.statuses(made), [[S.NotValidForUsage], [], []])
+
+    def test_signsHandshakes(self) -> None:
+        """
+        The key usage counts where handshakes are to be signed.
+        """
+        made = X509Chain(custom(ROOT.certificate))
+        presented = leaf(MIDDLE, keyUsage("crl_sign"))
+        self.assertIs(self.successResultOf(made.build(presented)), True)
+        made.signsHandshakes = True
+        self.assertIs(self.successResultOf(made.build(presented)), False)
+        self.assertEqual(self.statuses(made), [[S.NotValidForUsage], [], []])
+
+    def test_policies(self) -> None:
+        """
+        The certificate policies that are asked for are heeded, and the maximum
+        depth is.
+        """
+        made = self.assertBuilt(custom(ROOT.certificate, certificatePolicy=["1.2.3"]), False)
+        self.assertEqual(self.statuses(made)[0], [S.NoIssuanceChainPolicy])
+        made = self.assertBuilt(custom(ROOT.certificate, maximumDepth=0), False, (LEAF,))
+        self.assertEqual(self.statuses(made), [[S.PartialChain]])
+        self.assertBuilt(custom(ROOT.certificate, maximumDepth=1), True)
+
+    def test_rebuilt(self) -> None:
+        """
+        After a change of the policy, or with another, the next build is by
+        that.
+        """
+        made = self.assertBuilt(custom(STRANGER.certificate), False, (LEAF, MIDDLE.certificate))
+        store: Any = made.chainPolicy.customTrustStore
+        store.append(ROOT.certificate)
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), True)
+        self.assertEqual(made.problems, ())
+        made.chainPolicy.verificationTime = NOW + 1000 * DAY
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), False)
+        self.assertEqual(self.statuses(made), [[S.NotTimeValid]] * 3)
+        made.chainPolicy = custom(ROOT.certificate)
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), True)
+
+    def test_policyAfterwards(self) -> None:
+        """
+        A change of the policy changes nothing about what was built.
+        """
+        made = self.assertBuilt(custom(ROOT.certificate, verificationTime=NOW + 1000 * DAY), False)
+        problems = made.problems
+        made.chainPolicy.verificationFlags = V.AllFlags
+        self.assertEqual(len(problems), 3)
+        self.assertEqual(made.problems, problems)
+        self.assertEqual(made.countingFlags, S.NotTimeValid)
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), True)
+        made.chainPolicy = custom()
+        self.assertEqual(made.problems, ())
+
+    def test_clearTrust(self) -> None:
+        """
+        Nothing stays trusted when the policy does not trust it any more.
+        """
+        made = self.assertBuilt(custom(ROOT.certificate), True)
+        made.chainPolicy.customTrustStore = []
+        self.assertIs(self.successResultOf(made.build(PRESENTED)), False)
+        self.assertEqual(self.statuses(made), [[], [S.PartialChain]])
+
+
+class StoreFailureTests(ChainTestCase):
+    """
+    A store that cannot be read fails the Deferred.
+    """
+
+    def assertFails(self, policy: X509ChainPolicy | None, words: str) -> None:
+        """
+        Building fails with this in its words, and leaves no elements.
+        """
+        made = X509Chain(policy)
+        failure = self.failureResultOf(made.build(PRESENTED), CertificateError)
+        self.assertIn(words, str(failure.value))
+        self.assertEqual(made.chainElements, ())
+
+    def test_disallowed(self) -> None:
+        """
+        What is disallowed must be known, whatever is trusted.
+        """
+        for path in (
+            X509Store(StoreName.Disallowed).path,
+            X509Store(StoreName.Disallowed, StoreLocation.LocalMachine).path,
+        ):
+            path.mkdir(parents=True)
+            bad = path / "bad.pem"
+            bad.write_bytes(b"garbage")
+            self.assertFails(custom(ROOT.certificate), str(bad))
+            self.assertFails(None, str(bad))
+            bad.unlink()
+            self.assertBuilt(custom(ROOT.certificate), True)
+
+    def test_notDirectory(self) -> None:
+        """
+        A store of the user's that is no directory fails the Deferred.
+        """
+        path = X509Store(StoreName.CertificateAuthority).path
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+        self.assertFails(custom(ROOT.certificate), str(path))
+
+    def test_roots(self) -> None:
+        """
+        The user's roots have to be readable where the system's are trusted, and
+        only there.
+        """
+        path = X509Store(StoreName.Root).path
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+        self.assertFails(None, str(path))
+        self.assertBuilt(custom(ROOT.certificate), True)
+
+
+class ProblemTests(ChainTestCase):
+    """
+    Tests for what a chain tells of its problems.
+    """
+
+    def test_words(self) -> None:
+        """
+        A problem is a sentence with the certificate's place, its name, and what
+        is wrong.
+        """
+        early = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+        end = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+        between = Issuer("Middle", ROOT, notBefore=early, notAfter=end)
+        presented = leaf(between)
+        made = self.assertBuilt(
+            custom(ROOT.certificate),
+            False,
+            (presented.certificate, between.certificate, ROOT.certificate),
+            presented,
+        )
+        self.assertEqual(made.problems, ("certificate 2 of 3 'Middle' expired 2026-01-02",))
+        self.assertEqual(made.chainStatus, (X509ChainStatus(S.NotTimeValid, "expired 2026-01-02"),))
+        self.assertEqual(made.chainElements[1].chainElementStatus, made.chainStatus)
+        self.assertEqual(repr(made), "<X509Chain localhost < Middle < Root>")
+
+    def test_everyStatus(self) -> None:
+        """
+        The chain has the problems of all elements, each once, and all their
+        flags.
+        """
+        presented = sending(leaf(MIDDLE, notAfter=NOW - DAY / 2), MIDDLE, ROOT)
+        policy = custom(
+            STRANGER.certificate,
+            applicationPolicy=[ExtendedKeyUsageOID.CODE_SIGNING],
+            revocationMode=X509RevocationMode.Offline,
+        )
+        path = (presented.certificate, *WHOLE[1:])
+        made = self.assertBuilt(policy, False, path, presented)
+        self.assertEqual(
+            self.statuses(made),
+            [[S.NotTimeValid, S.NotValidForUsage, UNKNOWN], [UNKNOWN], [S.UntrustedRoot]],
+        )
+        # That nothing is known of two certificates, and why, is the same.
+        self.assertEqual(
+            [each.status for each in made.chainStatus],
+            [S.NotTimeValid, S.NotValidForUsage, UNKNOWN, S.UntrustedRoot],
+        )
+        everything = S.NotTimeValid | S.NotValidForUsage | UNKNOWN | S.UntrustedRoot
+        self.assertEqual((made.flags, made.countingFlags), (everything, everything))
+        self.assertEqual(len(made.problems), 5)
+        self.assertEqual(
+            [each.split("'")[0] for each in made.problems],
+            ["certificate 1 of 3 "] * 3 + ["certificate 2 of 3 ", "certificate 3 of 3 "],
+        )
+
+    def test_otherWords(self) -> None:
+        """
+        Problems that share a flag but not the words are two.
+        """
+        between = Issuer("Middle", ROOT, notAfter=NOW - DAY)
+        presented = leaf(between, notBefore=NOW + DAY)
+        path = (presented.certificate, between.certificate, ROOT.certificate)
+        made = self.assertBuilt(custom(ROOT.certificate), False, path, presented)
+        self.assertEqual([each.status for each in made.chainStatus], [S.NotTimeValid] * 2)
+        self.assertEqual(made.flags, S.NotTimeValid)
+
+    def test_excused(self) -> None:
+        """
+        What is excused is listed, and counts neither for the verdict nor among
+        the problems.
+        """
+        presented = sending(leaf(MIDDLE, notAfter=NOW - DAY / 2), MIDDLE, ROOT)
+        path = (presented.certificate, *WHOLE[1:])
+        policy = custom(STRANGER.certificate, verificationFlags=V.IgnoreNotTimeValid)
+        made = self.assertBuilt(policy, False, path, presented)
+        self.assertEqual(made.flags, S.NotTimeValid | S.UntrustedRoot)
+        self.assertEqual(made.countingFlags, S.UntrustedRoot)
+        self.assertEqual(
+            made.problems, ("certificate 3 of 3 'Root' is a root that is not trusted",)
+        )
+        policy.verificationFlags |= V.AllowUnknownCertificateAuthority
+        made = self.assertBuilt(policy, True, path, presented)
+        self.assertEqual(made.flags, S.NotTimeValid | S.UntrustedRoot)
+        self.assertEqual((made.countingFlags, made.problems), (S.NoError, ()))
+
+    def test_strangeName(self) -> None:
+        """
+        A name is told in one line of at most 64 characters.
+        """
+        name = "Evil\n\x1b[31m" + "x" * 50
+        own = Issuer(name, notAfter=NOW - DAY)
+        made = self.assertBuilt(custom(own.certificate), False, (own.certificate,), own.certificate)
+        (problem,) = made.problems
+        self.assertTrue(problem.startswith("certificate 1 of 1 'Evil??[31mxxx"), problem)
+        self.assertTrue(problem.isprintable())
+
+
+class FetchingTests(ChainTestCase):
+    """
+    A chain that waits for what is fetched.
+    """
+
+    def setUp(self) -> None:
+        """
+        Fetch from nowhere, and remember nothing.
+        """
+        super().setUp()
+        cache = RevocationCache(None)
+        self.patch(chain, "defaultCache", lambda: cache)
+        self.retriever = Retriever()
+        self.presented = leaf(ROOT, distribution("http://crl.example/"))
+        self.path = (self.presented.certificate, ROOT.certificate)
+
+    def online(self, *roots: x509.Certificate, **parts: Any) -> X509ChainPolicy:
+        """
+        @return: a policy that asks for revocation.
+        """
+        return custom(
+            *roots,
+            revocationMode=X509RevocationMode.Online,
+            retriever=self.retriever,
+            **parts,
+        )
+
+    def test_waits(self) -> None:
+        """
+        Until the Deferred fires, the elements are those of before.
+        """
+        made = X509Chain(self.online(ROOT.certificate), clock=Clock())
+        self.successResultOf(made.build(STRANGER.certificate))
+        before = made.chainElements
+        built = made.build(self.presented)
+        self.assertNoResult(built)
+        self.assertEqual(self.retriever.asked, ["http://crl.example/"])
+        self.assertIs(made.chainElements, before)
+        self.retriever.answers[0].callback(crlBytes(crl(ROOT)))
+        self.assertIs(self.successResultOf(built), True)
+        self.assertEqual(tuple(each.certificate for each in made.chainElements), self.path)
+        self.assertEqual(made.problems, ())
+
+    def test_revoked(self) -> None:
+        """
+        What is fetched counts.
+        """
+        made = X509Chain(self.online(ROOT.certificate), clock=Clock())
+        built = made.build(self.presented)
+        self.retriever.answers[0].callback(crlBytes(crl(ROOT, self.presented.certificate)))
+        self.assertIs(self.successResultOf(built), False)
+        self.assertEqual(self.statuses(made), [[S.Revoked], []])
+
+    def test_policyMeanwhile(self) -> None:
+        """
+        A change of the policy while it waits is for the next build.
+        """
+        made = X509Chain(self.online(ROOT.certificate), clock=Clock())
+        built = made.build(self.presented)
+        made.chainPolicy.verificationFlags = V.AllFlags
+        made.chainPolicy.customTrustStore = []
+        self.retriever.answers[0].errback(RetrievalError("http://crl.example/", "is gone"))
+        self.assertIs(self.successResultOf(built), False)
+        self.assertEqual(self.statuses(made), [[UNKNOWN], []])
+        self.assertIn("is gone", made.problems[0])
+
+    def test_cancelled(self) -> None:
+        """
+        Cancelling ends what is under way, and leaves the elements of before.
+        """
+        clock = Clock()
+        made = X509Chain(self.online(ROOT.certificate), clock=clock)
+        built = made.build(self.presented)
+        built.cancel()
+        self.failureResultOf(built, CancelledError)
+        self.assertEqual(self.retriever.cancelled, self.retriever.asked)
+        self.assertEqual(made.chainElements, ())
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_timeout(self) -> None:
+        """
+        Nobody waits for longer than the policy says, by the given clock.
+        """
+        clock = Clock()
+        made = X509Chain(self.online(ROOT.certificate, urlRetrievalTimeout=5), clock=clock)
+        built = made.build(self.presented)
+        clock.advance(4.9)
+        self.assertNoResult(built)
+        clock.advance(0.2)
+        self.assertIs(self.successResultOf(built), False)
+        self.assertEqual(self.statuses(made), [[UNKNOWN], []])
+
+    def test_untrusted(self) -> None:
+        """
+        For a certificate that leads to no trusted root nothing is fetched.
+        """
+        made = X509Chain(self.online(STRANGER.certificate), clock=Clock())
+        self.assertIs(self.successResultOf(made.build(self.presented)), False)
+        self.assertEqual(self.retriever.asked, [])
+        self.assertEqual(made.flags, S.PartialChain | S.RevocationStatusUnknown)
+
+    def test_offline(self) -> None:
+        """
+        Offline, nothing is fetched, but the given lists count.
+        """
+        policy = self.online(ROOT.certificate, revocationLists=[crl(ROOT)])
+        policy.revocationMode = X509RevocationMode.Offline
+        self.assertBuilt(policy, True, self.path, self.presented)
+        policy.revocationLists = []
+        made = self.assertBuilt(policy, False, self.path, self.presented)
+        self.assertEqual(self.statuses(made), [[UNKNOWN], []])
+        self.assertEqual(self.retriever.asked, [])
+
+    def test_notFetchedUnasked(self) -> None:
+        """
+        A missing issuer is not fetched unless that is asked for.
+        """
+        presented = sending(leaf(MIDDLE, access(issuerUrls=["http://ca.example/"])))
+        policy = custom(ROOT.certificate, retriever=self.retriever)
+        self.assertBuilt(policy, False, (presented.certificate,), presented)
+        self.assertEqual(self.retriever.asked, [])
+
+    def test_issuerFetched(self) -> None:
+        """
+        A missing issuer is fetched if that is asked for.
+        """
+        presented = sending(leaf(MIDDLE, access(issuerUrls=["http://ca.example/"])))
+        policy = custom(
+            ROOT.certificate, retriever=self.retriever, disableCertificateDownloads=False
+        )
+        made = X509Chain(policy, clock=Clock())
+        built = made.build(presented)
+        self.assertNoResult(built)
+        self.assertEqual(self.retriever.asked, ["http://ca.example/"])
+        self.retriever.answers[0].callback(pem(MIDDLE.certificate))
+        self.assertIs(self.successResultOf(built), True)
+        self.assertEqual(
+            tuple(each.certificate for each in made.chainElements),
+            (presented.certificate, *WHOLE[1:]),
+        )
+
+    def test_issuerCancelled(self) -> None:
+        """
+        Cancelling while an issuer is fetched fetches no other.
+        """
+        urls = ["http://one.example/", "http://two.example/"]
+        presented = sending(leaf(MIDDLE, access(issuerUrls=urls)))
+        policy = custom(
+            ROOT.certificate, retriever=self.retriever, disableCertificateDownloads=False
+        )
+        made = X509Chain(policy, clock=Clock())
+        built = made.build(presented)
+        built.cancel()
+        self.failureResultOf(built, CancelledError)
+        self.assertEqual(self.retriever.asked, urls[:1])
+        self.assertEqual(self.retriever.cancelled, urls[:1])
+        self.assertEqual(made.chainElements, ())
 
 
 class JoinedFlagsTests(SynchronousTestCase):
@@ -220,10 +730,9 @@ class JoinedFlagsTests(SynchronousTestCase):
         The flags of all statuses are in it, and no others.
         """
         self.assertIs(joinedFlags([]), S.NoError)
-        self.assertEqual(
-            joinedFlags(iter([status(EXPIRED), UNCHECKED, status(EXPIRED)])),
-            S.NotTimeValid | S.RevocationStatusUnknown | S.OfflineRevocation,
-        )
+        expired = X509ChainStatus(S.NotTimeValid, "expired")
+        unknown = X509ChainStatus(UNKNOWN, "is not known")
+        self.assertEqual(joinedFlags(iter([expired, unknown, expired])), S.NotTimeValid | UNKNOWN)
 
 
 class AlertForTests(SynchronousTestCase):
@@ -269,3 +778,275 @@ class AlertForTests(SynchronousTestCase):
         for flag in FLAGS:
             everything |= flag
         self.assertIs(alertFor(everything), TlsAlert.unknown_ca)
+
+    def test_refusals(self) -> None:
+        """
+        What a peer may say of our certificate is each of these alerts, and what
+        is said of a missing one, of a denied one, and of a mishap.
+        """
+        self.assertEqual(
+            REFUSALS,
+            {
+                *(alertFor(flag) for flag in FLAGS),
+                TlsAlert.handshake_failure,
+                TlsAlert.access_denied,
+                TlsAlert.certificate_required,
+                TlsAlert.internal_error,
+            },
+        )
+
+
+class Rebuilding(HomeMixin, Conversation):
+    """
+    A validation callback that changes the policy and builds the chain anew.
+
+    @ivar judge: the side whose callback it is.
+    """
+
+    judge: str
+
+    def setUp(self) -> None:
+        """
+        Remember nothing.
+        """
+        super().setUp()
+        cache = RevocationCache(None)
+        self.patch(chain, "defaultCache", lambda: cache)
+        self.retriever = Retriever()
+        self.chains: list[X509Chain] = []
+        self.errors: list[SslPolicyErrors] = []
+
+    def rebuild(
+        self,
+        change: Callable[[X509Chain], object],
+        presented: Any = PRESENTED,
+        **judging: Any,
+    ) -> None:
+        """
+        Authenticate as far as it goes.
+
+        @param change: what the callback does with the chain.
+        @param presented: the certificate that is judged.
+        @param judging: options of whoever judges.
+        """
+
+        async def callback(_: Any, certificate: Any, made: X509Chain, errors: Any) -> bool:
+            self.chains.append(made)
+            self.errors.append(errors)
+            change(made)
+            answer: bool = await made.build(certificate)
+            return answer
+
+        judging["remoteCertificateValidationCallback"] = callback
+        if self.judge == "client":
+            self.begin(judging, {"serverCertificate": presented})
+        else:
+            self.begin(
+                {"clientCertificateContext": presented},
+                {"clientCertificateRequired": True, **judging},
+            )
+
+    @property
+    def judged(self) -> str:
+        """
+        The other side.
+        """
+        return "server" if self.judge == "client" else "client"
+
+    def trustRoot(self, made: X509Chain) -> None:
+        """
+        Trust the root in this chain.
+        """
+        store: Any = made.chainPolicy.customTrustStore
+        store.add(ROOT.certificate)
+
+    def assertPath(self, *path: x509.Certificate) -> None:
+        """
+        The last chain has these certificates, for the stream as well.
+        """
+        self.assertEqual(tuple(each.certificate for each in self.chains[-1].chainElements), path)
+        stream = getattr(self.pair, self.judge)
+        self.assertIs(stream.remoteChain, self.chains[-1])
+
+    def assertRefusedAsBuilt(
+        self, status: X509ChainStatusFlags, alert: TlsAlert, problem: str
+    ) -> None:
+        """
+        The judge has refused for the reasons of the chain that was built anew.
+        """
+        error = self.assertRefused(
+            self.judge, SslPolicyErrors.RemoteCertificateChainErrors, status, alert
+        )
+        self.assertEqual(error.chainElements, self.chains[-1].chainElements)
+        self.assertEqual(len(error.problems), 1)
+        self.assertIn(problem, error.problems[0])
+
+    def test_addedRoot(self) -> None:
+        """
+        A root that a callback adds is trusted for this connection, and for no
+        other with the same options.
+        """
+        policy = custom(STRANGER.certificate)
+        for change, isTrusted in ((self.trustRoot, True), (lambda _: None, False)):
+            self.rebuild(change, certificateChainPolicy=policy)
+            self.assertEqual(self.errors[-1], SslPolicyErrors.RemoteCertificateChainErrors)
+            if isTrusted:
+                self.assertAuthenticated()
+                self.assertPath(*WHOLE)
+                self.assertEqual(self.chains[-1].problems, ())
+            else:
+                self.assertRefusedAsBuilt(S.PartialChain, TlsAlert.unknown_ca, "not at hand")
+        self.assertEqual(policy, custom(STRANGER.certificate))
+
+    def test_addedToTrust(self) -> None:
+        """
+        The same with the option C{trust}.
+        """
+        trust = SslCertificateTrust.fromCertificates(STRANGER.certificate)
+        for change, isTrusted in ((self.trustRoot, True), (lambda _: None, False)):
+            self.rebuild(change, trust=trust)
+            self.assertIs(self.chains[-1].chainPolicy.trustMode, X509ChainTrustMode.CustomRootTrust)
+            if isTrusted:
+                self.assertAuthenticated()
+                self.assertPath(*WHOLE)
+            else:
+                self.assertRefusedAsBuilt(S.PartialChain, TlsAlert.unknown_ca, "not at hand")
+        self.assertEqual(trust.certificates, (STRANGER.certificate,))
+
+    def test_addedIntermediates(self) -> None:
+        """
+        An intermediate that a callback adds is on the way, and the next
+        connection lacks it again.
+        """
+        policy = custom(ROOT.certificate)
+
+        def add(made: X509Chain) -> None:
+            store: Any = made.chainPolicy.extraStore
+            store.add(MIDDLE.certificate)
+
+        self.rebuild(add, sending(PRESENTED), certificateChainPolicy=policy)
+        self.assertAuthenticated()
+        self.assertPath(*WHOLE)
+        self.rebuild(lambda _: None, sending(PRESENTED), certificateChainPolicy=policy)
+        self.assertRefusedAsBuilt(S.PartialChain, TlsAlert.unknown_ca, "not at hand")
+        self.assertEqual(policy, custom(ROOT.certificate))
+
+    def test_frozen(self) -> None:
+        """
+        The policy of the options is not the one that a callback may change.
+        """
+        policy = custom(ROOT.certificate)
+        self.rebuild(lambda _: None, certificateChainPolicy=policy)
+        self.assertAuthenticated()
+        theirs = self.chains[-1].chainPolicy
+        self.assertIsNot(theirs, policy)
+        wanted = {
+            "client": ExtendedKeyUsageOID.SERVER_AUTH,
+            "server": ExtendedKeyUsageOID.CLIENT_AUTH,
+        }
+        self.assertEqual(list(theirs.applicationPolicy), [wanted[self.judge]])
+        self.assertEqual(list(theirs.extraStore), [MIDDLE.certificate])
+        self.assertEqual(self.chains[-1].presentedCertificates, (LEAF, MIDDLE.certificate))
+        self.assertEqual((policy.applicationPolicy, policy.extraStore), ([], []))
+
+    def wait(self) -> None:
+        """
+        Authenticate until a callback waits for a list.
+        """
+
+        def ask(made: X509Chain) -> None:
+            self.trustRoot(made)
+            made.chainPolicy.revocationMode = X509RevocationMode.Online
+            made.chainPolicy.retriever = self.retriever
+
+        presented = leaf(ROOT, distribution("http://crl.example/"))
+        self.rebuild(ask, presented, certificateChainPolicy=custom(STRANGER.certificate))
+        self.assertEqual(self.retriever.asked, ["http://crl.example/"])
+        self.assertNoResult(self.sides[self.judge])
+        self.theirs = presented.certificate
+
+    def test_waits(self) -> None:
+        """
+        The handshake waits until the chain is built, and then goes on.
+        """
+        self.wait()
+        self.assertFalse(getattr(self.pair, self.judge).isAuthenticated)
+        self.retriever.answers[0].callback(crlBytes(crl(ROOT)))
+        self.pair.wire.flush()
+        self.assertAuthenticated()
+        self.assertPath(self.theirs, ROOT.certificate)
+
+    def test_waitsForRefusal(self) -> None:
+        """
+        The handshake waits until the chain is built, and fails if that is bad.
+        """
+        self.wait()
+        self.retriever.answers[0].callback(crlBytes(crl(ROOT, self.theirs)))
+        self.pair.wire.flush()
+        self.assertRefusedAsBuilt(S.Revoked, TlsAlert.certificate_revoked, "revoked")
+
+    def test_givenUp(self) -> None:
+        """
+        A handshake that is given up ends what the chain waits for.
+        """
+        self.wait()
+        getattr(self.pair, self.judge).abort()
+        self.pair.wire.flush()
+        self.assertEqual(self.retriever.cancelled, self.retriever.asked)
+        self.failureOf(self.judge, HandshakeCancelled)
+        if not self.isLate(self.judge):
+            self.failureOf(self.judged, HandshakeInterrupted)
+
+    def test_otherProblem(self) -> None:
+        """
+        The alert and the error tell what is wrong with the chain that was built
+        anew, not with the first one.
+        """
+        presented = leaf(MIDDLE, notAfter=NOW - DAY / 2)
+        self.rebuild(self.trustRoot, presented, certificateChainPolicy=custom(STRANGER.certificate))
+        self.assertRefusedAsBuilt(S.NotTimeValid, TlsAlert.certificate_expired, "expired")
+
+    def test_keyUsageStays(self) -> None:
+        """
+        The key must be good for handshakes in a chain that was built anew, too.
+        """
+        presented = leaf(MIDDLE, keyUsage("crl_sign"), key=rsaKey())
+        self.rebuild(self.trustRoot, presented, certificateChainPolicy=custom(STRANGER.certificate))
+        self.assertRefusedAsBuilt(
+            S.NotValidForUsage, TlsAlert.unsupported_certificate, "not for handshakes"
+        )
+
+    def test_failing(self) -> None:
+        """
+        A store that cannot be read any more fails the handshake.
+        """
+
+        def damage(_: X509Chain) -> None:
+            path = X509Store(StoreName.Disallowed).path
+            path.mkdir(parents=True)
+            (path / "bad.pem").write_bytes(b"garbage")
+
+        self.rebuild(damage, certificateChainPolicy=custom(ROOT.certificate))
+        error = self.failureOf(self.judge)
+        self.assertIsInstance(error.__cause__, CertificateError)
+        self.assertIs(error.alertSent, TlsAlert.internal_error)
+        verdict = self.verdictOn(self.judged, self.isLate(self.judge))
+        self.assertIs(verdict.alert, TlsAlert.internal_error)
+
+
+@perVersion(segments=(0,))
+class ServerRebuilt(Rebuilding):
+    """
+    A client's callback builds a server's chain anew.
+    """
+
+    judge = "client"
+
+
+@perVersion(segments=(0,))
+class ClientRebuilt(Rebuilding):
+    """
+    A server's callback builds a client's chain anew.
+    """
+
+    judge = "server"

@@ -8,6 +8,7 @@ from enum import Enum, IntFlag
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream import enums
 from txsslstream.enums import (
     CipherAlgorithmType,
     EncryptionPolicy,
@@ -15,11 +16,16 @@ from txsslstream.enums import (
     HashAlgorithmType,
     SslPolicyErrors,
     SslProtocols,
+    StoreLocation,
+    StoreName,
     TlsAlert,
     X509ChainStatusFlags,
     X509ChainTrustMode,
+    X509FindType,
+    X509KeyUsageFlags,
     X509RevocationFlag,
     X509RevocationMode,
+    X509VerificationFlags,
 )
 
 #: As .NET's documentation lists them; C{None} is a Python keyword.
@@ -49,6 +55,29 @@ DOTNET: dict[type[Enum], str] = {
         "CtlNotSignatureValid 262144 CtlNotValidForUsage 524288 HasWeakSignature 1048576 "
         "OfflineRevocation 16777216 NoIssuanceChainPolicy 33554432 ExplicitDistrust 67108864 "
         "HasNotSupportedCriticalExtension 134217728"
+    ),
+    X509VerificationFlags: (
+        "NoFlag 0 IgnoreNotTimeValid 1 IgnoreCtlNotTimeValid 2 IgnoreNotTimeNested 4 "
+        "IgnoreInvalidBasicConstraints 8 AllowUnknownCertificateAuthority 16 IgnoreWrongUsage 32 "
+        "IgnoreInvalidName 64 IgnoreInvalidPolicy 128 IgnoreEndRevocationUnknown 256 "
+        "IgnoreCtlSignerRevocationUnknown 512 IgnoreCertificateAuthorityRevocationUnknown 1024 "
+        "IgnoreRootRevocationUnknown 2048 AllFlags 4095"
+    ),
+    StoreName: (
+        "AddressBook 1 AuthRoot 2 CertificateAuthority 3 Disallowed 4 My 5 Root 6 "
+        "TrustedPeople 7 TrustedPublisher 8"
+    ),
+    StoreLocation: "CurrentUser 1 LocalMachine 2",
+    X509FindType: (
+        "FindByThumbprint 0 FindBySubjectName 1 FindBySubjectDistinguishedName 2 "
+        "FindByIssuerName 3 FindByIssuerDistinguishedName 4 FindBySerialNumber 5 "
+        "FindByTimeValid 6 FindByTimeNotYetValid 7 FindByTimeExpired 8 FindByTemplateName 9 "
+        "FindByApplicationPolicy 10 FindByCertificatePolicy 11 FindByExtension 12 "
+        "FindByKeyUsage 13 FindBySubjectKeyIdentifier 14"
+    ),
+    X509KeyUsageFlags: (
+        "None 0 EncipherOnly 1 CrlSign 2 KeyCertSign 4 KeyAgreement 8 DataEncipherment 16 "
+        "KeyEncipherment 32 NonRepudiation 64 DigitalSignature 128 DecipherOnly 32768"
     ),
 }
 
@@ -102,6 +131,19 @@ class EnumTests(SynchronousTestCase):
         for enum, table in DOTNET.items():
             self.assertEqual(membersOf(enum), parsed(table), enum.__name__)
 
+    def test_everyEnum(self) -> None:
+        """
+        There are no other enums than these and the alerts.
+        """
+        there = {
+            each
+            for each in vars(enums).values()
+            if isinstance(each, type)
+            and issubclass(each, Enum)
+            and each.__module__ == enums.__name__
+        }
+        self.assertEqual(there, {*DOTNET, TlsAlert})
+
     def test_alerts(self) -> None:
         """
         Alerts have the names and numbers that TLS gives them.
@@ -121,7 +163,16 @@ class EnumTests(SynchronousTestCase):
         What .NET combines can be combined, and what it does not cannot.
         """
         flags = {enum for enum in DOTNET if issubclass(enum, IntFlag)}
-        self.assertEqual(flags, {SslProtocols, SslPolicyErrors, X509ChainStatusFlags})
+        self.assertEqual(
+            flags,
+            {
+                SslProtocols,
+                SslPolicyErrors,
+                X509ChainStatusFlags,
+                X509VerificationFlags,
+                X509KeyUsageFlags,
+            },
+        )
         both = SslProtocols.Tls12 | SslProtocols.Tls13
         self.assertIsInstance(both, SslProtocols)
         self.assertIn(SslProtocols.Tls13, both)
@@ -132,7 +183,6 @@ class EnumTests(SynchronousTestCase):
         """
         A number that is no member of a plain enum is refused.
         """
-        enums: list[type[Enum]] = [*DOTNET, TlsAlert]
-        for enum in enums:
+        for enum in (*DOTNET, TlsAlert):
             if not issubclass(enum, IntFlag):
                 self.assertRaises(ValueError, enum, 77)

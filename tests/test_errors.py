@@ -11,6 +11,8 @@ from twisted.internet.error import ConnectionClosed, ConnectionLost, TimeoutErro
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support import AUTHORITY
+from txsslstream import X509ChainElement, X509ChainStatus
 from txsslstream.enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
 from txsslstream.errors import (
     AuthenticationError,
@@ -164,6 +166,7 @@ class AttributeTests(SynchronousTestCase):
             made = error("why")
             self.assertIs(made.sslPolicyErrors, SslPolicyErrors.None_)
             self.assertIs(made.chainStatus, X509ChainStatusFlags.NoError)
+            self.assertEqual((made.chainElements, made.problems), ((), ()))
             self.assertIsNone(made.alert)
             self.assertIsNone(made.alertSent)
 
@@ -171,16 +174,22 @@ class AttributeTests(SynchronousTestCase):
         """
         A failed authentication has what it was told.
         """
+        status = X509ChainStatus(X509ChainStatusFlags.Revoked, "was revoked")
+        element = X509ChainElement(AUTHORITY.certificate, (status,))
         for error in AUTHENTICATION_ERRORS:
             made = error(
                 "why",
                 sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
                 chainStatus=X509ChainStatusFlags.Revoked,
+                chainElements=(element,),
+                problems=("certificate 1 of 1 was revoked",),
                 alert=TlsAlert.unknown_ca,
                 alertSent=TlsAlert.certificate_revoked,
             )
             self.assertEqual(made.sslPolicyErrors, SslPolicyErrors.RemoteCertificateChainErrors)
             self.assertEqual(made.chainStatus, X509ChainStatusFlags.Revoked)
+            self.assertEqual(made.chainElements, (element,))
+            self.assertEqual(made.problems, ("certificate 1 of 1 was revoked",))
             self.assertEqual(made.alert, TlsAlert.unknown_ca)
             self.assertEqual(made.alertSent, TlsAlert.certificate_revoked)
 

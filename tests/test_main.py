@@ -241,6 +241,7 @@ class ProcessTests(SynchronousTestCase):
             [
                 "Client connected.",
                 "Exception: the remote certificate is invalid; RemoteCertificateNameMismatch; "
+                "the certificate is for localhost, 127.0.0.1, not for 'example.com'; "
                 "alert sent: bad_certificate",
                 REFUSED,
                 "Client closed.",

@@ -50,7 +50,15 @@ MATCHES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = 
     # A wildcard stands for the first label and for one only.
     (
         ("*.example.com",),
-        ("www.example.com", "a-b.EXAMPLE.com", "www.example.com."),
+        (
+            "www.example.com",
+            "a-b.EXAMPLE.com",
+            "www.example.com.",
+            # An international one, too.
+            "xn--bcher-kva.example.com",
+            "XN--BCHER-KVA.example.com",
+            f"{UNICODE}.com",
+        ),
         ("example.com", ".example.com", "a.b.example.com", "www.example.org", "*.example.com"),
     ),
     (("*.b.example.com",), ("a.b.example.com",), ("a.c.example.com", "a.a.b.example.com")),
@@ -64,6 +72,15 @@ MATCHES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = 
     (("*.com",), (), ("example.com", "www.example.com")),
     (("*",), (), ("localhost", "example.com")),
     (("xn--*.example.com",), (), ("xn--bcher-kva.example.com",)),
+    ((f"*.{ALABEL}",), (f"www.{UNICODE}", f"{UNICODE[:6]}.{ALABEL}"), (UNICODE,)),
+    # It does not stand for what different people register.
+    (("*.co.uk",), (), ("example.co.uk", "co.uk", "www.example.co.uk")),
+    (("*.CO.UK",), (), ("example.co.uk", "example.CO.UK")),
+    (("*.xn--55qx5d.cn",), (), ("example.xn--55qx5d.cn",)),
+    (("*.co.uk", "www.example.co.uk"), ("www.example.co.uk",), ("ww.example.co.uk",)),
+    (("*.example.co.uk",), ("www.example.co.uk",), ("example.co.uk", "other.co.uk")),
+    # What a company lists for its customers' sake is the company's.
+    (("*.github.io",), ("somebody.github.io",), ("github.io", "a.somebody.github.io")),
     # International names, as Unicode or as A-labels.
     (
         (ALABEL,),

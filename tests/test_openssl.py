@@ -6,18 +6,16 @@ questions and what becomes of the answers, and the record path.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,7 +26,6 @@ from txsslstream import (
     EncryptionPolicy,
     InvalidOperationError,
     NotSupportedError,
-    SslCertificateTrust,
     SslPolicyErrors,
     SslProtocols,
     SslStreamCertificateContext,
@@ -38,22 +35,26 @@ from txsslstream import (
     _openssl,
 )
 from txsslstream._openssl import TlsEngine, contextFor
-from txsslstream.crossing import Finding, PeerChain, Received, Step
+from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
 from txsslstream.serverflight import ServerFlight
 
-from .files import FilesMixin
+from .revocations import ocspResponse
 from .support import (
     AUTHORITY,
     CLIENT,
+    DAY,
+    NOW,
     SERVER,
     VERSIONS,
     Authority,
     Pair,
     clientOptions,
+    ofUnknownVersion,
     onlySuite,
     rsaKey,
     serverOptions,
+    withBadTime,
 )
 
 RSA_SERVER = AUTHORITY.issue("localhost", key=rsaKey())
@@ -80,7 +81,7 @@ def forClient(**changes: Any) -> TlsParameters:
     """
     @return: what a client's context is built from, with changes.
     """
-    return TlsParameters(**{"isServer": False, "trust": AUTHORITY.trust, **changes})
+    return TlsParameters(**{"isServer": False, **changes})
 
 
 def forServer(**changes: Any) -> TlsParameters:
@@ -104,7 +105,7 @@ ALL_NUMBERS = frozenset(TlsCipherSuite)
 LAX = SslProtocols.Tls11 | SslProtocols.Tls12 | SslProtocols.Tls13
 
 
-class Contexts(FilesMixin, SynchronousTestCase):
+class Contexts(SynchronousTestCase):
     """
     OpenSSL contexts from parameters.
     """
@@ -135,11 +136,11 @@ class Contexts(FilesMixin, SynchronousTestCase):
             forServer(cipherSuites=(STRONG,)),
             forServer(encryptionPolicy=EncryptionPolicy.AllowNoEncryption),
             forServer(applicationProtocols=(b"h2",)),
-            forServer(trust=Authority().trust),
-            forServer(trust=replace(AUTHORITY.trust, sendTrustInHandshake=True)),
             forServer(certificate=RSA_SERVER),
             forServer(asksForCertificate=True),
+            forServer(asksForCertificate=True, acceptableIssuers=(AUTHORITY.certificate,)),
             forServer(asksForCertificate=True, insistsOnCertificate=True),
+            forClient(choosesCertificate=True),
         ]
         self.assertEqual(len(set(map(contextFor, parameters))), len(parameters))
 
@@ -210,46 +211,6 @@ class Contexts(FilesMixin, SynchronousTestCase):
         for changes in lax:
             contextFor(forServer(certificate=weakServer(), **changes))
 
-    def test_systemTrust(self) -> None:
-        """
-        The platform's roots are those that OpenSSL's environment variables
-        name, at the time of the call, however often and in between.
-        """
-        pem = self.file(AUTHORITY.certificate.public_bytes(Encoding.PEM))
-        before = os.environ.get("SSL_CERT_FILE")
-
-        def setPlace(value: str | None) -> None:
-            if value is None:
-                os.environ.pop("SSL_CERT_FILE", None)
-            else:
-                os.environ["SSL_CERT_FILE"] = value
-
-        self.addCleanup(setPlace, before)
-        for _ in range(2):
-            setPlace(before)
-            # The store must not depend on the context that has loaded it.
-            gc.collect()
-            self.assertEqual(
-                self.judged(SslCertificateTrust.system()), X509ChainStatusFlags.PartialChain
-            )
-            setPlace(str(pem))
-            gc.collect()
-            self.assertEqual(
-                self.judged(SslCertificateTrust.system()), X509ChainStatusFlags.NoError
-            )
-
-    def judged(self, trust: SslCertificateTrust) -> X509ChainStatusFlags:
-        """
-        @return: what a client with that trust finds wrong with L{SERVER}.
-        """
-        decisions = Answers()
-        shake(TlsEngine(forClient(trust=trust), decisions), TlsEngine(forServer(), Answers()))
-        [chain] = decisions.chains
-        flags = X509ChainStatusFlags.NoError
-        for finding in chain.findings:
-            flags |= finding.status
-        return flags
-
 
 #: What no connection with certificates can negotiate: the keys are shared
 #: before (PSK), or come from a password (SRP), or nobody is authenticated.
@@ -313,7 +274,11 @@ class Suites(SynchronousTestCase):
                 continue
             version = versionFor(suite)
             for certificate in certificatesFor(suite):
-                pair, client, server = self.negotiate(suite, certificate, version)
+                # Its keys are judged to be no good, which is not what this is about.
+                judge = (lambda *_: True) if "_DSS_" in suite.name else None
+                pair, client, server = self.negotiate(
+                    suite, certificate, version, remoteCertificateValidationCallback=judge
+                )
                 self.assertIs(self.successResultOf(client), pair.client, suite.name)
                 self.assertIs(self.successResultOf(server), pair.server, suite.name)
                 for stream in (pair.client, pair.server):
@@ -342,6 +307,21 @@ class Suites(SynchronousTestCase):
             self.assertEqual(error.alertSent, TlsAlert.handshake_failure)
             told = self.failureResultOf(client, AuthenticationError).value
             self.assertEqual(told.alert, TlsAlert.handshake_failure)
+
+    def test_dsa(self) -> None:
+        """
+        A client that allows suites with DSA keys still refuses such a key.
+        """
+        suite = TlsCipherSuite.TLS_DHE_DSS_WITH_AES_128_GCM_SHA256
+        _, client, server = self.negotiate(suite, dsaServer(), SslProtocols.Tls12)
+        error = self.failureResultOf(client, AuthenticationError).value
+        self.assertEqual(error.chainStatus, X509ChainStatusFlags.HasWeakSignature)
+        self.assertEqual(
+            error.problems,
+            ("certificate 1 of 2 'localhost' has a DSA key, which TLS has no use for",),
+        )
+        told = self.failureResultOf(server, AuthenticationError).value
+        self.assertEqual(told.alert, TlsAlert.bad_certificate)
 
     def test_anonymous(self) -> None:
         """
@@ -425,7 +405,8 @@ class Answers:
     """
     Answers to OpenSSL's questions.
 
-    @ivar chains: what was presented.
+    @ivar presented: what the peer has shown of itself, at each question.
+    @ivar timesWanted: how often a certificate was.
     """
 
     def __init__(
@@ -433,21 +414,45 @@ class Answers:
         verdict: Callable[[], TlsAlert | None] = lambda: None,
         acceptsNobody: bool = False,
         wanted: TlsParameters | TlsAlert | None = None,
+        staple: bytes | None = None,
     ) -> None:
         self.verdict = verdict
         self.acceptsNobody = acceptsNobody
         self.wanted = wanted
-        self.chains: list[PeerChain] = []
+        self.staple = staple
+        self.presented: list[Presented] = []
+        self.timesWanted = 0
 
-    def peerPresented(self, chain: PeerChain) -> TlsAlert | None:
-        self.chains.append(chain)
+    def peerPresented(self, presented: Presented) -> TlsAlert | None:
+        self.presented.append(presented)
         return self.verdict()
 
     def peerPresentedNothing(self) -> bool:
         return self.acceptsNobody
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
+        self.timesWanted += 1
         return self.wanted
+
+    def stapleWanted(self) -> bytes | None:
+        return self.staple
+
+
+def foreignContext(certificate: bytes, *others: bytes) -> SSL.Context:
+    """
+    @return: a context of pyOpenSSL's with L{SERVER}'s key that presents these,
+        whatever they are.
+    """
+    key: Any = SERVER.privateKey
+    context = SSL.Context(SSL.TLS_METHOD)
+    first, *rest = (
+        crypto.load_certificate(crypto.FILETYPE_ASN1, each) for each in (certificate, *others)
+    )
+    context.use_privatekey(crypto.PKey.from_cryptography_key(key))
+    context.use_certificate(first)
+    for each in rest:
+        context.add_extra_chain_cert(each)
+    return context
 
 
 def shake(client: TlsEngine, server: TlsEngine) -> tuple[Step, Step]:
@@ -489,15 +494,15 @@ class Questions(SynchronousTestCase):
 
     def test_accepted(self) -> None:
         """
-        The client is asked once, with the chain and nothing wrong with it.
+        The client is asked once, with what the server has shown.
         """
         for version in VERSIONS:
             answers = Answers()
             client, server = self.engines(version, answers)
             self.assertEqual(shake(client, server), (Step.complete, Step.complete))
-            [chain] = answers.chains
-            self.assertEqual(chain.built, (SERVER.certificate, AUTHORITY.certificate))
-            self.assertEqual((chain.presented, chain.findings), ((SERVER.certificate,), ()))
+            self.assertEqual(answers.presented, [Presented((SERVER.certificate,))])
+            self.assertEqual(client.presented(), answers.presented[0])
+            self.assertIsNone(server.presented())
             self.assertEqual(client.peerCertificate(), SERVER.certificate)
             self.assertEqual((client.alertSent, client.alertReceived), (None, None))
             self.assertEqual((client.reasons, server.reasons), ([], []))
@@ -588,66 +593,145 @@ class Questions(SynchronousTestCase):
             wanted = forServer(protocols=version, certificate=RSA_SERVER)
             client, server = self.engines(version, answers, Answers(wanted=wanted))
             self.assertEqual(shake(client, server), (Step.complete, Step.complete))
-            self.assertEqual(answers.chains[0].built[0], RSA_SERVER.certificate)
+            self.assertEqual(answers.presented, [Presented((RSA_SERVER.certificate,))])
             self.assertEqual(server.parameters, wanted)
             refused = Answers(wanted=TlsAlert.unrecognized_name)
             client, server = self.engines(version, server=refused)
             self.assertEqual(shake(client, server)[1], Step.failed)
 
-    def test_lateFinding(self) -> None:
+    def test_presented(self) -> None:
         """
-        A problem that nobody was asked about refuses, although the peer was
-        accepted.
+        Either side is shown all certificates that the other sends, in their
+        order, whether or not they belong to a chain.
         """
-        constrained = Authority(
-            "Middle",
-            AUTHORITY,
-            [(x509.NameConstraints([x509.DNSName("elsewhere.example")], None), True)],
-        )
-        self.patch(_openssl, "_lateFindings", lambda built: [])
+        leaf = Authority("Lower", Authority("Upper", AUTHORITY)).issue("localhost")
+        sent = (Authority("Stray").certificate, *leaf.intermediates[::-1])
+        certificate = SslStreamCertificateContext(leaf.certificate, leaf.privateKey, sent)
+        shown = [Presented((leaf.certificate, *sent))]
         for version in VERSIONS:
-            answers = Answers()
+            answers = Answers(), Answers()
             client, server = self.engines(
-                version, answers, serverChanges={"certificate": constrained.issue("localhost")}
+                version,
+                *answers,
+                clientChanges={"certificate": certificate},
+                serverChanges={"certificate": certificate, "asksForCertificate": True},
             )
-            self.assertEqual(shake(client, server), (Step.failed, Step.failed))
-            self.assertEqual([chain.findings for chain in answers.chains], [()])
-            self.assertEqual(
-                client.lateFindings,
-                [
-                    Finding(
-                        0,
-                        X509ChainStatusFlags.HasNotPermittedNameConstraint,
-                        "permitted subtree violation",
-                    )
-                ],
-            )
-            self.assertIsNotNone(client.alertSent)
+            self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+            self.assertEqual([each.presented for each in answers], [shown, shown])
 
-    def test_findings(self) -> None:
+    def test_judgesNothing(self) -> None:
         """
-        Every verification error that the bindings name has a status of its own
-        but for those that only checks can bring that nobody asks for; these and
-        unknown ones are told as something wrong, too.
+        OpenSSL's own opinion of a certificate is not heard: each is asked about
+        once, whatever is wrong with it, and the answer decides.
         """
-        named = {name for name in dir(lib) if name.startswith("X509_V_ERR_")}
-        unmapped = {name for name in named if getattr(lib, name) not in _openssl._STATUSES}
-        neverAskedFor = re.compile(
-            # Revocation lists, names, proxies and their extensions.
-            "CRL|HOSTNAME|EMAIL|IP_ADDRESS|PROXY|UNNESTED|"
-            # Only steps of the search for an issuer.
-            "AKID|SUBJECT_ISSUER|"
-            # What they are called is what they are told as.
-            "INVALID_EXTENSION|UNSUPPORTED_EXTENSION_FEATURE|"
-            # Ours, and OpenSSL's own trouble.
-            "APPLICATION_VERIFICATION|OUT_OF_MEM"
+        old: dict[str, Any] = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
+        constraint = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
+        for certificate in (
+            SERVER,
+            AUTHORITY.issue("localhost", **old),
+            Authority("Stranger").issue("localhost"),
+            Authority("Lower", Authority("Upper", Authority("Stranger"))).issue("localhost", **old),
+            Authority("Middle", AUTHORITY, [(constraint, True)]).issue("localhost", usages=()),
+            Authority("Impostor", AUTHORITY, isAuthority=False).issue("localhost"),
+        ):
+            for version in VERSIONS:
+                for alert, step in (
+                    (None, Step.complete),
+                    (TlsAlert.certificate_revoked, Step.failed),
+                ):
+                    answers = Answers(lambda alert=alert: alert)  # type: ignore[misc]
+                    client, server = self.engines(
+                        version, answers, serverChanges={"certificate": certificate}
+                    )
+                    self.assertIs(shake(client, server)[0], step)
+                    shown = (certificate.certificate, *certificate.intermediates)
+                    self.assertEqual(answers.presented, [Presented(shown)])
+                    self.assertEqual((client.alertSent, server.alertReceived), (alert, alert))
+
+    def test_unreadable(self) -> None:
+        """
+        A peer whose own certificate cannot be read is refused without a
+        question, and that is told apart; one that is not its own is passed
+        over.
+        """
+        for damage in (ofUnknownVersion, withBadTime):
+            for version in VERSIONS:
+                answers = Answers()
+                client, server = self.engines(version, answers)
+                server.connection.set_context(foreignContext(damage(SERVER.certificate)))
+                self.assertEqual(shake(client, server), (Step.failed, Step.failed))
+                self.assertEqual(answers.presented, [])
+                self.assertTrue(client.isPeerUnreadable)
+                self.assertEqual(client.alertSent, TlsAlert.bad_certificate)
+                client, server = self.engines(version, answers)
+                good = SERVER.certificate.public_bytes(Encoding.DER)
+                server.connection.set_context(foreignContext(good, damage(CLIENT.certificate)))
+                self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                self.assertEqual(answers.presented, [Presented((SERVER.certificate,))])
+                self.assertFalse(client.isPeerUnreadable)
+
+    def test_keyTypes(self) -> None:
+        """
+        A client that has to choose knows which kinds of keys a server that asks
+        is content with; nothing is known before, nor if it does not ask.
+        """
+        for version in VERSIONS:
+            for asks in (True, False):
+                client, server = self.engines(
+                    version,
+                    server=Answers(acceptsNobody=True),
+                    clientChanges={"choosesCertificate": True},
+                    serverChanges={"asksForCertificate": asks},
+                )
+                self.assertIsNone(client.keyTypes)
+                self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                if asks:
+                    assert client.keyTypes is not None
+                    self.assertLessEqual({"RSA", "ECDSA", "Ed25519"}, client.keyTypes)
+                else:
+                    self.assertIsNone(client.keyTypes)
+
+    def test_presentedBeforeHello(self) -> None:
+        """
+        A client that has chosen a certificate before its hello is still asked
+        once when the server wants one, and the last choice is shown.
+        """
+        for version in VERSIONS:
+            ours = forClient(protocols=version, certificate=RSA_SERVER)
+            last = forClient(protocols=version, certificate=CLIENT)
+            for wanted, expected in ((None, RSA_SERVER), (last, CLIENT)):
+                asked, judge = Answers(wanted=wanted), Answers()
+                client, server = self.engines(
+                    version, asked, judge, serverChanges={"asksForCertificate": True}
+                )
+                client.present(ours)
+                self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                self.assertEqual(asked.timesWanted, 1)
+                self.assertTrue(client.wasAskedForCertificate)
+                self.assertEqual(judge.presented, [Presented((expected.certificate,))])
+
+    def test_staple(self) -> None:
+        """
+        A client that wants it is shown the server's OCSP response together with
+        the certificate, in either version; one that does not is not.
+        """
+        good = ocspResponse(AUTHORITY, SERVER.certificate)
+        # OpenSSL takes no more than 16 KiB.
+        large = ocspResponse(
+            AUTHORITY, SERVER.certificate, certificates=[AUTHORITY.certificate] * 30
         )
-        self.assertEqual({name for name in unmapped if not neverAskedFor.search(name)}, set())
-        for code in (*(getattr(lib, name) for name in unmapped), 12345):
-            finding = _openssl._finding(0, code)
-            self.assertEqual(finding.status, X509ChainStatusFlags.InvalidExtension)
-            self.assertEqual(finding.information, _openssl.certificateError(code))
-        self.assertNotIn(X509ChainStatusFlags.NoError, _openssl._STATUSES.values())
+        self.assertGreater(len(large), 10_000)
+        for version in VERSIONS:
+            for staple in (good, large, None):
+                for wants in (True, False):
+                    answers = Answers()
+                    client = TlsEngine(
+                        forClient(protocols=version), answers, b"localhost", wantsStaple=wants
+                    )
+                    server = TlsEngine(forServer(protocols=version), Answers(staple=staple))
+                    self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                    expected = Presented((SERVER.certificate,), staple if wants else None)
+                    self.assertEqual(answers.presented, [expected])
 
     def test_negotiated(self) -> None:
         """
@@ -662,6 +746,18 @@ class Questions(SynchronousTestCase):
             self.assertEqual(ours, server.negotiated())
             self.assertEqual((ours.protocol, ours.applicationProtocol), (version, b"h2"))
             self.assertEqual(_openssl.describe(client.connection), ours)
+
+
+def shakeForeign(client: SSL.Connection, server: SSL.Connection) -> None:
+    """
+    Let two of pyOpenSSL's connections shake hands.
+    """
+    for _ in range(5):
+        for one, other in ((client, server), (server, client)):
+            with contextlib.suppress(SSL.WantReadError):
+                one.do_handshake()
+            if words := _openssl.takeOutput(one):
+                other.bio_write(words)
 
 
 class Strangers(SynchronousTestCase):
@@ -683,22 +779,11 @@ class Strangers(SynchronousTestCase):
         made[1].set_accept_state()
         return made
 
-    def shake(self, client: SSL.Connection, server: SSL.Connection) -> None:
-        """
-        Let both shake hands.
-        """
-        for _ in range(5):
-            for one, other in ((client, server), (server, client)):
-                with contextlib.suppress(SSL.WantReadError):
-                    one.do_handshake()
-                if words := _openssl.takeOutput(one):
-                    other.bio_write(words)
-
     def assertRefused(self, client: SSL.Connection, server: SSL.Connection, words: str) -> None:
         """
         A handshake fails for that reason.
         """
-        error = self.assertRaises(SSL.Error, self.shake, client, server)
+        error = self.assertRaises(SSL.Error, shakeForeign, client, server)
         self.assertIn(words, str(error))
 
     def test_good(self) -> None:
@@ -707,7 +792,7 @@ class Strangers(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connections(version)
-            self.shake(client, server)
+            shakeForeign(client, server)
             self.assertEqual(client.get_peer_certificate(as_cryptography=True), SERVER.certificate)
 
     def test_verify(self) -> None:
@@ -848,10 +933,20 @@ class Records(SynchronousTestCase):
 
     def test_foreignCertificates(self) -> None:
         """
-        The certificates of any connection are told, with its role.
+        The certificates of any connection are told, with its role, also of one
+        that verifies them for itself.
         """
+        trusting = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        store = trusting.get_cert_store()
+        assert store is not None
+        store.add_cert(crypto.X509.from_cryptography(AUTHORITY.certificate))
+        trusting.set_verify(SSL.VERIFY_PEER, lambda *arguments: bool(arguments[4]))
         for version in VERSIONS:
-            client, server = self.connected(version)
+            client = SSL.Connection(trusting, None)
+            client.set_connect_state()
+            server = SSL.Connection(contextFor(forServer(protocols=version)), None)
+            server.set_accept_state()
+            shakeForeign(client, server)
             theirs = _openssl.certificatesOf(client)
             self.assertEqual((theirs.isServer, theirs.local), (False, None))
             self.assertEqual(theirs.remote, SERVER.certificate)

@@ -5,12 +5,15 @@ it is built, and then stays as it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet import ssl
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -27,6 +30,8 @@ from tests.programs import certificatePEM, keyPEM
 from tests.support import (
     AUTHORITY,
     CLIENT,
+    DAY,
+    NOW,
     SERVER,
     Authority,
     Pair,
@@ -48,9 +53,17 @@ from txsslstream import (
     SslPolicyErrors,
     SslProtocols,
     SslServerAuthenticationOptions,
+    SslStreamCertificateContext,
+    StoreName,
     TlsAlert,
     TlsCipherSuite,
+    X509ChainPolicy,
+    X509ChainStatusFlags,
+    X509ChainTrustMode,
+    X509RevocationFlag,
     X509RevocationMode,
+    X509Store,
+    X509VerificationFlags,
 )
 from txsslstream._openssl import contextFor
 from txsslstream.options import AuthenticationOptions, checkedTimeout
@@ -66,6 +79,15 @@ CLASSIC = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 EXOTIC = TlsCipherSuite.TLS_KRB5_WITH_DES_CBC_MD5
 
 PEM = certificatePEM(CLIENT) + keyPEM(CLIENT)
+
+#: What is made of L{CLIENT} where it is not given as a context: for that one
+#: nothing is fetched.
+OFFLINE = SslStreamCertificateContext(CLIENT.certificate, CLIENT.privateKey, offline=True)
+
+#: A policy that trusts L{AUTHORITY} and nobody else.
+POLICY = X509ChainPolicy(
+    trustMode=X509ChainTrustMode.CustomRootTrust, customTrustStore=AUTHORITY.certificate
+)
 
 MAKERS: tuple[Callable[..., AuthenticationOptions], ...] = (clientOptions, serverOptions)
 
@@ -88,6 +110,7 @@ COMMON: dict[str, Any] = {
     "applicationProtocols": (SslApplicationProtocol.Http2,),
     "enabledSslProtocols": SslProtocols.Tls13,
     "certificateRevocationCheckMode": X509RevocationMode.Online,
+    "certificateChainPolicy": POLICY,
     "trust": Authority("Other").trust,
     "cipherSuitesPolicy": CipherSuitesPolicy([MODERN]),
     "encryptionPolicy": EncryptionPolicy.AllowNoEncryption,
@@ -110,12 +133,11 @@ OF_SERVER: dict[str, Any] = {
 }
 WITHOUT_CERTIFICATE = {"serverCertificate": None}
 
-#: The options that OpenSSL is told of, on either side.  Who is asked, how long
-#: and how often is no matter of it.
+#: The options that OpenSSL is told of, on either side.  Who is trusted, who is
+#: asked, how long and how often is no matter of it.
 TOLD = {
     "applicationProtocols",
     "enabledSslProtocols",
-    "trust",
     "cipherSuitesPolicy",
     "encryptionPolicy",
 }
@@ -146,6 +168,7 @@ class DefaultTests(SynchronousTestCase):
         ("applicationProtocols", ()),
         ("enabledSslProtocols", SslProtocols.None_),
         ("certificateRevocationCheckMode", X509RevocationMode.NoCheck),
+        ("certificateChainPolicy", None),
         ("trust", None),
         ("cipherSuitesPolicy", None),
         ("encryptionPolicy", EncryptionPolicy.RequireEncryption),
@@ -223,14 +246,18 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
     def test_everyForm(self) -> None:
         """
         A certificate is taken in every form that holds its key, and kept as a
-        certificate context.
+        certificate context: as the one that it is, or as one that fetches
+        nothing.
         """
         for form in self.forms():
-            for options, kept in (
-                (clientOptions(clientCertificates=[form]), CLIENT),
-                (clientOptions(clientCertificateContext=form), CLIENT),
-                (serverOptions(serverCertificate=form), CLIENT),
-                (serverOptions(serverCertificate=None, serverCertificateContext=form), CLIENT),
+            kept = CLIENT if form is CLIENT else OFFLINE
+            collected = clientOptions(clientCertificates=[form])
+            self.assertEqual(collected.clientCertificates, (kept,))
+            self.assertEqual(collected.candidates, (kept,))
+            for options in (
+                clientOptions(clientCertificateContext=form),
+                serverOptions(serverCertificate=form),
+                serverOptions(serverCertificate=None, serverCertificateContext=form),
             ):
                 self.assertEqual(options.parameters.certificate, kept)
 
@@ -239,8 +266,8 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
         One path or one context in the place of a collection is one certificate.
         """
         path = self.file(PEM)
-        for form in (path, str(path), CLIENT):
-            self.assertEqual(clientOptions(clientCertificates=form).clientCertificates, (CLIENT,))
+        for form, kept in ((path, OFFLINE), (str(path), OFFLINE), (CLIENT, CLIENT)):
+            self.assertEqual(clientOptions(clientCertificates=form).clientCertificates, (kept,))
 
     def test_collections(self) -> None:
         """
@@ -258,36 +285,86 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
 
     def test_candidates(self) -> None:
         """
-        What may be presented is the context or the certificates; with one
-        candidate and no callback there is nothing to choose.
+        What may be presented is the context or the certificates.  Without a
+        callback it is the context; what of a collection, be it of one, the
+        server decides by what it asks for.
         """
-        for options, candidates, presented in (
-            (clientOptions(), (), None),
-            (clientOptions(clientCertificateContext=CLIENT), (CLIENT,), CLIENT),
-            (clientOptions(clientCertificates=[CLIENT]), (CLIENT,), CLIENT),
-            (clientOptions(clientCertificates=[CLIENT, SERVER]), (CLIENT, SERVER), None),
+        for options, candidates, presented, chooses in (
+            (clientOptions(), (), None, False),
+            (clientOptions(clientCertificateContext=CLIENT), (CLIENT,), CLIENT, False),
+            (clientOptions(clientCertificates=[CLIENT]), (CLIENT,), None, True),
+            (clientOptions(clientCertificates=[CLIENT, SERVER]), (CLIENT, SERVER), None, True),
             (
                 clientOptions(
                     clientCertificates=[CLIENT], localCertificateSelectionCallback=callback
                 ),
                 (CLIENT,),
                 None,
+                True,
             ),
+            (clientOptions(localCertificateSelectionCallback=callback), (), None, False),
         ):
             self.assertEqual(options.candidates, candidates)
             self.assertEqual(options.parameters.certificate, presented)
+            self.assertIs(options.parameters.choosesCertificate, chooses)
+
+    def keyless(self) -> list[Callable[[], AuthenticationOptions]]:
+        """
+        @return: what makes options with L{CLIENT}, but without its key, in
+            every form and place.
+        """
+        made: list[Callable[[], AuthenticationOptions]] = []
+        for form in (CLIENT.certificate, ssl.Certificate.loadPEM(certificatePEM(CLIENT))):
+            made += [
+                lambda form=form: clientOptions(clientCertificates=[form]),  # type: ignore[misc]
+                lambda form=form: clientOptions(clientCertificateContext=form),  # type: ignore[misc]
+                lambda form=form: serverOptions(serverCertificate=form),  # type: ignore[misc]
+            ]
+        return made
 
     def test_noKey(self) -> None:
         """
-        A certificate without its key is refused on either side.
+        A certificate without its key is refused on either side, if the user's
+        store C{My} does not have that: the message names both.
         """
-        for make in (
-            lambda: clientOptions(clientCertificates=[CLIENT.certificate]),
-            lambda: clientOptions(clientCertificateContext=CLIENT.certificate),
-            lambda: serverOptions(serverCertificate=SERVER.certificate),
-        ):
+        self.patchHome()
+        X509Store(StoreName.My).add(SERVER)
+        for make in self.keyless():
             error = self.assertRaises(CertificateError, make)
-            self.assertEqual(str(error), "no private key in a Certificate")
+            self.assertEqual(
+                str(error),
+                "no private key for 'client@example.com': none is given, and none is in "
+                f"{X509Store(StoreName.My).path}",
+            )
+            self.assertIn(str(self.directory), str(error))
+
+    def test_keyInTheStore(self) -> None:
+        """
+        The key of a certificate without one is looked for in the user's store
+        C{My}, when options are built.
+        """
+        self.patchHome()
+        store = X509Store(StoreName.My)
+        store.add(CLIENT)
+        built = [make() for make in self.keyless()]
+        store.remove(CLIENT)
+        for options in built:
+            kept = (
+                options.candidates[0]
+                if isinstance(options, SslClientAuthenticationOptions)
+                else options.parameters.certificate
+            )
+            assert kept is not None
+            self.assertEqual(kept.certificate, CLIENT.certificate)
+            self.assertEqual(keyPEM(kept), keyPEM(CLIENT))
+
+    def patchHome(self) -> None:
+        """
+        Let the user's home be a directory of the test's own.
+        """
+        environment = patch.dict(os.environ, HOME=str(self.directory))
+        environment.start()
+        self.addCleanup(environment.stop)
 
     def test_unreadable(self) -> None:
         """
@@ -309,7 +386,7 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
         path = self.file(PEM)
         options = serverOptions(serverCertificate=path)
         path.unlink()
-        self.assertEqual(replace(options, handshakeTimeout=1).serverCertificate, CLIENT)
+        self.assertEqual(replace(options, handshakeTimeout=1).serverCertificate, OFFLINE)
 
     def test_refusedByOpenSSL(self) -> None:
         """
@@ -445,6 +522,7 @@ class ValidationTests(SynchronousTestCase):
         """
         for make, name, value, kind in (
             *((make, "trust", "roots.pem", "SslCertificateTrust") for make in MAKERS),
+            *((make, "certificateChainPolicy", "x", "X509ChainPolicy") for make in MAKERS),
             *((make, "cipherSuitesPolicy", [MODERN], "CipherSuitesPolicy") for make in MAKERS),
             *((make, "remoteCertificateValidationCallback", True, "Callable") for make in MAKERS),
             (clientOptions, "localCertificateSelectionCallback", CLIENT, "Callable"),
@@ -666,11 +744,11 @@ class ValueTests(FilesMixin, SynchronousTestCase):
             (serverOptions(), serverOptions()),
             (
                 clientOptions(clientCertificates=[path], **common),
-                clientOptions(clientCertificates=CLIENT, **same),
+                clientOptions(clientCertificates=OFFLINE, **same),
             ),
             (
                 serverOptions(serverCertificate=str(path), **common),
-                serverOptions(serverCertificate=CLIENT, **same),
+                serverOptions(serverCertificate=OFFLINE, **same),
             ),
         ):
             self.assertIsNot(one, other)
@@ -724,7 +802,8 @@ class ValueTests(FilesMixin, SynchronousTestCase):
     def test_contextsOfServers(self) -> None:
         """
         A server's OpenSSL context depends on its certificate and on whether it
-        asks for one; and if so, on who judges a client that shows none.
+        asks for one; and if so, on who judges a client that shows none, and on
+        the authorities that it names.
         """
         asks: dict[str, Any] = {"clientCertificateRequired": True}
         judges: dict[str, Any] = {"remoteCertificateValidationCallback": callback}
@@ -735,6 +814,9 @@ class ValueTests(FilesMixin, SynchronousTestCase):
             serverOptions(**asks),
             serverOptions(**asks, **judges),
         ]
+        # Whom it trusts is no matter of it, but whom it names is.
+        named = SslCertificateTrust.fromCertificates(AUTHORITY.certificate, True)
+        different.append(serverOptions(**asks, trust=named))
         contexts = [contextFor(options.parameters) for options in different]
         self.assertEqual(len(set(map(id, contexts))), len(different))
         for one, same in (
@@ -850,6 +932,9 @@ class UseTests(_Mixin):
             remoteCertificateValidationCallback=lambda *arguments: True,
         )
         both = (client, server)
+        for options in both:
+            # Made when it is first looked at.
+            self.assertEqual(options.chainPolicy, POLICY)
         before = [(dict(vars(each)), hash(each), contextFor(each.parameters)) for each in both]
         for _ in range(2):
             pair = Pair(self.segment)
@@ -864,6 +949,237 @@ class UseTests(_Mixin):
             self.assertEqual(pair.client.remoteCertificate, SERVER.certificate)
         after = [(dict(vars(each)), hash(each), contextFor(each.parameters)) for each in both]
         self.assertEqual(before, after)
+
+
+class ChainPolicyTests(SynchronousTestCase):
+    """
+    Tests for C{certificateChainPolicy} (.NET: C{CertificateChainPolicy}).
+    """
+
+    def test_default(self) -> None:
+        """
+        Without it the policy is made of the trust and the revocation mode; the
+        root's own revocation is not looked at.
+        """
+        other = Authority("Other")
+        for make in MAKERS:
+            for trust, mode, roots in (
+                (None, X509ChainTrustMode.System, ()),
+                (SslCertificateTrust.system(), X509ChainTrustMode.System, ()),
+                (other.trust, X509ChainTrustMode.CustomRootTrust, (other.certificate,)),
+            ):
+                policy = make(trust=trust, certificateRevocationCheckMode=2).chainPolicy
+                self.assertIs(policy.trustMode, mode)
+                self.assertEqual(policy.customTrustStore, roots)
+                self.assertIs(policy.revocationMode, X509RevocationMode.Offline)
+                self.assertIs(policy.revocationFlag, X509RevocationFlag.ExcludeRoot)
+                self.assertEqual(policy.verificationFlags, X509VerificationFlags.NoFlag)
+
+    def test_copied(self) -> None:
+        """
+        Options have a copy: later changes of the policy have no effect on them,
+        and theirs cannot be changed.
+        """
+        policy = POLICY.clone()
+        for make in MAKERS:
+            options = make(certificateChainPolicy=policy)
+            before = hash(options)
+            policy.trustMode = X509ChainTrustMode.System
+            policy.extraStore = [SERVER.certificate]
+            assert options.certificateChainPolicy is not None
+            self.assertEqual(options.certificateChainPolicy, POLICY)
+            self.assertEqual(options.chainPolicy, POLICY)
+            self.assertEqual(hash(options), before)
+            with self.assertRaises(InvalidOperationError):
+                options.certificateChainPolicy.trustMode = X509ChainTrustMode.System
+            with self.assertRaises((AttributeError, TypeError)):
+                options.certificateChainPolicy.customTrustStore.append(  # type: ignore[attr-defined]
+                    SERVER.certificate
+                )
+            self.assertEqual(replace(options, handshakeTimeout=1).certificateChainPolicy, POLICY)
+            policy = POLICY.clone()
+
+    def test_equality(self) -> None:
+        """
+        Options with equal policies are equal and have the same hash; whatever
+        the policy, they share one OpenSSL context.
+        """
+        different = POLICY.clone()
+        different.revocationMode = X509RevocationMode.Offline
+        for make in MAKERS:
+            one = make(certificateChainPolicy=POLICY)
+            same = make(certificateChainPolicy=POLICY.clone())
+            other = make(certificateChainPolicy=different)
+            self.assertEqual(one, same)
+            self.assertEqual(hash(one), hash(same))
+            self.assertEqual(len({make(), one, same, other}), 3)
+            for options in (make(), same, other):
+                self.assertIs(contextFor(one.parameters), contextFor(options.parameters))
+
+
+@perVersion(segments=(0,))
+class PolicyUseTests(_Mixin):
+    """
+    What connections make of C{certificateChainPolicy}.
+    """
+
+    version: SslProtocols
+    segment: int
+
+    def judged(self, role: str, **options: Any) -> AuthenticationError | None:
+        """
+        @param role: whose options these are.
+        @return: why that side has refused the other, if it has.
+        """
+        ours: dict[str, dict[str, Any]] = {
+            "client": {"clientCertificateContext": CLIENT},
+            "server": {"clientCertificateRequired": True},
+        }
+        ours[role].update(options)
+        pair = Pair(self.segment)
+        client, server = pair.authenticate(self.version, ours["client"], ours["server"])
+        decided, other = (client, server) if role == "client" else (server, client)
+        errors: list[AuthenticationError] = []
+        decided.addErrback(lambda failure: errors.append(failure.value))
+        # What becomes of the other is no matter here.
+        other.addErrback(lambda _: None)
+        self.successResultOf(decided)
+        return errors[0] if errors else None
+
+    def assertRefused(
+        self, role: str, status: X509ChainStatusFlags, **options: Any
+    ) -> AuthenticationError:
+        """
+        Check that the other's chain is refused for exactly this.
+        """
+        error = self.judged(role, **options)
+        assert error is not None
+        self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateChainErrors)
+        self.assertEqual(error.chainStatus, status)
+        return error
+
+    def test_overridesTrust(self) -> None:
+        """
+        The policy says who is trusted, whatever C{trust} says.
+        """
+        other = Authority("Other")
+        stranger = POLICY.clone()
+        stranger.customTrustStore = [other.certificate]
+        for role in ("client", "server"):
+            self.assertRefused(role, X509ChainStatusFlags.PartialChain, trust=other.trust)
+            self.assertIsNone(self.judged(role, trust=other.trust, certificateChainPolicy=POLICY))
+            self.assertRefused(
+                role,
+                X509ChainStatusFlags.PartialChain,
+                trust=AUTHORITY.trust,
+                certificateChainPolicy=stranger,
+            )
+
+    def test_overridesRevocationMode(self) -> None:
+        """
+        The policy says whether revocation is checked, whatever
+        C{certificateRevocationCheckMode} says.
+        """
+        unknown = (
+            X509ChainStatusFlags.RevocationStatusUnknown | X509ChainStatusFlags.OfflineRevocation
+        )
+        checking = POLICY.clone()
+        checking.revocationMode = X509RevocationMode.Offline
+        offline = X509RevocationMode.Offline
+        for role in ("client", "server"):
+            self.assertRefused(role, unknown, certificateRevocationCheckMode=offline)
+            self.assertIsNone(
+                self.judged(
+                    role, certificateRevocationCheckMode=offline, certificateChainPolicy=POLICY
+                )
+            )
+            self.assertRefused(role, unknown, certificateChainPolicy=checking)
+
+    def test_laterChanges(self) -> None:
+        """
+        What is done to the policy after the options were built changes nothing
+        about a connection.
+        """
+        policy = POLICY.clone()
+        policy.customTrustStore = [Authority("Other").certificate]
+        for role, make in zip(("client", "server"), MAKERS, strict=True):
+            options = make(self.version, certificateChainPolicy=policy)
+            policy.customTrustStore = [AUTHORITY.certificate]
+            self.assertRefused(
+                role,
+                X509ChainStatusFlags.PartialChain,
+                certificateChainPolicy=options.certificateChainPolicy,
+            )
+            policy.customTrustStore = [Authority("Other").certificate]
+
+    def test_verification(self) -> None:
+        """
+        The policy's time and flags hold.
+        """
+        longAgo = POLICY.clone()
+        longAgo.verificationTime = NOW - 3 * DAY
+        forgiving = longAgo.clone()
+        forgiving.verificationFlags = X509VerificationFlags.IgnoreNotTimeValid
+        for role in ("client", "server"):
+            self.assertRefused(
+                role, X509ChainStatusFlags.NotTimeValid, certificateChainPolicy=longAgo
+            )
+            self.assertIsNone(self.judged(role, certificateChainPolicy=forgiving))
+
+    def test_names(self) -> None:
+        """
+        The server's name does not count if the policy says so.
+        """
+        nameless = POLICY.clone()
+        nameless.verificationFlags = X509VerificationFlags.IgnoreInvalidName
+        elsewhere = {"targetHost": "elsewhere.example"}
+        error = self.judged("client", certificateChainPolicy=POLICY, **elsewhere)
+        assert error is not None
+        self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNameMismatch)
+        self.assertIsNone(self.judged("client", certificateChainPolicy=nameless, **elsewhere))
+
+    def test_usages(self) -> None:
+        """
+        The policy's usages take the place of the role's own.
+        """
+        swapped = POLICY.clone()
+        swapped.applicationPolicy = [ExtendedKeyUsageOID.CODE_SIGNING]
+        for role in ("client", "server"):
+            self.assertRefused(
+                role, X509ChainStatusFlags.NotValidForUsage, certificateChainPolicy=swapped
+            )
+
+    def test_callbacksCopy(self) -> None:
+        """
+        A callback may change the policy of the chain that it gets, which has
+        what the peer sent as further certificates, and build anew; the next
+        connection is judged as the options say.
+        """
+        seen: list[tuple[SslPolicyErrors, list[Any]]] = []
+        stranger = Authority("Stranger")
+        middle = Authority("Middle", stranger)
+
+        async def judge(stream: Any, certificate: Any, chain: Any, errors: Any) -> bool:
+            seen.append((errors, list(chain.chainPolicy.extraStore)))
+            chain.chainPolicy.customTrustStore = [stranger.certificate]
+            isGood: bool = await chain.build(certificate)
+            return isGood
+
+        options = clientOptions(
+            self.version, certificateChainPolicy=POLICY, remoteCertificateValidationCallback=judge
+        )
+        for _ in range(2):
+            pair = Pair(self.segment)
+            server = pair.server.authenticateAsServer(
+                serverOptions(self.version, serverCertificate=middle.issue("localhost"))
+            )
+            client = pair.client.authenticateAsClient(options)
+            pair.wire.flush()
+            self.successResultOf(client)
+            self.successResultOf(server)
+        wrong = SslPolicyErrors.RemoteCertificateChainErrors
+        self.assertEqual(seen, [(wrong, [middle.certificate])] * 2)
+        self.assertEqual(options.chainPolicy, POLICY)
 
 
 class EncryptionPolicyTests(SynchronousTestCase):

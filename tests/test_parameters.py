@@ -7,10 +7,12 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import AUTHORITY, CLIENT, SERVER
-from txsslstream import SslCertificateTrust, SslStreamCertificateContext
+from txsslstream import SslStreamCertificateContext
 from txsslstream.ciphersuites import TlsCipherSuite
 from txsslstream.enums import EncryptionPolicy, SslProtocols
 from txsslstream.parameters import CipherSuitesPolicy, SslApplicationProtocol, TlsParameters
@@ -26,10 +28,11 @@ OTHERS: dict[str, Any] = {
     "cipherSuites": (AES,),
     "encryptionPolicy": EncryptionPolicy.AllowNoEncryption,
     "applicationProtocols": (b"h2",),
-    "trust": AUTHORITY.trust,
     "certificate": SERVER,
+    "choosesCertificate": True,
     "asksForCertificate": True,
     "insistsOnCertificate": True,
+    "acceptableIssuers": (AUTHORITY.certificate,),
 }
 
 
@@ -150,13 +153,15 @@ class TlsParametersTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """
-        Unless told otherwise, a context verifies against the system's roots,
-        encrypts, and has no certificate.
+        Unless told otherwise, a context encrypts, has no certificate and chooses
+        none, and asks nobody for one.
         """
         parameters = TlsParameters(isServer=False)
-        self.assertEqual(parameters.trust, SslCertificateTrust.system())
         self.assertEqual(parameters.encryptionPolicy, EncryptionPolicy.RequireEncryption)
         self.assertIsNone(parameters.certificate)
+        self.assertFalse(parameters.choosesCertificate)
+        self.assertFalse(parameters.asksForCertificate)
+        self.assertEqual(parameters.acceptableIssuers, ())
 
     def test_equality(self) -> None:
         """
@@ -167,11 +172,12 @@ class TlsParametersTests(SynchronousTestCase):
             certificate = SslStreamCertificateContext(
                 SERVER.certificate, SERVER.privateKey, SERVER.intermediates
             )
+            issuer = AUTHORITY.certificate.public_bytes(Encoding.DER)
             return TlsParameters(
                 **{
                     **OTHERS,
                     "certificate": certificate,
-                    "trust": SslCertificateTrust.fromCertificates([AUTHORITY.certificate]),
+                    "acceptableIssuers": (x509.load_der_x509_certificate(issuer),),
                 }
             )
 

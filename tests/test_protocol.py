@@ -413,6 +413,39 @@ class UnauthenticatedEndTests(ProtocolMixin):
             self.assertEqual(link.near.inner.everWritten, written)
             self.assertIsNone(self.failure(theirs, HandshakeInterrupted).alert)
 
+    def test_beforeHello(self) -> None:
+        """
+        However it ends while a client's certificate is chosen before the hello,
+        nothing has been said.
+        """
+        endings: tuple[tuple[Callable[[Any], object], type[AuthenticationError]], ...] = (
+            (lambda link: link.near.tls.loseConnection(), HandshakeCancelled),
+            (lambda link: link.near.tls.cancelAuthentication(), HandshakeCancelled),
+            (lambda link: link.near.tls.abortConnection(), HandshakeCancelled),
+            (lambda link: link.clock.advance(30), HandshakeTimeout),
+        )
+        for end, kind in endings:
+            cancelled: list[Deferred[Any]] = []
+            answer: Deferred[Any] = Deferred(cancelled.append)
+            link = self.link(
+                False,
+                client={"localCertificateSelectionCallback": lambda *_, answer=answer: answer},
+                server={"handshakeTimeout": None},
+            )
+            link.wire.flush()
+            self.assertIs(link.near.tls.wireState, WireState.waiting)
+            ours, theirs = link.near.tls.whenAuthenticated(), link.far.tls.whenAuthenticated()
+            end(link)
+            link.wire.flush()
+            error = self.failure(ours, kind)
+            self.assertEqual((error.alert, error.alertSent), (None, None))
+            self.assertEqual(link.near.inner.everWritten, b"")
+            self.failure(theirs, HandshakeInterrupted)
+            for side in (link.near, link.far):
+                self.assertEqual(side.application.events, [])
+            self.assertEqual(cancelled, [answer])
+            self.assertNothingLeft(link)
+
     def test_timedOut(self) -> None:
         """
         A handshake that takes too long is given up, and the peer is told.
@@ -1184,6 +1217,7 @@ class LogTests(ProtocolMixin):
         self.assertEqual(
             ours,
             "the remote certificate is invalid; RemoteCertificateNameMismatch; "
+            "the certificate is for localhost, 127.0.0.1, not for 'wrong.example'; "
             "alert sent: bad_certificate",
         )
         self.assertRegex(

@@ -17,17 +17,23 @@ from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRef
 from twisted.internet.interfaces import IResolutionReceiver
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
-from twisted.web.static import Data
 from twisted.web.util import Redirect
 from zope.interface.verify import verifyClass, verifyObject
 
 from txsslstream.errors import RetrievalError, printable
 from txsslstream.interfaces import IRetriever
-from txsslstream.retrieval import LONGEST_URL, MOST_AT_ONCE, MOST_HEADER_BYTES, HttpRetriever
+from txsslstream.retrieval import (
+    LONGEST_URL,
+    MOST_AT_ONCE,
+    MOST_HEADER_BYTES,
+    HttpRetriever,
+    _Body,
+)
 
 URL = "http://crl.example/root.crl"
 OTHER = "http://ocsp.example/"
@@ -494,6 +500,17 @@ class AnswerTests(RetrievalTestCase):
         self.connections[-1].send(b"x")
         self.assertFails(retrieved, reason)
 
+    def test_afterLimit(self) -> None:
+        """
+        What was already on its way when the limit was exceeded is ignored.
+        """
+        body = _Body(3)
+        for piece in (b"ab", b"cd", b"e", b"fghi"):
+            body.dataReceived(piece)
+        body.connectionLost(Failure(ConnectionLost()))
+        error = self.failureResultOf(body.whole).value
+        self.assertEqual(str(error), "the answer has more than 3 bytes")
+
     def test_limitedHeaders(self) -> None:
         """
         A server that sends headers for ever, in lines, in one line, in one
@@ -545,6 +562,10 @@ class AnswerTests(RetrievalTestCase):
                 "the answer is encoded, without being asked: "
                 + name.decode().replace("\r\nContent-Encoding:", ","),
             )
+        answer = OK + b"Content-Encoding: \xff\r\nContent-Length: 4\r\n\r\ndata"
+        self.assertFails(
+            self.answered(answer, False), "the answer is encoded, without being asked: \\xff"
+        )
         answer = OK + b"Content-Encoding: Identity\r\nContent-Length: 4\r\n\r\ndata"
         self.assertGot(self.answered(answer, False), b"data")
 
@@ -908,11 +929,13 @@ class TogetherTests(RetrievalTestCase):
         """
         retrieved = [
             self.retrieve(),
-            self.retrieve(f"{URL}?"[:-1] + "?x"),
+            self.retrieve(f"{URL}?x"),
             self.retrieve(OTHER),
             self.retrieve(limit=LIMIT + 1),
             self.retrieve(OTHER, b"asked"),
             self.retrieve(OTHER, b"asked"),
+            self.retrieve(f"{OTHER}x", b"asked"),
+            self.retrieve(f"{OTHER}x"),
         ]
         for number in range(len(retrieved)):
             self.accept().send(whole(b"%d" % number))
@@ -1180,6 +1203,31 @@ class Silent(Resource):
         return NOT_DONE_YET
 
 
+class Echo(Resource):
+    """
+    Has something to GET, and gives back what is POSTed.
+    """
+
+    isLeaf = True
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self._data = data
+
+    def render_GET(self, request: Request) -> bytes:
+        """
+        Give it.
+        """
+        return self._data
+
+    def render_POST(self, request: Request) -> bytes:
+        """
+        Give it back.
+        """
+        assert request.content is not None
+        return bytes(request.content.read())
+
+
 class SocketTests(TestCase):
     """
     With sockets, on the loopback.
@@ -1230,14 +1278,13 @@ class SocketTests(TestCase):
         What a server has is retrieved, by GET and by POST.
         """
         data = bytes(range(256)) * 300
-
-        class Echo(Data):
-            def render_POST(self, request: Request) -> bytes:
-                assert request.content is not None
-                return bytes(request.content.read())
-
-        url = self.site(b"crl", Echo(data, "application/pkix-crl"))
-        self.assertEqual(await self.retriever.retrieve(url, limit=len(data), timeout=15), data)
+        url = self.site(b"crl", Echo(data))
+        with capturedLogs() as events:
+            got = await self.retriever.retrieve(url, limit=len(data), timeout=15)
+        self.assertEqual(got, data)
+        # The server tells of itself.
+        said = [formatEvent(each) for each in events]
+        self.assertFalse([each for each in said if "_Connections" in each], said)
         asked = b"asked" * 10_000
         answered = await self.retriever.retrieve(
             url, body=asked, contentType=MEDIA_TYPE, limit=len(asked), timeout=15

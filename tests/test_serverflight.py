@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from random import Random
+from time import process_time
 
 from OpenSSL import SSL
 from OpenSSL._util import lib
@@ -36,6 +38,13 @@ PRIMES = {
 SERVER_HELLO = 2
 CERTIFICATE = 11
 SERVER_KEY_EXCHANGE = 12
+STATUS = 22
+
+#: ServerHelloDone.
+DONE = bytes((14, 0, 0, 0))
+
+#: The random number of a HelloRetryRequest (RFC 8446 section 4.1.3).
+RETRY = sha256(b"HelloRetryRequest").digest()
 
 #: Where ServerHello names the suite if it names no session.
 _SUITE_AT = 2 + 32 + 1
@@ -108,6 +117,13 @@ def keyExchange(prime: bytes) -> bytes:
     """
     body = len(prime).to_bytes(2, "big") + prime + b"\x00\x01\x02" + b"\x00\x01\x05"
     return message(SERVER_KEY_EXCHANGE, body)
+
+
+def status(response: bytes) -> bytes:
+    """
+    @return: a CertificateStatus with an OCSP response.
+    """
+    return message(STATUS, b"\x01" + len(response).to_bytes(3, "big") + response)
 
 
 def read(*pieces: bytes) -> tuple[int | None, int | None]:
@@ -311,7 +327,19 @@ class ServerFlightTests(SynchronousTestCase):
             flight.feed(padding)
         flight.feed(record(HANDSHAKE, keyExchange(b"\xff")))
         self.assertEqual((flight.cipherSuite(), flight.dhePrimeBits()), (0x009E, None))
-        self.assertEqual(len(flight._bytes), ServerFlight.LIMIT)
+        self.assertTrue(flight.isComplete)
+
+    def test_memory(self) -> None:
+        """
+        Of a message without end, no more than the limit is kept.
+        """
+        flight = ServerFlight()
+        flight.feed(record(HANDSHAKE, b"\x0b\xff\xff\xff"))
+        for _ in range(100):
+            flight.feed(record(HANDSHAKE, bytes(1 << 14)))
+        kept = [getattr(flight, each) for each in ServerFlight.__slots__]
+        sizes = [len(each) for each in kept if isinstance(each, (bytes, bytearray))]
+        self.assertLessEqual(sum(sizes), ServerFlight.LIMIT)
 
     def test_limit(self) -> None:
         """
@@ -330,6 +358,170 @@ class ServerFlightTests(SynchronousTestCase):
         self.assertEqual(read(record(HANDSHAKE, b""), padding, last), (None, None))
 
 
+class StapleTests(SynchronousTestCase):
+    """
+    Tests for L{ServerFlight.staple}.
+    """
+
+    def staple(self, *pieces: bytes) -> bytes | None:
+        """
+        @return: the OCSP response after these bytes.
+        """
+        flight = ServerFlight()
+        for piece in pieces:
+            flight.feed(piece)
+        return flight.staple()
+
+    def test_staple(self) -> None:
+        """
+        It is found wherever it is in the flight, however that is cut.
+        """
+        for response in (b"r", b"response" * 1000):
+            content = hello(0xC02F) + message(CERTIFICATE, bytes(9)) + status(response)
+            data = record(HANDSHAKE, content + keyExchange(b"\xff"))
+            self.assertEqual(self.staple(data), response)
+            self.assertEqual(self.staple(*inBytes(data)), response)
+            self.assertIsNone(self.staple(data[: 5 + len(content) - 1]))
+
+    def test_none(self) -> None:
+        """
+        Without a message about it, there is none.
+        """
+        self.assertIsNone(self.staple())
+        self.assertIsNone(self.staple(record(HANDSHAKE, FLIGHT)))
+
+    def test_otherKinds(self) -> None:
+        """
+        What is not an OCSP response is none: another type, a wrong length, half
+        a header.
+        """
+        body = status(b"response")[4:]
+        self.assertEqual(self.staple(record(HANDSHAKE, message(STATUS, body))), b"response")
+        for bad in (
+            b"\x02" + body[1:],
+            b"\x00" + body[1:],
+            body + b"!",
+            body[:-1],
+            body[:4],
+            b"\x01\x00\x00\x00",
+            body[:1],
+            b"",
+        ):
+            self.assertIsNone(self.staple(record(HANDSHAKE, message(STATUS, bad))), bad)
+
+    def test_behindOthers(self) -> None:
+        """
+        Behind the beginning of encryption there is none.
+        """
+        begun = record(CHANGE_CIPHER_SPEC, b"\1")
+        data = record(HANDSHAKE, status(b"response"))
+        self.assertIsNone(self.staple(record(HANDSHAKE, hello(0xC02F)), begun, data))
+
+
+class IsCompleteTests(SynchronousTestCase):
+    """
+    Tests for L{ServerFlight.isComplete}.
+    """
+
+    def at(self, data: bytes) -> int | None:
+        """
+        @return: after how many bytes the flight is complete, and stays it;
+            L{None} if it is not.
+        """
+        flight = ServerFlight()
+        whole = ServerFlight()
+        whole.feed(data)
+        found = None
+        for count in range(len(data) + 1):
+            if flight.isComplete and found is None:
+                found = count
+            self.assertEqual(flight.isComplete, found is not None)
+            flight.feed(data[count : count + 1])
+        self.assertEqual(whole.isComplete, found is not None)
+        return found
+
+    def test_nothing(self) -> None:
+        """
+        Before the first byte it is not.
+        """
+        self.assertIsNone(self.at(b""))
+
+    def test_done(self) -> None:
+        """
+        It is with the last byte of the message that says so, however the
+        messages are distributed to records.
+        """
+        data = record(HANDSHAKE, FLIGHT + DONE)
+        self.assertEqual(self.at(data), len(data))
+        self.assertIsNone(self.at(data[:-1]))
+        data = record(HANDSHAKE, FLIGHT) + record(HANDSHAKE, DONE[:3]) + record(HANDSHAKE, DONE[3:])
+        self.assertEqual(self.at(data), len(data))
+        self.assertIsNone(self.at(record(HANDSHAKE, FLIGHT)))
+
+    def test_within(self) -> None:
+        """
+        What looks like that message inside of another one is not it.
+        """
+        self.assertIsNone(self.at(record(HANDSHAKE, message(CERTIFICATE, DONE))))
+
+    def test_otherRecords(self) -> None:
+        """
+        It is as soon as a record of another kind begins.
+        """
+        for kind in (CHANGE_CIPHER_SPEC, ALERT, APPLICATION_DATA, ord("H"), 0):
+            self.assertEqual(self.at(record(kind, b"content")), 1)
+            first = record(HANDSHAKE, hello(0x1301))
+            self.assertEqual(self.at(first + record(kind, b"content")), len(first) + 1)
+
+    def test_retry(self) -> None:
+        """
+        It is when the server wants another hello, whatever follows.
+        """
+        data = bytearray(record(HANDSHAKE, hello(0x1301)))
+        self.assertIsNone(self.at(bytes(data)))
+        data[11:43] = RETRY
+        self.assertEqual(self.at(bytes(data)), len(data))
+        data[42] ^= 1
+        self.assertIsNone(self.at(bytes(data)))
+
+    def test_limit(self) -> None:
+        """
+        It is when it is too long, and not one byte before.
+        """
+        endless = record(HANDSHAKE, b"\x0b\xff\xff\xff") + record(HANDSHAKE, bytes(60000)) * 3
+        flight = ServerFlight()
+        flight.feed(endless[: ServerFlight.LIMIT - 1])
+        self.assertFalse(flight.isComplete)
+        flight.feed(b"\0")
+        self.assertTrue(flight.isComplete)
+
+    def test_real(self) -> None:
+        """
+        In a real handshake it is with the server's first flight.
+        """
+        for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
+            data = handshake("ALL", version)
+            complete = self.at(data)
+            assert complete is not None
+            isTls13 = version == SSL.TLS1_3_VERSION
+            end = data.index(DONE) + 4 if not isTls13 else 5 + int.from_bytes(data[3:5], "big") + 1
+            self.assertEqual(complete, end)
+
+    def test_effort(self) -> None:
+        """
+        Every byte is looked at once: one after the other they take no more than
+        some microseconds each, also if they are many tiny records or messages.
+        """
+        for unit in (record(HANDSHAKE, b""), record(HANDSHAKE, message(0, b""))):
+            flight = ServerFlight()
+            start = process_time()
+            for _ in range(ServerFlight.LIMIT // len(unit)):
+                for byte in inBytes(unit):
+                    flight.feed(byte)
+                    self.assertFalse(flight.isComplete)
+            self.assertLess(process_time() - start, 10)
+
+
 class GarbageTests(SynchronousTestCase):
     """
     What a hostile server may send.
@@ -345,6 +537,9 @@ class GarbageTests(SynchronousTestCase):
             size = random.choice((1, 2, 5, 50, len(data)))
             flight.feed(data[position : position + size])
             position += size
+        self.assertIn(flight.isComplete, (True, False))
+        staple = flight.staple()
+        self.assertTrue(staple is None or staple in data)
         suite, bits = flight.cipherSuite(), flight.dhePrimeBits()
         self.assertTrue(suite is None or 0 <= suite < 1 << 16, suite)
         self.assertTrue(bits is None or 0 <= bits < 8 << 16, bits)
@@ -362,7 +557,7 @@ class GarbageTests(SynchronousTestCase):
         Whatever is inside of well-formed records, nothing is raised.
         """
         random = Random(2027)
-        kinds = (SERVER_HELLO, SERVER_KEY_EXCHANGE, CERTIFICATE, 0)
+        kinds = (SERVER_HELLO, SERVER_KEY_EXCHANGE, CERTIFICATE, STATUS, 14, 0)
         for _ in range(3000):
             content = b"".join(
                 message(random.choice(kinds), random.randbytes(random.randrange(80)))

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from OpenSSL._util import lib
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
@@ -36,6 +38,7 @@ from tests.support import (
     Pair,
     perVersion,
     rsaKey,
+    serverOptions,
 )
 from tests.test_revocation import Web
 from tests.test_serverflight import record
@@ -57,6 +60,7 @@ from txsslstream import (
     stapling,
 )
 from txsslstream._cache import RevocationCache
+from txsslstream._openssl import contextFor
 from txsslstream.records import ALERT, CHANGE_CIPHER_SPEC
 from txsslstream.serverflight import ServerFlight
 from txsslstream.stapling import (
@@ -913,6 +917,17 @@ class HandshakeTests(Handshakes):
         self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
         self.assertEqual(self.accepted(), web.answers[URL])
 
+    def test_digests(self) -> None:
+        """
+        It does not matter what digest the responder names the certificate with.
+        """
+        for algorithm in (hashes.SHA1(), hashes.SHA256(), hashes.SHA512()):
+            web = Web()
+            context = issue(web)
+            web.answers[URL] = response(context, algorithm=algorithm)
+            self.start(context)
+            self.assertEqual(self.accepted(), web.answers[URL], algorithm.name)
+
     def test_largest(self) -> None:
         """
         The largest staple that is shown is accepted; by one byte more it is
@@ -991,11 +1006,11 @@ class RequiredStapleTests(Handshakes):
         """
         One that does not prove anything is as good as none.
         """
-        sibling = response(MIDDLE.issue("localhost"))
-        self.patch(Stapler, "current", lambda _: sibling)
+        expired = response(self.context, thisUpdate=NOW - 2 * DAY, nextUpdate=NOW - HOUR)
+        self.patch(Stapler, "current", lambda _: expired)
         self.start(self.context, self.elsewhere)
         error = self.refused(S.RevocationStatusUnknown, TlsAlert.certificate_unknown)
-        self.assertIn("about another certificate", str(error))
+        self.assertIn("it is of no use: stapled OCSP response expired", str(error))
 
     def test_notLooked(self) -> None:
         """
@@ -1094,3 +1109,222 @@ class RequiredStapleTests(Handshakes):
         self.close()
         self.start(self.context, self.elsewhere)
         self.assertEqual(self.accepted(), good)
+
+
+#: What asks for a staple in TLS 1.2.
+_ASKING = X509ChainPolicy(
+    trustMode=X509ChainTrustMode.CustomRootTrust,
+    customTrustStore=[ROOT.certificate],
+    revocationMode=X509RevocationMode.Offline,
+    revocationFlag=X509RevocationFlag.EndCertificateOnly,
+    revocationLists=[crl(MIDDLE)],
+)
+
+
+class HeldFlightTests(Surroundings, SynchronousTestCase):
+    """
+    A client that waits for the staple holds back the server's first flight of
+    TLS 1.2: what comes instead of it, and what does not come.
+    """
+
+    def start(
+        self,
+        version: SslProtocols = SslProtocols.Tls12,
+        client: dict[str, Any] | None = None,
+        **server: Any,
+    ) -> bytes:
+        """
+        Begin a handshake.
+
+        @return: the server's first flight, which has not left yet.
+        """
+        self.pair = pair = Pair()
+        options = {"certificateChainPolicy": _ASKING, **(client or {})}
+        self.sides = pair.authenticate(
+            version, options, {"serverCertificate": MIDDLE.issue("localhost"), **server}, False
+        )
+        pair.wire.client.pauseProducing()
+        pair.wire.flush()
+        flight = bytes(pair.wire.server.written)
+        pair.wire.server.written.clear()
+        pair.wire.client.resumeProducing()
+        return flight
+
+    def send(self, *pieces: bytes) -> None:
+        """
+        Send this to the client, piece by piece.
+        """
+        for piece in pieces:
+            self.pair.wire.server.write(piece)
+            self.pair.wire.flush()
+
+    def accepted(self) -> None:
+        """
+        Both sides have accepted the other.
+        """
+        for each in self.sides:
+            self.successResultOf(each)
+        self.end()
+
+    def refused(self, kind: type[AuthenticationError] = AuthenticationError) -> AuthenticationError:
+        """
+        @return: why the client has given up.
+        """
+        error: AuthenticationError = self.failureResultOf(self.sides[0], kind).value
+        self.end()
+        return error
+
+    def end(self) -> None:
+        """
+        The connection is gone, and all that was made for it.
+        """
+        self.pair.wire.cut()
+        self.pair.wire.flush()
+        for each in self.sides:
+            each.addErrback(lambda failure: failure.trap(AuthenticationError))
+        self.assertEqual(self.pair.clock.getDelayedCalls(), [])
+        self.checkParked()
+
+    def test_everyByte(self) -> None:
+        """
+        The flight is judged as soon as its last byte is there, and not before.
+        """
+        asked: list[object] = []
+
+        def callback(*arguments: object) -> bool:
+            asked.append(arguments)
+            return True
+
+        flight = self.start(client={"remoteCertificateValidationCallback": callback})
+        self.send(*(flight[at : at + 1] for at in range(len(flight) - 1)))
+        self.assertEqual((asked, bytes(self.pair.wire.client.written)), ([], b""))
+        self.send(flight[-1:])
+        self.assertEqual(len(asked), 1)
+        self.accepted()
+
+    def test_withoutStatus(self) -> None:
+        """
+        A server that sends no staple is judged without, in both versions.
+        """
+        for version in (SslProtocols.Tls12, SslProtocols.Tls13):
+            self.send(self.start(version))
+            self.assertIsNone(self.pair.client.remoteChain.stapledResponse)
+            self.accepted()
+
+    def test_clientCertificate(self) -> None:
+        """
+        That a certificate of the client is asked for in the same flight, and
+        that somebody takes time to decide, changes nothing.
+        """
+        verdict: Deferred[bool] = Deferred()
+        flight = self.start(
+            client={
+                "clientCertificates": [CLIENT],
+                "remoteCertificateValidationCallback": lambda *_: verdict,
+            },
+            clientCertificateRequired=True,
+        )
+        self.send(flight)
+        self.assertNoResult(self.sides[0])
+        verdict.callback(True)
+        self.pair.wire.flush()
+        self.assertEqual(self.pair.server.remoteCertificate, CLIENT.certificate)
+        self.accepted()
+
+    def test_alertInstead(self) -> None:
+        """
+        An alert instead of the flight, or in the middle of it, is heard at
+        once.
+        """
+        flight = self.start()
+        self.end()
+        first = 5 + int.from_bytes(flight[3:5], "big")
+        self.assertLess(first, len(flight))
+        for size in (0, first):
+            flight = self.start()
+            self.send(flight[:size], record(ALERT, b"\x02\x28"))
+            self.assertEqual(self.refused().alert, TlsAlert.handshake_failure)
+
+    def test_warning(self) -> None:
+        """
+        A warning before the flight does not disturb.
+        """
+        flight = self.start()
+        # unrecognized_name, which servers do send (RFC 6066 section 3).
+        self.send(record(ALERT, b"\x01\x70"), flight)
+        self.accepted()
+
+    def test_garbage(self) -> None:
+        """
+        What is no TLS is recognized as such from the first byte on.
+        """
+        for garbage in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"):
+            self.start()
+            self.send(garbage)
+            self.assertIn("does not speak TLS", str(self.refused()))
+
+    def test_garbageInRecords(self) -> None:
+        """
+        What looks like a handshake and is none ends in an error once it is as
+        long as it says, or in time.
+        """
+        self.start()
+        self.send(record(22, b"\x02\x00\x00\x00" + b"\x0e\x00\x00\x00"))
+        self.assertIn("the handshake failed", str(self.refused()))
+        self.start()
+        self.send(record(22, b"\xff" * 100))
+        self.assertNoResult(self.sides[0])
+        self.pair.clock.advance(30)
+        self.refused(HandshakeTimeout)
+
+    def test_neverComplete(self) -> None:
+        """
+        A flight of which a byte is missing for ever ends in a time-out, which
+        the server is told.
+        """
+        flight = self.start()
+        self.send(flight[:-1])
+        self.pair.clock.advance(29)
+        self.assertNoResult(self.sides[0])
+        self.pair.clock.advance(1)
+        error = self.refused(HandshakeTimeout)
+        self.assertEqual(error.alertSent, TlsAlert.user_canceled)
+
+    def test_lost(self) -> None:
+        """
+        A connection that is lost in the flight is noticed.
+        """
+        flight = self.start()
+        self.send(flight[:-1])
+        self.pair.wire.cut()
+        self.refused(HandshakeInterrupted)
+
+    def test_tooLong(self) -> None:
+        """
+        A flight without end ends in an error: no more than the limit is held
+        back.
+        """
+        self.start()
+        endless = b"".join(record(22, bytes(1 << 14)) for _ in range(9))
+        self.send(b"".join((record(22, b"\x0b\xff\xff\xff"), endless))[: ServerFlight.LIMIT - 1])
+        self.assertNoResult(self.sides[0])
+        self.send(b"\0")
+        self.assertIn("the handshake failed", str(self.refused()))
+
+    def test_helloRetry(self) -> None:
+        """
+        A server of TLS 1.3 that wants another group first does not have to wait
+        for an answer, whether or not it goes on as if it was TLS 1.2 (RFC 8446
+        appendix D.4).
+        """
+        for isCompatible in (True, False):
+            context = MIDDLE.issue("localhost")
+            options = serverOptions(SslProtocols.Tls13, serverCertificate=context)
+            # A group of which no client sends a share at once.
+            lib.SSL_CTX_set1_curves_list(contextFor(options.parameters)._context, b"P-521")
+            flight = self.start(SslProtocols.Tls13, serverCertificate=context)
+            size = 5 + int.from_bytes(flight[3:5], "big")
+            self.assertEqual(flight[size:], record(CHANGE_CIPHER_SPEC, b"\1"))
+            self.send(flight if isCompatible else flight[:size])
+            self.assertEqual(self.pair.client.keyExchangeGroup.upper(), "SECP521R1")
+            self.accepted()

@@ -23,8 +23,10 @@ from txsslstream import (
     SslCertificateTrust,
     SslPolicyErrors,
     SslProtocols,
+    StoreName,
     TlsAlert,
     X509ChainStatusFlags,
+    X509Store,
 )
 
 OTHERS = (Authority("Other Root"), Authority("Third Root"))
@@ -44,7 +46,8 @@ class TrustTests(FilesMixin, SynchronousTestCase):
 
     def test_system(self) -> None:
         """
-        The system's trust names no certificates: they are OpenSSL's affair.
+        The system's trust names no certificates: they are looked up anew for
+        each peer.
         """
         trust = SslCertificateTrust.system()
         self.assertIsNone(trust.certificates)
@@ -63,8 +66,9 @@ class TrustTests(FilesMixin, SynchronousTestCase):
             self.file(AUTHORITY.certificate.public_bytes(Encoding.DER), "root.cer"),
             ssl.Certificate.loadPEM(certificatePEM(AUTHORITY.certificate)),
         ):
-            trust = SslCertificateTrust.fromCertificates([form])
-            self.assertEqual(trust.certificates, certificates(AUTHORITY))
+            for argument in (form, [form]):
+                trust = SslCertificateTrust.fromCertificates(argument)
+                self.assertEqual(trust.certificates, certificates(AUTHORITY))
 
     def test_several(self) -> None:
         """
@@ -74,6 +78,9 @@ class TrustTests(FilesMixin, SynchronousTestCase):
         path = self.file(certificatePEM(*certificates(*OTHERS)))
         trust = SslCertificateTrust.fromCertificates(iter([path, AUTHORITY.certificate]))
         self.assertEqual(trust.certificates, certificates(*OTHERS, AUTHORITY))
+        for each in (path, str(path)):
+            trust = SslCertificateTrust.fromCertificates(each)
+            self.assertEqual(trust.certificates, certificates(*OTHERS))
 
     def test_file(self) -> None:
         """
@@ -97,6 +104,40 @@ class TrustTests(FilesMixin, SynchronousTestCase):
             trust = SslCertificateTrust.fromPEM(each)
             self.assertEqual(trust.certificates, certificates(AUTHORITY, OTHERS[0]))
 
+    def store(self, *authorities: Authority) -> X509Store:
+        """
+        @return: a store with their certificates.
+        """
+        store = X509Store(StoreName.Root, path=self.directory / "store")
+        for each in authorities:
+            store.add(each.certificate)
+        return store
+
+    def test_store(self) -> None:
+        """
+        A store gives the certificates that are in it at the time, and no
+        later ones.
+        """
+        store = self.store(*OTHERS)
+        trust = SslCertificateTrust.fromStore(store)
+        self.assertEqual(set(trust.certificates or ()), set(certificates(*OTHERS)))
+        store.add(AUTHORITY.certificate)
+        self.assertEqual(set(trust.certificates or ()), set(certificates(*OTHERS)))
+        self.assertEqual(
+            set(SslCertificateTrust.fromStore(store).certificates or ()),
+            set(certificates(*OTHERS, AUTHORITY)),
+        )
+
+    def test_emptyStore(self) -> None:
+        """
+        A store without certificates, or one that does not exist, is refused.
+        """
+        (self.directory / "empty").mkdir()
+        for name in ("empty", "none"):
+            store = X509Store(StoreName.Root, path=self.directory / name)
+            error = self.assertRaises(CertificateError, SslCertificateTrust.fromStore, store)
+            self.assertIn("an empty trust", str(error))
+
     def test_sendTrustInHandshake(self) -> None:
         """
         Whether the roots are named to clients is up to the caller, and not done
@@ -107,6 +148,7 @@ class TrustTests(FilesMixin, SynchronousTestCase):
             (SslCertificateTrust.fromCertificates, [AUTHORITY.certificate]),
             (SslCertificateTrust.fromPEM, path),
             (SslCertificateTrust.fromPEM, self.directory),
+            (SslCertificateTrust.fromStore, self.store(AUTHORITY)),
         )
         for make, argument in makers:
             self.assertFalse(make(argument).sendTrustInHandshake)
@@ -234,12 +276,21 @@ class TrustingHandshakeTests(FilesMixin):
 
     def test_theseRoots(self) -> None:
         """
-        A certificate of any of the roots is accepted.
+        A certificate of any of the roots is accepted, wherever those are from.
         """
-        trust = SslCertificateTrust.fromCertificates(certificates(*OTHERS, AUTHORITY))
-        for role in ("client", "server"):
-            for each in self.handshake(role, trust):
-                self.successResultOf(each)
+        roots = certificates(*OTHERS, AUTHORITY)
+        store = X509Store(StoreName.Root, path=self.directory / "store")
+        for root in roots:
+            store.add(root)
+        path = self.file(certificatePEM(*roots))
+        for trust in (
+            SslCertificateTrust.fromCertificates(roots),
+            SslCertificateTrust.fromCertificates(str(path)),
+            SslCertificateTrust.fromStore(store),
+        ):
+            for role in ("client", "server"):
+                for each in self.handshake(role, trust):
+                    self.successResultOf(each)
 
     def test_noOthers(self) -> None:
         """
@@ -301,4 +352,5 @@ class TrustingHandshakeTests(FilesMixin):
             self.assertEqual(pair.server.remoteCertificate, CLIENT.certificate)
             self.assertEqual(pair.client.remoteCertificate, SERVER.certificate)
             expected = tuple(root.subject.rfc4514_string() for root in roots) if isSent else ()
-            self.assertEqual(asked, [expected])
+            # Before the hello nobody has been named.
+            self.assertEqual(asked, [(), expected])

@@ -469,7 +469,8 @@ class TlsEngine:
         whole, and that is what OpenSSL is told now and from then on.
         """
         if self.decisions is None:
-            return 0
+            # Zero would be X509_V_OK.
+            return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
             presented = self.presented()
             if presented is None:

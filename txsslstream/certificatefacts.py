@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtensionOID
 
+from .storefiles import withoutWarnings
+
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 #: The extensions whose meaning is heeded where they are critical (RFC 5280
@@ -68,6 +70,7 @@ class CertificateFacts:
         has none, L{None} if it is unknown.
     @ivar subject: whose it is, or L{None} if that cannot be read.
     @ivar issuer: who has issued it, likewise.
+    @ivar serialNumber: its number, which may be any.
     """
 
     certificate: x509.Certificate
@@ -80,6 +83,7 @@ class CertificateFacts:
     digest: str | None
     subject: x509.Name | None
     issuer: x509.Name | None
+    serialNumber: int
 
     def get(self, kind: type[_Extension]) -> _Extension | None:
         """
@@ -215,6 +219,7 @@ def _nameOrNone(read: Callable[[], x509.Name]) -> x509.Name | None:
 
 
 @lru_cache(maxsize=_REMEMBERED)
+@withoutWarnings()
 def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     """
     Read a certificate.  Nothing that is in it makes this raise.
@@ -257,6 +262,7 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
         _digest(certificate),
         subject,
         issuer,
+        certificate.serial_number,
     )
 
 

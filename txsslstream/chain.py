@@ -120,6 +120,8 @@ class X509Chain:
         self.expectsStaple = False
         self.signsHandshakes = False
         self._clock = clock
+        # What the elements were built with, whatever becomes of the policy.
+        self._flags = _V.NoFlag
 
     @classmethod
     def found(cls, certificates: Iterable[x509.Certificate]) -> Self:
@@ -178,12 +180,13 @@ class X509Chain:
         """
         Whether the flags of the policy do not excuse it.
         """
-        flags = self.chainPolicy.verificationFlags
+        flags = self._flags
         excused = _S.NoError
         for flag, statuses in _EXCUSED.items():
             if flag & flags:
                 excused |= statuses
-        isRoot = factsOf(self.chainElements[depth].certificate).isSelfIssued
+        last = len(self.chainElements) - 1
+        isRoot = depth == last and factsOf(self.chainElements[last].certificate).isSelfIssued
         unknown = (
             _V.IgnoreEndRevocationUnknown
             if not depth
@@ -225,6 +228,7 @@ class X509Chain:
             )
             for depth, each in enumerate(path.certificates)
         )
+        self._flags = policy.verificationFlags
         return not self.countingFlags
 
     def _path(

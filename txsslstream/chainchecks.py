@@ -61,7 +61,8 @@ class Criteria:
 
 
 def _day(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC" if moment.time() else "%Y-%m-%d")
+    isMidnight = moment.time() == datetime.time()
+    return moment.strftime("%Y-%m-%d" if isMidnight else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def _timeProblems(certificate: x509.Certificate, time: datetime.datetime) -> Iterator[_Problem]:
@@ -82,7 +83,7 @@ def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]
             _S.HasNotSupportedCriticalExtension,
             f"has a critical extension that is not supported: {identifier}",
         )
-    serial = certificate.serial_number
+    serial = facts.serialNumber
     # Old roots have other numbers, and it does not matter there.
     if serial < 0 or not (0 < serial < 1 << 160 or isAnchor):
         yield _S.InvalidExtension, "has no positive serial number of at most 20 bytes"

@@ -22,7 +22,7 @@ from ._openssl import TlsEngine, contextFor
 from .chain import X509Chain, alertFor
 from .crossing import Negotiated, Presented
 from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509VerificationFlags
-from .errors import AuthenticationError
+from .errors import AuthenticationError, printable
 from .names import certificateMatchesHost, hostsOf, unicodeHostName
 from .options import (
     AuthenticationOptions,
@@ -136,7 +136,9 @@ class Judgement:
         ):
             return ""
         hosts = hostsOf(certificate)
-        named = ", ".join(hosts[:_MOST_NAMES]) + (", …" if len(hosts) > _MOST_NAMES else "")
+        named = ", ".join(map(printable, hosts[:_MOST_NAMES]))
+        if len(hosts) > _MOST_NAMES:
+            named += ", …"
         return f"the certificate is for {named or 'no host'}, not for {self._options.targetHost!r}"
 
     def ofNobody(self) -> Deferred[TlsAlert | None]:

@@ -198,7 +198,10 @@ def _violation(
                 f"has the name {_shown(name)}, which is not among those permitted",
             )
     except _Malformed as e:
-        return _S.InvalidNameConstraints, str(e)
+        return (
+            _S.InvalidNameConstraints,
+            f"has the name {_shown(name)}, which cannot be compared ({e}) with what is constrained",
+        )
     return None
 
 

@@ -3,13 +3,12 @@
 The way from a certificate to a trusted root.
 
 There may be several: roots are cross-signed, authorities renew certificates,
-peers send what is not needed.  C{cryptography}'s verifier looks for one first.
-If it finds none, or one that has problems which it does not know, all ways are
-tried within bounds, and the one with the least wrong is what is reported.
+peers send what is not needed.  All ways are tried within bounds, the most
+promising first, and the one with the least wrong is what is reported.
 
-A path is good if nothing is wrong with it B{and} C{cryptography} agrees.  Where
-it cannot have an opinion (a key or a critical extension that its profile
-excludes and ours does not), its silence is no objection.
+A path is good if nothing is wrong with it B{and} C{cryptography}'s verifier
+agrees.  Where that cannot have an opinion (a key or a critical extension that
+its profile excludes and ours does not), its silence is no objection.
 """
 
 from __future__ import annotations
@@ -60,11 +59,13 @@ class Anchors:
         return certificate in self.certificates
 
     @cached_property
-    def store(self) -> Store | None:
+    def store(self) -> Store:
         """
-        The same for C{cryptography}; L{None} if there is nothing in it.
+        The same for C{cryptography}.
+
+        @raise ValueError: nothing is trusted.
         """
-        return Store(list(self.certificates)) if self.certificates else None
+        return Store(list(self.certificates))
 
 
 @lru_cache(maxsize=64)
@@ -222,19 +223,14 @@ def bestPath(
         least wrong.
     """
     comparison = Comparison()
-    proposal, _ = _verified(certificate, others, anchors, criteria)
     best: Path | None = None
-    if proposal is not None:
-        best = _judged(proposal, (), True, criteria, comparison)
-        if not best.findings:
-            return best
     ways = _Search(others, anchors, criteria).from_((certificate,))
     for certificates, ends in islice(ways, MOST_PATHS):
         isAnchored = certificates[-1] in anchors
         path = _judged(certificates, ends, isAnchored, criteria, comparison)
         if not path.findings and _isInProfile(certificates):
-            verified, objection = _verified(certificate, certificates[1:-1], anchors, criteria)
-            if verified is None:
+            objection = _objection(certificates, anchors, criteria)
+            if objection is not None:
                 ends = ((_S.InvalidExtension, f"is at the end of an invalid path: {objection}"),)
                 path = _judged(certificates, ends, True, criteria, comparison)
         if path.isBetterThan(best):
@@ -264,19 +260,13 @@ _PERMITTED = ExtensionPolicy.permit_all()
 _AUTHORITIES = _PERMITTED.require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
 
 
-def _verified(
-    certificate: x509.Certificate,
-    others: Sequence[x509.Certificate],
-    anchors: Anchors,
-    criteria: Criteria,
-) -> tuple[tuple[x509.Certificate, ...] | None, str]:
+def _objection(
+    path: Sequence[x509.Certificate], anchors: Anchors, criteria: Criteria
+) -> str | None:
     """
-    @return: the path that C{cryptography} finds, or L{None} and its objection.
+    @return: why C{cryptography} finds no way along these certificates, or
+        L{None}.
     """
-    if certificate in anchors:
-        return (certificate,), ""
-    if anchors.store is None:
-        return None, "nothing is trusted"
     verifier = (
         PolicyBuilder()
         .store(anchors.store)
@@ -286,12 +276,13 @@ def _verified(
         .build_client_verifier()
     )
     try:
-        return tuple(verifier.verify(certificate, list(others[:MOST_CERTIFICATES])).chain), ""
+        verifier.verify(path[0], list(path[1:-1]))
     except VerificationError as e:
-        return None, str(e)
+        return str(e)
     except Exception as e:
         # A name or an extension that it does not even read.
-        return None, f"{type(e).__name__}: {e}"
+        return f"{type(e).__name__}: {e}"
+    return None
 
 
 _PROFILE_CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -326,18 +317,9 @@ def _isReadable(certificate: x509.Certificate) -> bool:
     facts = factsOf(certificate)
     return (
         facts.digest in _PROFILE_DIGESTS
-        and _isUsuallyPadded(certificate)
+        # Of the lengths that a salt can have, it knows one.
+        and not isinstance(certificate.signature_algorithm_parameters, padding.PSS)
         and not any(facts.isCritical(kind) for kind in _PROFILE_CRITICAL)
-    )
-
-
-def _isUsuallyPadded(certificate: x509.Certificate) -> bool:
-    parameters = certificate.signature_algorithm_parameters
-    digest = certificate.signature_hash_algorithm
-    return not isinstance(parameters, padding.PSS) or (
-        digest is not None
-        and parameters._salt_length == digest.digest_size
-        and parameters._mgf._algorithm.name == digest.name
     )
 
 

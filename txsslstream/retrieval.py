@@ -283,9 +283,10 @@ class _Exchange:
             return self._elsewhere(response)
         if response.code != OK:
             raise _Problem(f"the answer is {_status(response.code)}")
-        encodings = response.headers.getRawHeaders("Content-Encoding", ["identity"])
-        if [each.lower() for each in encodings] != ["identity"]:
-            raise _Problem(f"the answer is encoded, without being asked: {', '.join(encodings)}")
+        encodings: list[bytes] = response.headers.getRawHeaders(b"Content-Encoding", [])
+        if any(each.lower() != b"identity" for each in encodings):
+            told = b", ".join(encodings).decode("latin-1")
+            raise _Problem(f"the answer is encoded, without being asked: {told}")
         if isinstance(response.length, int) and response.length > self._request.limit:
             raise _tooLong(self._request.limit)
         body = _Body(self._request.limit)
@@ -406,7 +407,6 @@ class _Retrieval:
 
     def _left(self, result: Any) -> Any:
         if not self._outcome.isObserved and not self._outcome.hasHappened:
-            self._forget(self)
             self._work.cancel()
         return result
 

@@ -110,7 +110,7 @@ class ServerFlight:
         body = self._message(_CERTIFICATE_STATUS)
         size = int.from_bytes(body[1:4], "big")
         response = body[4:]
-        return response if body[:1] == bytes((_OCSP,)) and len(response) == size else None
+        return response if body[:1] == bytes((_OCSP,)) and 0 < len(response) == size else None
 
     @property
     def isComplete(self) -> bool:

@@ -10,12 +10,11 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import SkipTest
+from typing import Any, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -25,10 +24,12 @@ from txsslstream import SslStreamCertificateContext
 from ..programs import certificatePEM, environment, keyPEM, pfx, sharedDirectory, sharedFile
 from ..revocations import REVOKED_AT
 from ..support import Authority
-from ._ours import Outcome
-from ._tools import LOOPBACK, Background, background, missing, runTool
+from . import _ours
+from ._tools import CLIENT_MESSAGE, LOOPBACK, Background, background, runTool
+from .test_interop import PASSWORD, ToolCase
 
-PASSWORD = "secret"
+T = TypeVar("T")
+
 #: What the servers of our own say first; group 1 is the port.
 READY = r"^Listening on port (\d+)$"
 _RESPONDER_READY = r"^ocsp: waiting for OCSP client connections\.\.\.$"
@@ -55,13 +56,18 @@ class Identity(NamedTuple):
         return self.context.certificate
 
 
-def requireTools(*tools: str) -> None:
+class ForeignCase(ToolCase):
     """
-    @raise SkipTest: one of them is not installed.
+    A test case with foreign tools that run beside it.
     """
-    reason = missing(*tools)
-    if reason is not None:
-        raise SkipTest(reason)
+
+    def during(self, manager: AbstractContextManager[T]) -> T:
+        """
+        @return: what a context manager gives, as long as the test runs.
+        """
+        stack = ExitStack()
+        self.addCleanup(stack.close)
+        return stack.enter_context(manager)
 
 
 def stored(data: bytes, suffix: str = "der") -> Path:
@@ -96,6 +102,59 @@ def signerOf(authority: Authority) -> Identity:
     @return: the authority's own certificate and key.
     """
     return identity(SslStreamCertificateContext(authority.certificate, authority.key))
+
+
+def opensslIssued(authority: Authority, digest: str) -> Identity:
+    """
+    Have C{openssl} issue a server's certificate.
+
+    @param digest: what it signs with.
+    """
+    key = identity(authority.issue("localhost"))
+    signer = signerOf(authority).pem
+    extensions = stored(
+        b"subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n"
+        b"subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid:always\n"
+        b"basicConstraints=critical,CA:FALSE\n",
+        "cnf",
+    )
+    request = _output("req", "-new", "-key", key.pem, "-subj", "/CN=localhost")
+    issued = _output(
+        *("x509", "-req", f"-{digest}", "-days", "1", "-extfile", extensions),
+        *("-in", stored(request, "pem"), "-CA", signer, "-CAkey", signer),
+    )
+    certificate = x509.load_pem_x509_certificate(issued)
+    return identity(SslStreamCertificateContext(certificate, key.context.privateKey))
+
+
+def opensslList(authority: Authority, revoked: Iterable[x509.Certificate]) -> bytes:
+    """
+    @return: the authority's CRL, made by C{openssl ca}, PEM.
+    """
+    signer = signerOf(authority).pem
+    settings = (
+        "[ca]\ndefault_ca = here\n[here]\ndefault_md = sha256\ndefault_crl_days = 1\n"
+        f"database = {databaseOf(revoked=revoked)}\n"
+        f"certificate = {signer}\nprivate_key = {signer}\n"
+    )
+    return _output("ca", "-gencrl", "-config", stored(settings.encode(), "cnf"))
+
+
+def opensslBundle(authority: Authority) -> bytes:
+    """
+    @return: the authority's certificate in PKCS #7, DER, made by C{openssl}.
+    """
+    path = stored(b"")
+    options = ("-nocrl", "-outform", "DER", "-certfile", rootFile(authority), "-out", path)
+    _output("crl2pkcs7", *options)
+    return path.read_bytes()
+
+
+def _output(*arguments: str | Path) -> bytes:
+    done = runTool(["openssl", *arguments])
+    if done.returncode != 0:
+        raise AssertionError(f"{arguments}: {done.stderr}")
+    return done.stdout.encode("utf-8")
 
 
 def derOf(certificate: x509.Certificate) -> bytes:
@@ -237,26 +296,28 @@ def newHome() -> Path:
     return home
 
 
-def _ours(home: Path | None) -> dict[str, str]:
+def _environment(home: Path | None) -> dict[str, str]:
     home = home or newHome()
     return {**environment(home), "XDG_CACHE_HOME": str(home / "cache")}
 
 
 def _command(task: Mapping[str, Any]) -> list[str]:
-    return [sys.executable, "-m", "tests.interop._ours", json.dumps(task, default=str)]
+    return [sys.executable, _ours.__file__, json.dumps(task, default=str)]
 
 
-def ours(*cases: Mapping[str, Any], home: Path | None = None) -> list[Outcome]:
+def ours(*cases: Mapping[str, Any], home: Path | None = None) -> list[_ours.Outcome]:
     """
     Have a process of ours judge certificates and authenticate servers.
 
     @param cases: see L{tests.interop._ours}.
     @param home: with what was cached before; L{None}: nothing was.
     """
-    done = runTool(_command({"cases": cases}), environment=_ours(home))
+    # Some servers send back whole lines.
+    talking = [{"message": f"{CLIENT_MESSAGE}\n", **case} for case in cases]
+    done = runTool(_command({"cases": talking}), environment=_environment(home))
     if done.returncode != 0:
         raise AssertionError(f"{done.stdout}{done.stderr}")
-    return [Outcome(**each) for each in json.loads(done.stdout)]
+    return [_ours.Outcome(**each) for each in json.loads(done.stdout)]
 
 
 @contextmanager
@@ -267,5 +328,5 @@ def ourServer(**case: Any) -> Iterator[Background]:
     @param case: see L{tests.interop._ours.serve}.
     @return: a context manager; group 1 of the match is the port.
     """
-    with background(_command({"serve": case}), READY, environment=_ours(None)) as tool:
+    with background(_command({"serve": case}), READY, environment=_environment(None)) as tool:
         yield tool

@@ -2,7 +2,9 @@
 Our side in a process of its own, so that what it caches, and what it finds at
 home, is one test's alone.
 
-    python -m tests.interop._ours TASK
+    python tests/interop/_ours.py TASK
+
+It is no part of the tests' package then, which would give it another cache.
 
 The task is JSON: C{{"cases": [...]}} judges certificates and authenticates
 servers, one after the other, and prints the L{Outcome}s as JSON;
@@ -44,7 +46,8 @@ from txsslstream import (
 from txsslstream.chain import joinedFlags
 from txsslstream.echo import SampleServer, converse
 
-from ._tools import CLIENT_MESSAGE, LOOPBACK
+#: Where everything listens and connects.
+HOST = "127.0.0.1"
 
 _VERSIONS = {
     None: SslProtocols.None_,
@@ -136,7 +139,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         enabledSslProtocols=_VERSIONS[case.get("version")],
         clientCertificates=case.get("certificates", ()),
     )
-    endpoint = TCP4ClientEndpoint(reactor, LOOPBACK, case["port"])
+    endpoint = TCP4ClientEndpoint(reactor, HOST, case["port"])
     protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
     stream = SslStream(protocol.transport)
     stream.readTimeout = 10
@@ -145,8 +148,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.isAccepted = True
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
-        # Some servers send back whole lines.
-        outcome.isAnswered = await converse(stream, f"{CLIENT_MESSAGE}\n", lambda _: None)
+        outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
     except AuthenticationError as e:
         outcome.error = str(e)
         outcome.policyErrors = int(e.sslPolicyErrors)
@@ -203,7 +205,7 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
     )
-    port = reactor.listenTCP(0, SampleServer(options, say), interface=LOOPBACK)
+    port = reactor.listenTCP(0, SampleServer(options, say), interface=HOST)
     say(f"Listening on port {port.getHost().port}")
 
 

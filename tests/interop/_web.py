@@ -79,6 +79,7 @@ class Answer(Resource):
         if request.method not in self._methods:
             request.setResponseCode(NOT_ALLOWED)
             return b""
+        assert request.postpath is not None
         name = request.postpath[0].decode("ascii")
         return (self._directory / name).read_bytes()
 

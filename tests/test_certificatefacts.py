@@ -1,0 +1,482 @@
+"""
+Tests for L{txsslstream.certificatefacts}: what a certificate says of itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
+from cryptography.x509.oid import NameOID
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.chains import (
+    ECDSA_SHA256,
+    ECDSA_UNKNOWN,
+    RSA_MD5,
+    RSA_SHA1,
+    RSA_SHA256,
+    Issued,
+    authority,
+    certificate,
+    ecKey,
+    enormous,
+    hosts,
+    name,
+    patched,
+    unreadable,
+    weaklySigned,
+)
+from tests.support import rsaKey
+from txsslstream.certificatefacts import CertificateFacts, factsOf, isSignedBy, readableName
+
+ROOT = authority("Root", key=ecKey())
+RSA_ROOT = authority("RSA Root", key=rsaKey())
+
+IDENTIFIED = (x509.SubjectKeyIdentifier(b"i" * 20), False)
+PUBLIC_DSA = dsa.DSAPublicNumbers(
+    3, dsa.DSAParameterNumbers(1 << 2047 | 1, 1 << 255 | 1, 2)
+).public_key()
+
+
+def facts(
+    subject: str | x509.Name = "leaf", issuer: Issued = ROOT, key: Any = None, **arguments: Any
+) -> CertificateFacts:
+    """
+    What such a certificate says of itself.
+
+    @param arguments: of L{certificate}.
+    """
+    return factsOf(certificate(subject, issuer, key, **arguments).certificate)
+
+
+class ExtensionTests(SynchronousTestCase):
+    """
+    Tests for the extensions.
+    """
+
+    def test_none(self) -> None:
+        """
+        A certificate without extensions says nothing, and there is nothing
+        wrong with that.
+        """
+        said = facts()
+        self.assertEqual(
+            (said.problem, said.extensions, said.unknownCritical, said.mapsPolicies),
+            (None, {}, (), False),
+        )
+        self.assertIsNone(said.get(x509.BasicConstraints))
+        self.assertFalse(said.isCritical(x509.BasicConstraints))
+        self.assertFalse(said.isAuthority)
+        self.assertIsNone(said.subjectKeyIdentifier)
+        self.assertIsNone(said.authorityKeyIdentifier)
+        self.assertFalse(said.requiresStaple)
+
+    def test_read(self) -> None:
+        """
+        Each extension can be had by its type, with whether it is critical.
+        """
+        constraints = x509.BasicConstraints(True, 3)
+        said = facts(
+            extensions=[
+                (constraints, True),
+                (x509.SubjectKeyIdentifier(b"subject"), False),
+                (x509.AuthorityKeyIdentifier(b"issuer", None, None), False),
+                (x509.TLSFeature([x509.TLSFeatureType.status_request]), False),
+            ]
+        )
+        self.assertEqual(said.get(x509.BasicConstraints), constraints)
+        self.assertTrue(said.isCritical(x509.BasicConstraints))
+        self.assertFalse(said.isCritical(x509.TLSFeature))
+        self.assertTrue(said.isAuthority)
+        self.assertEqual(said.subjectKeyIdentifier, b"subject")
+        self.assertEqual(said.authorityKeyIdentifier, b"issuer")
+        self.assertTrue(said.requiresStaple)
+
+    def test_denied(self) -> None:
+        """
+        What says that it is no authority's is none; an identifier of the issuer
+        by name and number is none of its key; another TLS feature requires no
+        staple.
+        """
+        said = facts(
+            extensions=[
+                (x509.BasicConstraints(False, None), True),
+                (x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name("x"))], 1), False),
+                (x509.TLSFeature([x509.TLSFeatureType.status_request_v2]), False),
+            ]
+        )
+        self.assertFalse(said.isAuthority)
+        self.assertIsNone(said.authorityKeyIdentifier)
+        self.assertFalse(said.requiresStaple)
+
+    def test_unknownCritical(self) -> None:
+        """
+        Critical extensions that are not understood are listed, others are not.
+        """
+        unknown = [
+            (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.{each}"), b"\x05\x00"), each < 5)
+            for each in (3, 4, 5)
+        ]
+        said = facts(extensions=[*unknown, hosts("a.example")])
+        self.assertEqual(said.unknownCritical, ("1.2.3", "1.2.4"))
+        self.assertIsNone(said.problem)
+        self.assertIsNotNone(said.get(x509.SubjectAlternativeName))
+
+    def test_understoodCritical(self) -> None:
+        """
+        Every extension that is heeded, or asks nothing, may be critical; one
+        that is read but not heeded may not.
+        """
+        point = x509.DistributionPoint(
+            [x509.UniformResourceIdentifier("http://a.example/")], None, None, None
+        )
+        policy = x509.ObjectIdentifier("1.2.3")
+        usages = dict.fromkeys(
+            "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+            "key_cert_sign crl_sign encipher_only decipher_only".split(),
+            False,
+        )
+        understood: list[x509.ExtensionType] = [
+            x509.BasicConstraints(False, None),
+            x509.KeyUsage(**{**usages, "digital_signature": True}),
+            x509.ExtendedKeyUsage([policy]),
+            x509.SubjectAlternativeName([x509.DNSName("a.example")]),
+            x509.NameConstraints([x509.DNSName("a.example")], None),
+            x509.CertificatePolicies([x509.PolicyInformation(policy, None)]),
+            x509.PolicyConstraints(0, None),
+            x509.InhibitAnyPolicy(0),
+            x509.AuthorityKeyIdentifier(b"i", None, None),
+            x509.SubjectKeyIdentifier(b"s"),
+            x509.IssuerAlternativeName([x509.DNSName("a.example")]),
+            x509.CRLDistributionPoints([point]),
+            x509.TLSFeature([x509.TLSFeatureType.status_request]),
+        ]
+        said = facts(extensions=[(each, True) for each in understood])
+        self.assertEqual(said.unknownCritical, ())
+        self.assertEqual(len(said.extensions), len(understood))
+        for other in (
+            x509.FreshestCRL([point]),
+            x509.OCSPNoCheck(),
+            x509.PrecertPoison(),
+            x509.AuthorityInformationAccess(
+                [x509.AccessDescription(policy, x509.DNSName("a.example"))]
+            ),
+        ):
+            said = facts(extensions=[(other, True)])
+            self.assertEqual(said.unknownCritical, (other.oid.dotted_string,))
+
+    def test_mapsPolicies(self) -> None:
+        """
+        That policies are mapped is noted.
+        """
+        mappings = x509.ObjectIdentifier("2.5.29.33")
+        said = facts(extensions=[(x509.UnrecognizedExtension(mappings, b"\x30\x00"), False)])
+        self.assertTrue(said.mapsPolicies)
+        self.assertEqual(said.unknownCritical, ())
+
+    def test_unreadable(self) -> None:
+        """
+        If one extension is damaged, none is believed, and the reason is said.
+        """
+        good = certificate("leaf", ROOT, extensions=[IDENTIFIED, hosts("a.example")])
+        self.assertIsNone(factsOf(good.certificate).problem)
+        said = factsOf(unreadable(good).certificate)
+        self.assertIn("error parsing asn1 value", said.problem or "")
+        self.assertEqual(said.extensions, {})
+        self.assertIsNone(said.keyProblem)
+
+    def test_duplicate(self) -> None:
+        """
+        Two extensions of a kind are none that could be believed.
+        """
+        one, other = (x509.ObjectIdentifier(f"1.2.{each}") for each in (3, 4))
+        twice = certificate(
+            "leaf",
+            ROOT,
+            extensions=[
+                (x509.UnrecognizedExtension(one, b"\x05\x00"), False),
+                (x509.UnrecognizedExtension(other, b"\x05\x00"), False),
+            ],
+        )
+        self.assertIsNone(factsOf(twice.certificate).problem)
+        said = factsOf(patched(twice, (b"\x06\x02\x2a\x04", b"\x06\x02\x2a\x03")).certificate)
+        self.assertIn("Duplicate 1.2.3 extension found", said.problem or "")
+
+    def test_anyException(self) -> None:
+        """
+        Whatever reading the extensions raises is a reason of at most 200
+        characters in one line.
+        """
+
+        class Damaged:
+            serial_number = 1
+            signature_hash_algorithm = hashes.SHA256()
+            subject = issuer = name("x")
+            error: Exception = TypeError("a\n  b" * 100)
+
+            @property
+            def extensions(self) -> None:
+                raise self.error
+
+            def public_key(self) -> None:
+                raise self.error
+
+        said = factsOf(Damaged())  # type: ignore[arg-type]
+        self.assertTrue((said.problem or "").startswith("a ba b"))
+        self.assertEqual(len(said.problem or ""), 200)
+        self.assertTrue((said.keyProblem or "").startswith("has an unreadable key: a ba b"))
+        self.assertIsNone(said.key)
+        empty = Damaged()
+        empty.error = RuntimeError()
+        self.assertEqual(factsOf(empty).problem, "RuntimeError")  # type: ignore[arg-type]
+
+
+class NameTests(SynchronousTestCase):
+    """
+    Tests for names.
+    """
+
+    def test_selfIssued(self) -> None:
+        """
+        Whoever calls itself the issuer is self-issued, signed or not.
+        """
+        self.assertTrue(factsOf(ROOT.certificate).isSelfIssued)
+        self.assertTrue(facts("leaf", issuerName="leaf").isSelfIssued)
+        self.assertFalse(facts("leaf").isSelfIssued)
+        self.assertFalse(facts("root").isSelfIssued)
+
+    def test_unreadable(self) -> None:
+        """
+        A damaged name is a fact, the other name and the key remain.
+        """
+        leaf = certificate("Leafname", ROOT, ecKey(1), [hosts("a.example")])
+        said = factsOf(patched(leaf, (b"Leafname", b"\xff\xfeafname")).certificate)
+        self.assertEqual(said.problem, "a name is damaged")
+        self.assertEqual((said.subject, said.issuer), (None, name("Root")))
+        self.assertFalse(said.isSelfIssued)
+        self.assertIsNotNone(said.key)
+        self.assertEqual(said.name, "with an unreadable name")
+        said = factsOf(patched(leaf, (b"Root", b"\xff\xfeot")).certificate)
+        self.assertEqual(said.problem, "a name is damaged")
+        self.assertEqual((said.subject, said.issuer), (name("Leafname"), None))
+        both = patched(
+            certificate("Sames", issuerName="Sames"), (b"Sames", b"\xff\xfemes")
+        ).certificate
+        self.assertFalse(factsOf(both).isSelfIssued)
+
+    def test_readable(self) -> None:
+        """
+        Somebody is called by the last common name, or by the whole subject.
+        """
+        attributes = [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Inc"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "first"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "last"),
+        ]
+        for subject, expected in (
+            (x509.Name(attributes), "last"),
+            (x509.Name(attributes[:1]), "O=Inc"),
+            (x509.Name([]), ""),
+            (name("a\x1b[31m\nb\u202ec"), "a?[31m?b?c"),
+            (name("x" * 64), "x" * 64),
+            (name("é" * 32), "é" * 32),
+        ):
+            self.assertEqual(
+                readableName(certificate(subject, ROOT, ecKey(1)).certificate), expected
+            )
+
+    def test_long(self) -> None:
+        """
+        More than 64 characters are shortened to 64.
+        """
+        subject = x509.Name([x509.NameAttribute(NameOID.STREET_ADDRESS, "x" * 65)])
+        readable = readableName(certificate(subject, ROOT, ecKey(1)).certificate)
+        self.assertEqual(len(readable), 64)
+        self.assertTrue(readable.endswith("x…"))
+
+
+class KeyTests(SynchronousTestCase):
+    """
+    Tests for keys.
+    """
+
+    def problem(self, key: Any) -> str | None:
+        """
+        @return: what is wrong with a key.
+        """
+        return facts(key=key).keyProblem
+
+    def test_rsa(self) -> None:
+        """
+        RSA keys have 2048 to 16384 bits.
+        """
+        for bits, expected in (
+            (1024, "has an RSA key of 1024 bits, less than 2048"),
+            (2047, "has an RSA key of 2047 bits, less than 2048"),
+            (2048, None),
+            (2052, None),
+            (16384, None),
+            (16385, "has an RSA key of 16385 bits, more than 16384"),
+            (16400, "has an RSA key of 16400 bits, more than 16384"),
+        ):
+            self.assertEqual(self.problem(enormous(bits)), expected)
+
+    def test_ec(self) -> None:
+        """
+        EC keys have at least 224 bits.
+        """
+        self.assertEqual(
+            self.problem(ec.generate_private_key(ec.SECP192R1())),
+            "has an EC key of 192 bits, less than 224",
+        )
+        for curve in (ec.SECP224R1(), ec.SECP256R1(), ec.SECP521R1(), ec.BrainpoolP256R1()):
+            self.assertIsNone(self.problem(ec.generate_private_key(curve)))
+
+    def test_others(self) -> None:
+        """
+        Edwards curves are good; DSA and keys that only agree are not.
+        """
+        self.assertIsNone(self.problem(ed25519.Ed25519PrivateKey.generate()))
+        self.assertIsNone(self.problem(ed448.Ed448PrivateKey.generate()))
+        self.assertEqual(self.problem(PUBLIC_DSA), "has a DSA key, which TLS has no use for")
+        self.assertEqual(
+            self.problem(x25519.X25519PrivateKey.generate()),
+            "has a key that cannot sign: X25519PublicKey",
+        )
+
+    def test_unreadable(self) -> None:
+        """
+        A point that is on no curve is no key.
+        """
+        leaf = certificate("leaf", ROOT, ecKey(1))
+        numbers = ecKey(1).public_key().public_numbers()
+        point = b"\x04" + numbers.x.to_bytes(32, "big")
+        said = factsOf(patched(leaf, (point, b"\x04" + b"\x00" * 31 + b"\x07")).certificate)
+        self.assertIsNone(said.key)
+        self.assertIsNone(said.verifyingKey)
+        self.assertTrue((said.keyProblem or "").startswith("has an unreadable key: "))
+
+    def test_verifyingKey(self) -> None:
+        """
+        A key verifies unless it is enormous; weakness is no obstacle.
+        """
+        for bits, verifies in ((1024, True), (16384, True), (16385, False)):
+            said = facts(key=enormous(bits))
+            self.assertIsNotNone(said.key)
+            self.assertEqual(said.verifyingKey is not None, verifies)
+
+
+class SignatureTests(SynchronousTestCase):
+    """
+    Tests for signatures and their algorithms.
+    """
+
+    def test_good(self) -> None:
+        """
+        SHA-2 and SHA-3 are good, with whatever padding, and so is what has no
+        digest.
+        """
+        for digest in (hashes.SHA224(), hashes.SHA256(), hashes.SHA512(), hashes.SHA3_256()):
+            said = facts(digest=digest)
+            self.assertEqual((said.digest, said.signatureProblem), (digest.name, None))
+        pss = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+        said = facts(issuer=RSA_ROOT, digest=hashes.SHA384(), padding=pss)
+        self.assertEqual((said.digest, said.signatureProblem), ("sha384", None))
+        for key in (ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()):
+            said = facts(issuer=authority("Edwards", key=key))
+            self.assertEqual((said.digest, said.signatureProblem), ("", None))
+
+    def test_weak(self) -> None:
+        """
+        SHA-1 and MD5 are not.
+        """
+        leaf = certificate("leaf", RSA_ROOT)
+        for oid, expected in ((RSA_SHA1, "SHA-1"), (RSA_MD5, "MD5")):
+            said = factsOf(patched(leaf, (RSA_SHA256, oid)).certificate)
+            self.assertEqual(said.signatureProblem, f"is signed with {expected}")
+
+    def test_unknown(self) -> None:
+        """
+        An algorithm that nobody knows is no good.
+        """
+        leaf = patched(certificate("leaf", ROOT), (ECDSA_SHA256, ECDSA_UNKNOWN))
+        said = factsOf(leaf.certificate)
+        self.assertIsNone(said.digest)
+        self.assertEqual(
+            said.signatureProblem, "is signed with an unknown algorithm: 1.2.840.10045.4.3.127"
+        )
+
+    def test_isSignedBy(self) -> None:
+        """
+        A signature is that of one key, whatever the algorithm.
+        """
+        for key in (
+            ecKey(1),
+            rsaKey(),
+            ed25519.Ed25519PrivateKey.generate(),
+            ed448.Ed448PrivateKey.generate(),
+        ):
+            issuer = authority("Issuer", key=key)
+            twin = authority("Issuer", key=ecKey(2))
+            leaf = certificate("leaf", issuer).certificate
+            self.assertTrue(isSignedBy(leaf, issuer.certificate))
+            self.assertTrue(isSignedBy(issuer.certificate, issuer.certificate))
+            self.assertFalse(isSignedBy(leaf, twin.certificate))
+
+    def test_isSignedByPadded(self) -> None:
+        """
+        A signature with RSASSA-PSS is one, with a salt of any length.
+        """
+        for salt in (0, 32, 222):
+            pss = padding.PSS(padding.MGF1(hashes.SHA256()), salt)
+            leaf = certificate("leaf", RSA_ROOT, padding=pss)
+            self.assertTrue(isSignedBy(leaf.certificate, RSA_ROOT.certificate))
+            damaged = patched(leaf, (b"leaf", b"lead"))
+            self.assertFalse(isSignedBy(damaged.certificate, RSA_ROOT.certificate))
+
+    def test_isSignedByWeak(self) -> None:
+        """
+        A signature with a weak digest is none, though it is that of the key.
+        """
+        for digest, oid in (("sha1", RSA_SHA1), ("md5", RSA_MD5)):
+            leaf = weaklySigned(certificate("leaf", RSA_ROOT), rsaKey(), digest, oid)
+            self.assertFalse(isSignedBy(leaf.certificate, RSA_ROOT.certificate), digest)
+
+    def test_isNotSignedBy(self) -> None:
+        """
+        Damage, another algorithm, a key that cannot verify or be read: none of
+        this is a signature, and none raises.
+        """
+        issuer = authority("Issuer", key=ecKey(3))
+        leaf = certificate("leaf", issuer)
+        for wrong in (
+            patched(leaf, (b"leaf", b"lead")),
+            patched(leaf, (ECDSA_SHA256, ECDSA_UNKNOWN)),
+            certificate("leaf", Issued(issuer.certificate, rsaKey())),
+        ):
+            self.assertFalse(isSignedBy(wrong.certificate, issuer.certificate))
+        for key in (PUBLIC_DSA, x25519.X25519PrivateKey.generate().public_key(), enormous(2048)):
+            twin = authority("Issuer", ROOT, key)
+            self.assertFalse(isSignedBy(leaf.certificate, twin.certificate))
+
+    def test_enormous(self) -> None:
+        """
+        An enormous key verifies nothing, without being tried.
+        """
+        tried = []
+
+        class Leaf:
+            def verify_directly_issued_by(self, issuer: x509.Certificate) -> None:
+                tried.append(issuer)
+
+        issuers = [authority("Issuer", ROOT, enormous(bits)).certificate for bits in (16384, 16385)]
+        self.assertEqual(
+            [isSignedBy(Leaf(), each) for each in issuers],  # type: ignore[arg-type]
+            [True, False],
+        )
+        self.assertEqual(tried, issuers[:1])
+
+
