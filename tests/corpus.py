@@ -631,7 +631,7 @@ def expiredAlternative() -> Case:
 
 
 @entry(good(3))
-def revokedAlternative() -> Case:
+def deadEnd() -> Case:
     """
     There is a way that leads nowhere, and one that leads to the root.
     """
@@ -880,6 +880,7 @@ def sha1Root() -> Case:
     return case(leaf(Issuer("Middle", own)), old)
 
 
+_NOT_SIGNED = "is not signed with the key of certificate 2"
 _SMALL = "has an RSA key of 1024 bits, less than 2048"
 
 
@@ -945,10 +946,19 @@ def dsaIntermediate() -> Case:
     return case(leaf(Issuer("Middle", root(), key=key)), root())
 
 
-@entry(bad(A.bad_certificate, 3, Wrong(0, S.HasWeakSignature, "is signed with SHA-1")), isWeak=True)
+@entry(
+    bad(
+        A.unknown_ca,
+        2,
+        Wrong(0, S.HasWeakSignature, "is signed with SHA-1"),
+        Wrong(0, S.NotSignatureValid, _NOT_SIGNED),
+        Wrong(1, S.PartialChain, _NOT_AT_HAND),
+    ),
+    isWeak=True,
+)
 def sha1Leaf() -> Case:
     """
-    The certificate is signed with SHA-1.
+    The certificate is signed with SHA-1, which is as good as not signed.
     """
     between = Issuer("Middle", root(), key=rsaKey())
     presented = leaf(between)
@@ -956,7 +966,15 @@ def sha1Leaf() -> Case:
     return case(with_(presented, old), root())
 
 
-@entry(bad(A.bad_certificate, 3, Wrong(1, S.HasWeakSignature, "is signed with MD5")), isWeak=True)
+@entry(
+    bad(
+        A.bad_certificate,
+        3,
+        Wrong(1, S.HasWeakSignature, "is signed with MD5"),
+        Wrong(1, S.NotSignatureValid, "is not signed with the key of certificate 3"),
+    ),
+    isWeak=True,
+)
 def md5Intermediate() -> Case:
     """
     The intermediate is signed with MD5.
@@ -965,9 +983,6 @@ def md5Intermediate() -> Case:
     between = Issuer("Middle", own)
     old = changed(between.certificate, own.key, RSA_SHA256, RSA_MD5, hashes.MD5())
     return case(sending(leaf(between), old), own)
-
-
-_NOT_SIGNED = "is not signed with the key of certificate 2"
 
 
 @entry(
@@ -997,7 +1012,14 @@ def badSignature() -> Case:
     return case(with_(presented, damaged(presented.certificate)), root())
 
 
-@entry(bad(A.bad_certificate, 3, Wrong(0, S.NotSignatureValid, _NOT_SIGNED)))
+@entry(
+    bad(
+        A.unknown_ca,
+        2,
+        Wrong(0, S.NotSignatureValid, _NOT_SIGNED),
+        Wrong(1, S.PartialChain, _NOT_AT_HAND),
+    )
+)
 def badSignatureBelow() -> Case:
     """
     The intermediate's signature is wrong.
@@ -1006,7 +1028,14 @@ def badSignatureBelow() -> Case:
     return case(with_(presented, damaged(presented.certificate)), root())
 
 
-@entry(bad(A.bad_certificate, 3, Wrong(0, S.NotSignatureValid, _NOT_SIGNED)))
+@entry(
+    bad(
+        A.unknown_ca,
+        2,
+        Wrong(0, S.NotSignatureValid, _NOT_SIGNED),
+        Wrong(1, S.PartialChain, _NOT_AT_HAND),
+    )
+)
 def rightNameWrongIntermediate() -> Case:
     """
     Somebody uses the intermediate's name, and sends its certificate.
@@ -1672,7 +1701,7 @@ def notPermittedMail() -> Case:
 
 
 @entry(bad(A.bad_certificate, 3, _excluded("https://www.example.com/")))
-def excludedAddressOfPage() -> Case:
+def excludedUri() -> Case:
     """
     The URI is one that the intermediate may not give.
     """
@@ -2362,7 +2391,7 @@ for _name in (
     "revokedLeaf",
     "revokedIntermediate",
     "weakLeaf",
-    "sha1Leaf",
+    "md5Intermediate",
     "unknownCritical",
     "duplicateExtension",
     "disallowedLeaf",

@@ -67,6 +67,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "retrieval",
         "_cache",
         "_fetching",
+        "sources",
         "issuers",
         "options",
         "revocation",

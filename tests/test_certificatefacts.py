@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, x25519
 from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,6 +24,7 @@ from tests.chains import (
     ecKey,
     enormous,
     hosts,
+    keyUsage,
     name,
     patched,
     unreadable,
@@ -117,8 +118,8 @@ class ExtensionTests(SynchronousTestCase):
         Critical extensions that are not understood are listed, others are not.
         """
         unknown = [
-            (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.{each}"), b"\x05\x00"), each < 5)
-            for each in (3, 4, 5)
+            (x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.{n}"), b"\x05\x00"), n < 5)
+            for n in (3, 4, 5)
         ]
         said = facts(extensions=[*unknown, hosts("a.example")])
         self.assertEqual(said.unknownCritical, ("1.2.3", "1.2.4"))
@@ -134,14 +135,9 @@ class ExtensionTests(SynchronousTestCase):
             [x509.UniformResourceIdentifier("http://a.example/")], None, None, None
         )
         policy = x509.ObjectIdentifier("1.2.3")
-        usages = dict.fromkeys(
-            "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
-            "key_cert_sign crl_sign encipher_only decipher_only".split(),
-            False,
-        )
         understood: list[x509.ExtensionType] = [
             x509.BasicConstraints(False, None),
-            x509.KeyUsage(**{**usages, "digital_signature": True}),
+            keyUsage("digital_signature")[0],
             x509.ExtendedKeyUsage([policy]),
             x509.SubjectAlternativeName([x509.DNSName("a.example")]),
             x509.NameConstraints([x509.DNSName("a.example")], None),
@@ -224,14 +220,14 @@ class ExtensionTests(SynchronousTestCase):
             def public_key(self) -> None:
                 raise self.error
 
-        said = factsOf(Damaged())  # type: ignore[arg-type]
+        said = factsOf(Damaged())
         self.assertTrue((said.problem or "").startswith("a ba b"))
         self.assertEqual(len(said.problem or ""), 200)
         self.assertTrue((said.keyProblem or "").startswith("has an unreadable key: a ba b"))
         self.assertIsNone(said.key)
         empty = Damaged()
         empty.error = RuntimeError()
-        self.assertEqual(factsOf(empty).problem, "RuntimeError")  # type: ignore[arg-type]
+        self.assertEqual(factsOf(empty).problem, "RuntimeError")
 
 
 class NameTests(SynchronousTestCase):
@@ -474,9 +470,7 @@ class SignatureTests(SynchronousTestCase):
 
         issuers = [authority("Issuer", ROOT, enormous(bits)).certificate for bits in (16384, 16385)]
         self.assertEqual(
-            [isSignedBy(Leaf(), each) for each in issuers],  # type: ignore[arg-type]
+            [isSignedBy(Leaf(), each) for each in issuers],
             [True, False],
         )
         self.assertEqual(tried, issuers[:1])
-
-

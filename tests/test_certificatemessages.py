@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,13 +93,10 @@ def recorded(
             found[kind] = bytes(body)
         original(engine, kind, body)
 
-    _openssl.TlsEngine._noteMessage = note  # type: ignore[method-assign]
-    try:
+    with patch.object(_openssl.TlsEngine, "_noteMessage", note):
         Pair().authenticate(
             version, {"clientCertificates": [client]}, {"clientCertificateRequired": True}
         )
-    finally:
-        _openssl.TlsEngine._noteMessage = original  # type: ignore[method-assign]
     return found
 
 

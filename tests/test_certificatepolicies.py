@@ -253,7 +253,7 @@ class PolicyProblemTests(SynchronousTestCase):
             (WANTED, [B], [policies(ANY)], [policies(A)]),
             (WANTED, [A], [policies(A), inhibit(0)], [policies(ANY)]),
         ):
-            self.check(expected, *below, wanted=wanted)  # type: ignore[arg-type]
+            self.check(expected, *below, wanted=wanted)
 
     def test_wantedAny(self) -> None:
         """

@@ -38,6 +38,7 @@ from txsslstream.chain import (
     alertFor,
     joinedFlags,
 )
+from txsslstream.crossing import Finding
 from txsslstream.enums import (
     SslPolicyErrors,
     StoreLocation,
@@ -49,12 +50,14 @@ from txsslstream.enums import (
     X509VerificationFlags,
 )
 from txsslstream.errors import (
+    AuthenticationError,
     CertificateError,
     HandshakeCancelled,
     HandshakeInterrupted,
     RetrievalError,
 )
 from txsslstream.interfaces import IRetriever
+from txsslstream.paths import Path
 from txsslstream.policy import X509ChainPolicy
 from txsslstream.stores import X509Store
 
@@ -561,6 +564,103 @@ class ProblemTests(ChainTestCase):
         self.assertTrue(problem.isprintable())
 
 
+#: What each flag excuses, wherever it is found.
+EXCUSED = {
+    V.IgnoreNotTimeValid: S.NotTimeValid,
+    V.IgnoreCtlNotTimeValid: S.CtlNotTimeValid,
+    V.IgnoreNotTimeNested: S.NotTimeNested,
+    V.IgnoreInvalidBasicConstraints: S.InvalidBasicConstraints,
+    V.AllowUnknownCertificateAuthority: S.UntrustedRoot | S.PartialChain,
+    V.IgnoreWrongUsage: S.NotValidForUsage | S.CtlNotValidForUsage,
+    V.IgnoreInvalidName: (
+        S.InvalidNameConstraints
+        | S.HasNotSupportedNameConstraint
+        | S.HasNotDefinedNameConstraint
+        | S.HasNotPermittedNameConstraint
+        | S.HasExcludedNameConstraint
+    ),
+    V.IgnoreInvalidPolicy: S.NoIssuanceChainPolicy | S.InvalidPolicyConstraints,
+}
+#: Which flag excuses that revocation is unknown, of each certificate of three.
+EXCUSED_UNKNOWN = (
+    V.IgnoreEndRevocationUnknown,
+    V.IgnoreCertificateAuthorityRevocationUnknown,
+    V.IgnoreRootRevocationUnknown,
+)
+
+
+class ExcuseTests(ChainTestCase):
+    """
+    What the verification flags excuse.
+    """
+
+    def counting(
+        self, flags: X509VerificationFlags, depth: int, status: X509ChainStatusFlags
+    ) -> X509ChainStatusFlags:
+        """
+        @return: what counts of a status that one certificate has.
+        """
+        path = Path(WHOLE, True, (Finding(depth, status, "is wrong"),))
+        self.patch(chain, "bestPath", lambda *_: path)
+        made = self.assertBuilt(
+            custom(verificationFlags=flags), not self.isCounted(flags, depth, status)
+        )
+        self.assertEqual(made.flags, status)
+        self.assertEqual(len(made.problems), bool(made.countingFlags))
+        return made.countingFlags
+
+    def isCounted(
+        self, flags: X509VerificationFlags, depth: int, status: X509ChainStatusFlags
+    ) -> bool:
+        """
+        @return: whether a status counts, by the tables above.
+        """
+        excused = UNKNOWN if EXCUSED_UNKNOWN[depth] & flags else S.NoError
+        for flag, statuses in EXCUSED.items():
+            excused |= statuses if flag & flags else S.NoError
+        return bool(status & ~excused)
+
+    def test_single(self) -> None:
+        """
+        Each flag excuses its own statuses and no others.
+        """
+        for flag in V.__members__.values():
+            for depth in range(len(WHOLE)):
+                for status in FLAGS:
+                    expected = status if self.isCounted(flag, depth, status) else S.NoError
+                    self.assertEqual(self.counting(flag, depth, status), expected)
+
+    def test_joined(self) -> None:
+        """
+        A problem of several statuses counts as long as one of them does.
+        """
+        both = S.NotTimeValid | S.NotValidForUsage
+        self.assertEqual(self.counting(V.IgnoreNotTimeValid, 0, both), both)
+        self.assertEqual(
+            self.counting(V.IgnoreNotTimeValid | V.IgnoreWrongUsage, 0, both), S.NoError
+        )
+        self.assertEqual(
+            self.counting(V.AllFlags, 0, S.NotTimeValid | S.Revoked), S.NotTimeValid | S.Revoked
+        )
+
+    def test_inexcusable(self) -> None:
+        """
+        Nothing excuses a wrong signature, revocation, distrust, weakness or what
+        is not understood.
+        """
+        for status in (
+            S.NotSignatureValid,
+            S.Revoked,
+            S.ExplicitDistrust,
+            S.HasWeakSignature,
+            S.InvalidExtension,
+            S.HasNotSupportedCriticalExtension,
+            S.Cyclic,
+            S.CtlNotSignatureValid,
+        ):
+            self.assertEqual(self.counting(V.AllFlags, 0, status), status)
+
+
 class FetchingTests(ChainTestCase):
     """
     A chain that waits for what is fetched.
@@ -1016,22 +1116,57 @@ class Rebuilding(HomeMixin, Conversation):
             S.NotValidForUsage, TlsAlert.unsupported_certificate, "not for handshakes"
         )
 
-    def test_failing(self) -> None:
+    def damage(self) -> None:
         """
-        A store that cannot be read any more fails the handshake.
+        Make a store unreadable.
         """
+        path = X509Store(StoreName.Disallowed).path
+        path.mkdir(parents=True)
+        (path / "bad.pem").write_bytes(b"garbage")
 
-        def damage(_: X509Chain) -> None:
-            path = X509Store(StoreName.Disallowed).path
-            path.mkdir(parents=True)
-            (path / "bad.pem").write_bytes(b"garbage")
-
-        self.rebuild(damage, certificateChainPolicy=custom(ROOT.certificate))
+    def assertMishap(self) -> AuthenticationError:
+        """
+        The handshake has failed because a store cannot be read.
+        """
         error = self.failureOf(self.judge)
         self.assertIsInstance(error.__cause__, CertificateError)
         self.assertIs(error.alertSent, TlsAlert.internal_error)
         verdict = self.verdictOn(self.judged, self.isLate(self.judge))
         self.assertIs(verdict.alert, TlsAlert.internal_error)
+        return error
+
+    def test_failing(self) -> None:
+        """
+        A store that cannot be read any more fails the handshake.
+        """
+        self.rebuild(lambda _: self.damage(), certificateChainPolicy=custom(ROOT.certificate))
+        self.assertIs(self.assertMishap().sslPolicyErrors, SslPolicyErrors.None_)
+
+    def test_failingAtOnce(self) -> None:
+        """
+        Without a chain nobody is accepted.
+        """
+
+        def accept(*_: Any) -> bool:
+            self.damage()
+            return True
+
+        policy = custom(ROOT.certificate)
+        if self.judge == "client":
+            self.damage()
+            self.begin({"certificateChainPolicy": policy}, {"serverCertificate": PRESENTED})
+        else:
+            # The client judges first.
+            self.begin(
+                {
+                    "clientCertificateContext": PRESENTED,
+                    "remoteCertificateValidationCallback": accept,
+                },
+                {"clientCertificateRequired": True, "certificateChainPolicy": policy},
+            )
+        error = self.assertMishap()
+        self.assertIs(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateChainErrors)
+        self.assertIn("bad.pem", str(error))
 
 
 @perVersion(segments=(0,))

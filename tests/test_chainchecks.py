@@ -155,11 +155,11 @@ class ChecksTests(SynchronousTestCase):
         """
         No certificate is exempt, not even an anchor.
         """
-        old = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
+        old: dict[str, Any] = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
         words = f"expired {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC"
-        middle = authority("Middle", ROOT, **old)  # type: ignore[arg-type]
+        middle = authority("Middle", ROOT, **old)
         self.check((certificate("leaf", middle), middle, ROOT), (1, S.NotTimeValid, words))
-        root = authority("Root", **old)  # type: ignore[arg-type]
+        root = authority("Root", **old)
         self.check((certificate("leaf", root), root), (1, S.NotTimeValid, words))
         self.check((root,), (0, S.NotTimeValid, words))
 
@@ -178,6 +178,11 @@ class ChecksTests(SynchronousTestCase):
         root = unreadable(authority("Root", key=ecKey(), extensions=[IDENTIFIED]))
         [finding] = certificateFindings(line(certificate("leaf", root), root), NOTHING_MORE, True)
         self.assertEqual((finding.depth, finding.status), (1, S.InvalidExtension))
+        nameless = unreadable(certificate("", extensions=[IDENTIFIED]))
+        found = certificateFindings(line(nameless), NOTHING_MORE, True)
+        self.assertEqual(
+            [each.information[:16] for each in found], ["cannot be read: ", "has no issuer's "]
+        )
 
     def test_unreadableNames(self) -> None:
         """
@@ -360,6 +365,14 @@ class ChecksTests(SynchronousTestCase):
             root = weaklySigned(RSA_ROOT, rsaKey(), digest, oid)
             self.check((certificate("leaf", Issued(root.certificate, rsaKey())), root))
             self.check((root,), isAnchored=False)
+        # Self-issued, but not the last.
+        renewed = authority("RSA Root", RSA_ROOT, rsaKey())
+        weak = weaklySigned(renewed, rsaKey(), "sha1", RSA_SHA1)
+        self.check(
+            (certificate("leaf", renewed), weak, RSA_ROOT),
+            (1, S.HasWeakSignature, "is signed with SHA-1"),
+            (1, S.NotSignatureValid, "is not signed with the key of certificate 3"),
+        )
         strange = patched(certificate("leaf", ROOT), (ECDSA_SHA256, ECDSA_UNKNOWN))
         algorithm = "is signed with an unknown algorithm: 1.2.840.10045.4.3.127"
         self.check((strange, ROOT), (0, S.HasWeakSignature, algorithm), (0, *unsigned))
@@ -627,16 +640,16 @@ class ChecksTests(SynchronousTestCase):
         """
         Whatever is wrong is found at once.
         """
-        old = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
+        old: dict[str, Any] = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
         root = authority(
             "Root", key=rsaKey(), extensions=[excluding(x509.DNSName("a.example"))], **old
-        )  # type: ignore[arg-type]
+        )
         leaf = certificate(
             "leaf",
             Issued(root.certificate, rsaKey()),
             enormous(1024),
             [hosts("a.example"), usages(USAGE.CLIENT_AUTH), keyUsage("key_cert_sign"), UNKNOWN],
-            **old,  # type: ignore[arg-type]
+            **old,
         )
         path = (weaklySigned(leaf, rsaKey(), "sha1", RSA_SHA1), root)
         criteria = asking(

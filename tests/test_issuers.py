@@ -204,7 +204,7 @@ class FetchIssuersTests(Fetching):
             der(Authority("Middle", ROOT).certificate),
             der(self.leaf.certificate),
         ):
-            self.web.answers[URL] = answer  # type: ignore[assignment]
+            self.web.answers[URL] = answer
             self.checkPartialOrBroken(self.build())
 
     def checkPartialOrBroken(self, made: tuple[X509Chain, Deferred[Any]]) -> None:
@@ -333,14 +333,17 @@ class HandshakeTests(Fetching):
         The peer waits while the issuer is fetched, and is accepted then.
         """
         for version in VERSIONS:
-            self.web.answers[URL] = answer = Deferred()
+            answer: Deferred[bytes] = Deferred()
+            self.web.answers[URL] = answer
             self.start(version)
             self.assertNoResult(self.sides[0])
             answer.callback(der(MIDDLE.certificate))
             self.pair.wire.flush()
             for each in self.sides:
                 self.successResultOf(each)
-            self.assertEqual(len(self.pair.client.remoteChain.chainElements), 3)
+            built = self.pair.client.remoteChain
+            assert built is not None
+            self.assertEqual(len(built.chainElements), 3)
             self.end()
 
     def test_failure(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -314,7 +315,7 @@ class MatchingTests(SynchronousTestCase):
             NameOID.X500_UNIQUE_IDENTIFIER, b"\x00\x01", x509.name._ASN1Type.BitString
         )
 
-        def named(*attributes: x509.NameAttribute) -> x509.DirectoryName:
+        def named(*attributes: x509.NameAttribute[Any]) -> x509.DirectoryName:
             return DIRECTORY(x509.Name([x509.RelativeDistinguishedName(attributes)]))
 
         for given, base, expected in (
@@ -364,8 +365,8 @@ class WhichNamesTests(SynchronousTestCase):
                 Finding(
                     0,
                     MALFORMED,
-                    "has the name 'a..b', which cannot be compared (malformed DNS name 'a..b') with "
-                    "what is constrained by certificate 2",
+                    "has the name 'a..b', which cannot be compared (malformed DNS name 'a..b') "
+                    "with what is constrained by certificate 2",
                 )
             ],
         )
@@ -480,6 +481,8 @@ class WhichNamesTests(SynchronousTestCase):
         bad = patched(leaf, (b"Leafname", b"\xff\xfeafname"))
         root = authority("Root", extensions=[permitting(directory("Inc"), DNS("b.example"))])
         self.assertEqual(statuses(line(bad, root)), [OUT])
+        root = authority("Root", extensions=[permitting(directory("Inc"), DNS("a.example"))])
+        self.assertEqual(findings(line(bad, root)), [])
 
 
 class WhoseConstraintsTests(SynchronousTestCase):

@@ -1126,6 +1126,49 @@ class PolicyUseTests(_Mixin):
             )
             self.assertIsNone(self.judged(role, certificateChainPolicy=forgiving))
 
+    def test_excused(self) -> None:
+        """
+        What the policy excuses is no reason for a refusal, not for its alert
+        and not for its words either, but is still reported.
+        """
+        policy = POLICY.clone()
+        policy.verificationTime = NOW - 3 * DAY
+        policy.verificationFlags = X509VerificationFlags.IgnoreNotTimeValid
+        policy.applicationPolicy = [ExtendedKeyUsageOID.CODE_SIGNING]
+        for role in ("client", "server"):
+            error = self.assertRefused(
+                role,
+                X509ChainStatusFlags.NotTimeValid | X509ChainStatusFlags.NotValidForUsage,
+                certificateChainPolicy=policy,
+            )
+            self.assertEqual(error.alertSent, TlsAlert.unsupported_certificate)
+            [problem] = error.problems
+            self.assertIn("is not for 1.3.6.1.5.5.7.3.3", problem)
+
+    def test_extraStore(self) -> None:
+        """
+        The policy's further certificates fill a gap in what the peer sends.
+        """
+        middle = Authority("Middle", AUTHORITY)
+        leaf = middle.issue("localhost")
+        gap = SslStreamCertificateContext(leaf.certificate, leaf.privateKey)
+        filling = POLICY.clone()
+        filling.extraStore = [middle.certificate]
+        for policy, isGood in ((POLICY, False), (filling, True)):
+            pair = Pair(self.segment)
+            client, server = pair.authenticate(
+                self.version,
+                {"certificateChainPolicy": policy},
+                {"serverCertificate": gap},
+            )
+            if isGood:
+                self.successResultOf(client)
+                self.successResultOf(server)
+            else:
+                error = self.failureResultOf(client, AuthenticationError).value
+                self.assertEqual(error.chainStatus, X509ChainStatusFlags.PartialChain)
+                self.failureResultOf(server, AuthenticationError)
+
     def test_names(self) -> None:
         """
         The server's name does not count if the policy says so.

@@ -8,6 +8,7 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -43,7 +44,7 @@ LEAF = certificate("leaf", MIDDLE, ecKey(2))
 
 NOT_AT_HAND = (S.PartialChain, "was issued by a certificate that is not at hand")
 UNTRUSTED = (S.UntrustedRoot, "is a root that is not trusted")
-EXPIRED = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
+EXPIRED: dict[str, Any] = {"notBefore": NOW - 3 * DAY, "notAfter": NOW - DAY}
 
 
 def find(
@@ -146,7 +147,7 @@ class GoodTests(_Case):
         """
         That it is trusted does not excuse what else is wrong.
         """
-        leaf = certificate("leaf", **EXPIRED)  # type: ignore[arg-type]
+        leaf = certificate("leaf", **EXPIRED)
         found = find(leaf, [], [leaf])
         self.assertTrue(found.isAnchored)
         self.check(found, [leaf], (0, S.NotTimeValid, f"expired {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC"))
@@ -198,12 +199,12 @@ class ChoiceTests(_Case):
         One issuer has expired and its renewal has not; an expired way is
         reported only if there is no other.
         """
-        expired = authority("Middle", ROOT, ecKey(1), **EXPIRED)  # type: ignore[arg-type]
+        expired = authority("Middle", ROOT, ecKey(1), **EXPIRED)
         wrong = (1, S.NotTimeValid, f"expired {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC")
         for others in ([expired, MIDDLE], [MIDDLE, expired]):
             self.check(find(LEAF, others), [LEAF, MIDDLE, ROOT])
         self.check(find(LEAF, [expired]), [LEAF, expired, ROOT], wrong)
-        root = authority("Root", key=ecKey(), **EXPIRED)  # type: ignore[arg-type]
+        root = authority("Root", key=ecKey(), **EXPIRED)
         for anchors in ([root, ROOT], [ROOT, root]):
             self.check(find(LEAF, [MIDDLE], anchors), [LEAF, MIDDLE, ROOT])
         self.check(find(LEAF, [MIDDLE], [root]), [LEAF, MIDDLE, root], (2, *wrong[1:]))
@@ -213,7 +214,7 @@ class ChoiceTests(_Case):
         If the direct way has expired, a detour is taken.
         """
         key = ecKey(5)
-        expired = authority("New", key=key, **EXPIRED)  # type: ignore[arg-type]
+        expired = authority("New", key=key, **EXPIRED)
         cross = authority("New", ROOT, key)
         leaf = certificate("leaf", cross)
         self.check(find(leaf, [cross], [expired, ROOT]), [leaf, cross, ROOT])
@@ -278,7 +279,7 @@ class ChoiceTests(_Case):
         other = authority("Issuer", ROOT, key, [keyIdentifier(b"other")])
         named = authority("Issuer", ROOT, key, [keyIdentifier(b"named")])
         silent = authority("Issuer", ROOT, key)
-        expired = authority("Issuer", ROOT, key, [keyIdentifier(b"named")], **EXPIRED)  # type: ignore[arg-type]
+        expired = authority("Issuer", ROOT, key, [keyIdentifier(b"named")], **EXPIRED)
         early = authority("Issuer", ROOT, key, notBefore=NOW + DAY / 2)
         leaf = certificate("leaf", named, extensions=[issuerIdentifier(b"named")])
         plain = certificate("leaf", named)
@@ -312,7 +313,7 @@ class ChoiceTests(_Case):
         key = ecKey(7)
         begins = authority("Issuer", ROOT, key, notBefore=NOW)
         ends = authority("Issuer", ROOT, key, notAfter=NOW)
-        expired = authority("Issuer", ROOT, key, **EXPIRED)  # type: ignore[arg-type]
+        expired = authority("Issuer", ROOT, key, **EXPIRED)
         leaf = certificate("leaf", begins)
         for good in (begins, ends):
             self.check(find(leaf, [expired, good]), [leaf, good, ROOT])
@@ -433,8 +434,8 @@ class DeadEndTests(_Case):
         use, weak.
         """
         usage = (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]), False)
-        root = authority("Other", **EXPIRED)  # type: ignore[arg-type]
-        leaf = certificate("leaf", root, enormous(1024), [usage], **EXPIRED)  # type: ignore[arg-type]
+        root = authority("Other", **EXPIRED)
+        leaf = certificate("leaf", root, enormous(1024), [usage], **EXPIRED)
         late = f"expired {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC"
         self.check(
             find(leaf, [root], usages=(x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,)),
@@ -495,9 +496,8 @@ class DepthTests(_Case):
         """
         issued = ladder(100)
         for limit, isGood in ((100, True), (99, False)):
-            found = self.checkBounded(
-                lambda limit=limit: find(issued[0], issued[1:], maximumDepth=limit)
-            )
+            search = partial(find, issued[0], issued[1:], maximumDepth=limit)
+            found = self.checkBounded(search)
             self.assertEqual(not found.findings, isGood)
             self.assertEqual(found.isAnchored, isGood)
 
@@ -576,7 +576,7 @@ class EffortTests(_Case):
             leaf = certificate("leaf", each[0])
             for isShuffled in (False, True):
                 others = random.Random(1).sample(each, len(each)) if isShuffled else each
-                found = self.checkBounded(lambda leaf=leaf, others=others: find(leaf, others))
+                found = self.checkBounded(partial(find, leaf, others))
                 self.assertFalse(found.isAnchored)
                 self.assertIn(S.PartialChain, {finding.status for finding in found.findings})
 
@@ -688,8 +688,8 @@ class VerifierTests(_Case):
         """
         What its profile excludes and ours does not is good.
         """
-        sha224 = {"digest": hashes.SHA224()}
-        pss = {"padding": padding.PSS(padding.MGF1(hashes.SHA256()), 222)}
+        sha224: dict[str, Any] = {"digest": hashes.SHA224()}
+        pss: dict[str, Any] = {"padding": padding.PSS(padding.MGF1(hashes.SHA256()), 222)}
         rsaRoot = authority("RSA Root", key=rsaKey())
         policy = x509.ObjectIdentifier("1.2.3")
         point = x509.DistributionPoint(
@@ -704,8 +704,8 @@ class VerifierTests(_Case):
             middle = authority("Middle", root)
             cases.append((type(key).__name__, (certificate("leaf", root), root)))
             cases.append((type(key).__name__, (certificate("leaf", middle), middle, root)))
-        cases.append(("SHA-224", (certificate("leaf", ROOT, **sha224), ROOT)))  # type: ignore[arg-type]
-        cases.append(("PSS", (certificate("leaf", rsaRoot, **pss), rsaRoot)))  # type: ignore[arg-type]
+        cases.append(("SHA-224", (certificate("leaf", ROOT, **sha224), ROOT)))
+        cases.append(("PSS", (certificate("leaf", rsaRoot, **pss), rsaRoot)))
         for critical in (
             x509.CertificatePolicies([x509.PolicyInformation(policy, None)]),
             x509.PolicyConstraints(9, None),

@@ -50,6 +50,11 @@ class Retriever:
     Something that says that it can fetch.
     """
 
+    def retrieve(self, *arguments: Any, **keywords: Any) -> Any:
+        """
+        Fetch nothing.
+        """
+
 
 RETRIEVER: Any = Retriever()
 
@@ -121,7 +126,7 @@ class CollectionTests(FilesMixin, SynchronousTestCase):
             ([OTHER, FOREIGN], [OTHER, ONE]),
             (iter([OTHER, path]), [OTHER, ONE, OTHER]),
         ):
-            self.assertEqual(X509CertificateCollection(given), expected)  # type: ignore[arg-type]
+            self.assertEqual(X509CertificateCollection(given), expected)
 
     def test_add(self) -> None:
         """
@@ -179,21 +184,16 @@ class PolicyTests(SynchronousTestCase):
         Each part is brought into its form, when the policy is made and when it
         is changed.
         """
-        for name, (given, expected) in PARTS.items():
+        for name, (value, expected) in PARTS.items():
             changed = X509ChainPolicy()
-            setattr(changed, name, given)
-            for policy in (X509ChainPolicy(**{name: given}), changed):
-                value = getattr(policy, name)
-                self.assertEqual(value, expected, name)
+            setattr(changed, name, value)
+            for policy in (X509ChainPolicy(**{name: value}), changed):
+                self.assertEqual(getattr(policy, name), expected, name)
         self.assertIsInstance(X509ChainPolicy().customTrustStore, X509CertificateCollection)
-        self.assertIsInstance(
-            X509ChainPolicy(trustMode=1).trustMode,  # type: ignore[arg-type]
-            X509ChainTrustMode,
-        )
-        self.assertIs(
-            X509ChainPolicy(disableCertificateDownloads=0).disableCertificateDownloads,  # type: ignore[arg-type]
-            False,
-        )
+        given: dict[str, Any] = {"trustMode": 1, "disableCertificateDownloads": 0}
+        policy = X509ChainPolicy(**given)
+        self.assertIs(policy.trustMode, X509ChainTrustMode.CustomRootTrust)
+        self.assertIs(policy.disableCertificateDownloads, False)
 
     def test_senseless(self) -> None:
         """

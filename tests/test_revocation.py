@@ -35,8 +35,9 @@ from txsslstream import X509ChainStatusFlags, X509RevocationFlag, X509Revocation
 from txsslstream.crossing import Finding
 from txsslstream.errors import RetrievalError
 from txsslstream.interfaces import IRetriever
-from txsslstream.revocation import MOST_RETRIEVALS, RevocationChecker
+from txsslstream.revocation import RevocationChecker
 from txsslstream.revocationdata import CRL_LIMIT, OCSP_LIMIT, ocspRequest
+from txsslstream.sources import MOST_RETRIEVALS
 
 HOUR = datetime.timedelta(hours=1)
 TIMEOUT = 15

@@ -60,8 +60,6 @@ def policyProblem(
         facts = below[depth]
         isExempt = depth > 0 and facts.isSelfIssued
         valid = _narrowed(valid, facts, isExempt or inhibit > 0)
-        if not explicit and not valid:
-            return problem
         if depth and facts.mapsPolicies:
             valid = frozenset()
         if not isExempt:

@@ -33,6 +33,7 @@ from .issuers import fetchIssuers
 from .paths import Path, anchorsOf, bestPath
 from .policy import X509ChainPolicy
 from .revocation import RevocationChecker
+from .sources import Retrievals
 from .stores import disallowed, systemRoots, userIntermediates
 
 _S = X509ChainStatusFlags
@@ -252,9 +253,16 @@ class X509Chain:
         path = find(others)
         if path.isAnchored or policy.disableCertificateDownloads:
             return succeed(path)
-        timeout = policy.urlRetrievalTimeout
-        fetched: Deferred[Path] = fetchIssuers(path, others, find, _retrieverOf(policy), timeout)
+        retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
+        fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
         return fetched
+
+    @property
+    def _time(self) -> IReactorTime:
+        """
+        What measures time where something is fetched.
+        """
+        return defaultClock() if self._clock is None else self._clock
 
     def _revocation(self, path: Path, policy: X509ChainPolicy) -> Deferred[tuple[Finding, ...]]:
         checker = RevocationChecker(
@@ -263,7 +271,7 @@ class X509Chain:
             revocationLists=policy.revocationLists,
             retriever=_retrieverOf(policy) if path.isAnchored else NothingForStrangers(),
             cache=defaultCache(),
-            clock=defaultClock() if self._clock is None else self._clock,
+            clock=self._time,
             now=_timeOf(policy),
             timeout=policy.urlRetrievalTimeout,
         )

@@ -12,11 +12,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
-from twisted.internet.defer import CancelledError, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 
-from .interfaces import IRetriever
 from .paths import Path
 from .revocationdata import issuerUrls
+from .sources import Retrievals
 
 #: Bounds: bytes of one answer, certificates in it, answers for one path.
 LIMIT = 128 * 1024
@@ -48,15 +48,14 @@ def fetchIssuers(
     path: Path,
     others: list[x509.Certificate],
     find: Callable[[list[x509.Certificate]], Path],
-    retriever: IRetriever,
-    timeout: float,
+    retrievals: Retrievals,
 ) -> Any:
     """
     Complete a path that leads nowhere.
 
     @param others: what there was to find a path from.
     @param find: finds the best path with what there is.
-    @param timeout: seconds for each answer.
+    @param retrievals: what fetches.
     @return: a Deferred of the best path; it fails only if it is cancelled.
     """
     asked: set[str] = set()
@@ -66,7 +65,7 @@ def fetchIssuers(
             break
         asked.add(urls[0])
         try:
-            data = yield maybeDeferred(retriever.retrieve, urls[0], limit=LIMIT, timeout=timeout)
+            data = yield Deferred.fromCoroutine(retrievals.fetch(urls[0], LIMIT, None))
         except CancelledError:
             raise
         except Exception:

@@ -54,7 +54,7 @@ def _dnsMatches(name: str, base: str, isExclusion: bool) -> bool:
         labels = _labels(name[2:])
         # One of the names that it stands for is enough to be excluded; to be
         # permitted, all of them must be.
-        if isExclusion and len(wanted) == len(labels) + 1 and wanted[1:] == labels:
+        if isExclusion and wanted[1:] == labels:
             return True
     else:
         labels = _labels(name)

@@ -7,42 +7,33 @@ other, until one proves it either way.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography import x509
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from .certificatefacts import factsOf
 from .crossing import Finding
 from .enums import X509ChainStatusFlags, X509RevocationFlag, X509RevocationMode
-from .errors import RetrievalError, printable
+from .errors import printable
 from .interfaces import IRetriever
 from .revocationdata import (
-    CRL_LIMIT,
-    OCSP_LIMIT,
     OtherIssuerError,
-    RevocationDataError,
     Standing,
     Statement,
     checkCrl,
     checkOcsp,
     crlUrls,
-    ocspGetUrl,
-    ocspRequest,
     ocspUrls,
 )
+from .sources import Cache, Hearing, Retrievals, decisive, listAt, responderAt
 
 _S = X509ChainStatusFlags
-
-#: How often one check fetches something, for all certificates together.
-MOST_RETRIEVALS = 12
 
 #: The longest text of a finding.
 _MOST_WORDS = 500
@@ -52,139 +43,6 @@ _NONCE_SIZE = 32
 
 _STAPLE = "stapled OCSP response"
 _GIVEN = "given CRL"
-
-
-class Cache(Protocol):
-    """
-    Where fetched data is kept as long as it is valid.
-    """
-
-    def get(self, key: str, now: datetime, /) -> bytes | None:
-        """
-        @return: what was put there, if it is still valid.
-        """
-
-    def put(self, key: str, data: bytes, expires: datetime, now: datetime, /) -> None:
-        """
-        Keep data.
-        """
-
-
-class _NotFetchedError(Exception):
-    """
-    Nothing was fetched; the message says why.
-    """
-
-
-class _Retrievals:
-    """
-    What one check fetches: limited in number and time, and cancelled together.
-
-    @ivar isCancelled: whether nobody waits for the check any more.
-    """
-
-    def __init__(self, retriever: IRetriever, clock: IReactorTime, timeout: float) -> None:
-        """
-        @param timeout: seconds, from now on.
-        """
-        self.isCancelled = False
-        self._retriever = retriever
-        self._clock = clock
-        self._deadline = clock.seconds() + timeout
-        self._left = MOST_RETRIEVALS
-        self._started: list[Deferred[Any]] = []
-
-    async def fetch(self, url: str, limit: int, body: bytes | None) -> bytes:
-        """
-        @param limit: bytes.
-        @param body: an OCSP request to send; L{None} to get.
-        @raise Exception: whatever the retriever fails with, or
-            L{_NotFetchedError}.
-        """
-        seconds = self._deadline - self._clock.seconds()
-        if self.isCancelled or seconds <= 0:
-            raise _NotFetchedError("not asked, as no time is left")
-        if self._left == 0:
-            raise _NotFetchedError(f"not asked, as {MOST_RETRIEVALS} retrievals are the limit")
-        self._left -= 1
-        deferred: Deferred[Any] = maybeDeferred(
-            self._retriever.retrieve,
-            url,
-            body=body,
-            contentType=None if body is None else "application/ocsp-request",
-            limit=limit,
-            timeout=seconds,
-        )
-        deferred.addTimeout(seconds, self._clock, _tooLate)
-        self._started.append(deferred)
-        data = await deferred
-        if not isinstance(data, bytes):
-            raise _NotFetchedError(f"no bytes, but {type(data).__name__}")
-        return data
-
-    def cancel(self) -> None:
-        """
-        Fetch nothing any more.
-        """
-        self.isCancelled = True
-        for each in self._started:
-            each.cancel()
-
-
-def _tooLate(result: object, seconds: float) -> Any:
-    raise _NotFetchedError("no answer in time")
-
-
-@dataclass(frozen=True)
-class _Source:
-    """
-    Somebody who can be asked about one certificate.
-
-    @ivar name: in words.
-    @ivar key: of the cache.
-    @ivar limit: bytes of an answer.
-    @ivar requests: the URL, the body and the nonce in it of each way to ask, to
-        be tried until there is a usable answer.  Without a body it is a GET.
-    @ivar judge: reads an answer; called with it and the nonce.
-    """
-
-    name: str
-    key: str
-    limit: int
-    requests: tuple[tuple[str, bytes | None, bytes | None], ...]
-    judge: Callable[[bytes, bytes | None], Statement]
-
-
-def _responderAt(
-    url: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-) -> _Source:
-    name = f"OCSP responder {url}"
-    # An answer to GET may come from a cache on the way (RFC 5019 section 6), so
-    # it is asked for without nonce.
-    plain = ocspRequest(certificate, issuer, None)
-    getUrl = ocspGetUrl(url, plain)
-    nonce = secrets.token_bytes(_NONCE_SIZE)
-    post = (url, ocspRequest(certificate, issuer, nonce), nonce)
-    return _Source(
-        name,
-        f"{url} {plain.hex()}",
-        OCSP_LIMIT,
-        (post,) if getUrl is None else ((getUrl, None, None), post),
-        lambda data, nonce: checkOcsp(data, certificate, issuer, now, nonce=nonce, source=name),
-    )
-
-
-def _listAt(
-    url: str, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-) -> _Source:
-    name = f"CRL {url}"
-    return _Source(
-        name,
-        url,
-        CRL_LIMIT,
-        ((url, None, None),),
-        lambda data, _: checkCrl(data, certificate, issuer, now, source=name),
-    )
 
 
 class RevocationChecker:
@@ -244,7 +102,7 @@ class RevocationChecker:
             with what the cache fails with.  Cancelling it cancels all
             retrievals.
         """
-        retrievals = _Retrievals(self._retriever, self._clock, self._timeout)
+        retrievals = Retrievals(self._retriever, self._clock, self._timeout)
         outcome: Deferred[tuple[Finding, ...]] = Deferred(lambda _: retrievals.cancel())
 
         def done(found: list[tuple[Finding, ...]]) -> None:
@@ -312,7 +170,7 @@ class _Inquiry:
         staple: bytes | None,
         lists: Sequence[x509.CertificateRevocationList | bytes],
         cache: Cache,
-        retrievals: _Retrievals,
+        retrievals: Retrievals,
     ) -> None:
         self.depth = depth
         self._certificate = certificate
@@ -320,11 +178,8 @@ class _Inquiry:
         self._now = now
         self._staple = staple
         self._lists = lists
-        self._cache = cache
         self._retrievals = retrievals
-        # What became of the sources that decided nothing.
-        self._said: list[str] = []
-        self._isUnknown = False
+        self._hearing = Hearing(cache, now)
         self._stapleProblem: str | None = (
             "none was sent" if staple is None else "it cannot be checked"
         )
@@ -347,8 +202,10 @@ class _Inquiry:
         decision = await self._decision(self._issuer, isOnline)
         if decision is None:
             # GET and POST often come to the same.
-            words = f"cannot be checked for revocation: {'; '.join(dict.fromkeys(self._said))}"
-            offline = _S.NoError if self._isUnknown else _S.OfflineRevocation
+            words = (
+                f"cannot be checked for revocation: {'; '.join(dict.fromkeys(self._hearing.said))}"
+            )
+            offline = _S.NoError if self._hearing.isUnknown else _S.OfflineRevocation
             return (self._finding(_S.RevocationStatusUnknown | offline, words),)
         if decision.standing is Standing.revoked:
             words = f"was {decision.information}, says {decision.source}"
@@ -367,22 +224,25 @@ class _Inquiry:
         # A root does not vouch for itself, but it may revoke itself.
         responders = () if issuer == self._certificate else ocspUrls(self._certificate)
         sources = [
-            *(_responderAt(url, *subject) for url in responders),
-            *(_listAt(url, *subject) for url in crlUrls(self._certificate)),
+            *(responderAt(url, *subject, secrets.token_bytes(_NONCE_SIZE)) for url in responders),
+            *(listAt(url, *subject) for url in crlUrls(self._certificate)),
         ]
-        decision = self._fromStaple(issuer) or self._fromLists(issuer) or self._fromCache(sources)
+        decision = self._fromStaple(issuer) or self._fromLists(issuer)
         if decision is not None:
             return decision
+        heard = next(filter(None, map(self._hearing.remembered, sources)), None)
+        if heard is not None:
+            return heard[0]
         if not sources:
-            self._said.append("it names no OCSP responder and no CRL")
+            self._hearing.said.append("it names no OCSP responder and no CRL")
         elif not isOnline:
-            self._said.append("nothing is fetched offline")
+            self._hearing.said.append("nothing is fetched offline")
         else:
             for source in sources:
-                decision = await self._fetched(source)
-                if decision is not None:
-                    break
-        return decision
+                heard = await self._hearing.fetched(source, self._retrievals)
+                if heard is not None:
+                    return heard[0]
+        return None
 
     def _fromStaple(self, issuer: x509.Certificate) -> Statement | None:
         staple = self._staple
@@ -390,79 +250,18 @@ class _Inquiry:
             return None
         subject = (self._certificate, issuer, self._now)
         judge = partial(checkOcsp, staple, *subject, nonce=None, source=_STAPLE)
-        decision = _decisive(self._weighed(_STAPLE, judge))
-        self._stapleProblem = f"it is of no use: {self._said[-1]}" if decision is None else None
+        decision = decisive(self._hearing.weigh(_STAPLE, judge))
+        self._stapleProblem = (
+            f"it is of no use: {self._hearing.said[-1]}" if decision is None else None
+        )
         return decision
 
     def _fromLists(self, issuer: x509.Certificate) -> Statement | None:
         best = None
         for each in self._lists:
             judge = partial(checkCrl, each, self._certificate, issuer, self._now, source=_GIVEN)
-            statement = self._weighed(_GIVEN, judge, OtherIssuerError)
+            statement = self._hearing.weigh(_GIVEN, judge, OtherIssuerError)
             # An older list may not have it yet.
             if best is None or best.standing is Standing.good:
                 best = statement or best
         return best
-
-    def _fromCache(self, sources: Sequence[_Source]) -> Statement | None:
-        for source in sources:
-            data = self._cache.get(source.key, self._now)
-            if data is not None:
-                # What is no good any more is fetched anew.
-                with suppress(RevocationDataError):
-                    decision = _decisive(source.judge(data, None))
-                    if decision is not None:
-                        return decision
-        return None
-
-    async def _fetched(self, source: _Source) -> Statement | None:
-        for url, body, nonce in source.requests:
-            try:
-                data = await self._retrievals.fetch(url, source.limit, body)
-            except Exception as e:
-                # The application's retriever may fail with anything.
-                self._said.append(f"{source.name}: {_problem(e)}")
-                continue
-            statement = self._weighed(source.name, partial(source.judge, data, nonce))
-            if statement is not None:
-                decision = _decisive(statement)
-                if decision is not None:
-                    self._cache.put(source.key, data, decision.validUntil, self._now)
-                return decision
-        return None
-
-    def _weighed(
-        self,
-        name: str,
-        judge: Callable[[], Statement],
-        ignored: type[RevocationDataError] | tuple[()] = (),
-    ) -> Statement | None:
-        """
-        @param ignored: what is not worth a word.
-        @return: what a source says, if it proves anything.
-        """
-        try:
-            statement = judge()
-        except ignored:
-            return None
-        except RevocationDataError as e:
-            self._said.append(f"{name} {e}")
-            return None
-        if statement.standing is Standing.unknown:
-            self._isUnknown = True
-            self._said.append(f"{name}: {statement.information}")
-        return statement
-
-
-def _decisive(statement: Statement | None) -> Statement | None:
-    isUndecided = statement is None or statement.standing is Standing.unknown
-    return None if isUndecided else statement
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, RetrievalError):
-        # The source is named already.
-        return str(error).removeprefix(f"{error.url}: ")
-    if isinstance(error, CancelledError):
-        return "cancelled"
-    return str(error) or type(error).__name__

@@ -11,11 +11,11 @@ shown.
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from cryptography import x509
-from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -24,20 +24,13 @@ from ._deferreds import Occurrence
 from ._fetching import defaultRetriever
 from .certificatefacts import factsOf, isSignedBy, readableName
 from .certificates import SslStreamCertificateContext
-from .revocationdata import (
-    RevocationDataError,
-    Standing,
-    Statement,
-    checkOcsp,
-    ocspGetUrl,
-    ocspRequest,
-    ocspUrls,
-)
+from .revocationdata import RevocationDataError, Statement, ocspUrls
+from .sources import Hearing, Retrievals, responderAt
 
 #: Bytes of a response.  OpenSSL's clients break off over a CertificateStatus that
 #: does not fit into one record, whose first four bytes are others.
 LIMIT = (1 << 14) - 4
-#: Seconds: for one answer, between attempts that fail, and how long a handshake
+#: Seconds: for one attempt, between attempts that fail, and how long a handshake
 #: waits for the first response for a certificate that requires one.
 TIMEOUT = 15.0
 PAUSE = 5.0
@@ -121,7 +114,7 @@ class Stapler:
             self._fetching = None
             fetching.happened(None)
 
-        self._fetch().addErrback(self._failed).addBoth(ended)
+        Deferred.fromCoroutine(self._fetch(clock)).addErrback(self._failed).addBoth(ended)
 
     def _failed(self, failure: Any) -> None:
         self._log.warn(
@@ -130,64 +123,33 @@ class Stapler:
             reason=failure.getErrorMessage(),
         )
 
-    @inlineCallbacks
-    def _fetch(self) -> Any:
+    async def _fetch(self, clock: IReactorTime) -> None:
+        """
+        @raise RevocationDataError: nothing of use was to be had.
+        """
         issuer = self._issuer
         assert issuer is not None
-        request = ocspRequest(self._certificate, issuer, None)
-        problem: Exception = RevocationDataError("nobody was asked")
-        for url in self._urls:
-            # What is being refreshed is itself what the cache has.
-            isFirst = self._statement is None
-            cached = defaultCache().get(_key(url, request), _now()) if isFirst else None
-            if cached is not None and self._take(cached, url, issuer) is None:
-                return
-            get = ocspGetUrl(url, request)
-            for target, body in ((get, None), (url, request)):
-                if target is None:
-                    continue
-                try:
-                    data = yield maybeDeferred(
-                        (self._retriever or defaultRetriever()).retrieve,
-                        target,
-                        body=body,
-                        contentType=None if body is None else "application/ocsp-request",
-                        limit=LIMIT,
-                        timeout=TIMEOUT,
-                    )
-                    refusal = self._take(data, url, issuer)
-                except Exception as e:
-                    refusal = e
-                if refusal is None:
-                    assert self._statement is not None
-                    expires = self._statement.validUntil
-                    defaultCache().put(_key(url, request), data, expires, _now())
-                    return
-                problem = refusal
-        raise problem
-
-    def _take(self, data: bytes, url: str, issuer: x509.Certificate) -> Exception | None:
-        """
-        @return: why the response is of no use; L{None} if it is the new one.
-        """
         now = _now()
-        if len(data) > LIMIT:
-            return RevocationDataError(f"{url} has {len(data)} bytes, more than {LIMIT}")
-        try:
-            statement = checkOcsp(data, self._certificate, issuer, now, nonce=None, source=url)
-        except RevocationDataError as e:
-            return e
-        if statement.standing is Standing.unknown:
-            return RevocationDataError(f"{url}: {statement.information}")
-        self._response = data
+        hearing = Hearing(defaultCache(), now)
+        retrievals = Retrievals(self._retriever or defaultRetriever(), clock, TIMEOUT)
+        for url in self._urls:
+            source = replace(
+                responderAt(url, self._certificate, issuer, now, nonce=None), limit=LIMIT
+            )
+            # What is being refreshed is itself what the cache has.
+            heard = hearing.remembered(source) if self._statement is None else None
+            heard = heard or await hearing.fetched(source, retrievals)
+            if heard is not None:
+                self._take(*heard)
+                return
+        raise RevocationDataError("; ".join(dict.fromkeys(hearing.said)))
+
+    def _take(self, statement: Statement, response: bytes) -> None:
+        now = _now()
         self._statement = statement
+        self._response = response
         ends = statement.validUntil - MARGIN
         self._refreshAt = min(now + LONGEST_USE, ends) if ends > now else statement.validUntil
-        return None
-
-
-def _key(url: str, request: bytes) -> str:
-    return f"staple {url} {request.hex()}"
 
 
 @lru_cache(maxsize=256)

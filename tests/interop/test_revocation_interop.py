@@ -271,7 +271,7 @@ class ResponderTests(RevocationCase, SynchronousTestCase):
         ):
             self.assertBad(outcome, NOT_KNOWN, alert=alert)
             self.assertLess(0.6, outcome.seconds)
-            self.assertLess(outcome.seconds, 4)
+            self.assertLess(outcome.seconds, 8)
         web().tool.waitFor("(?s)^given up on$.*^given up on$", 10, start)
 
     def test_delegated(self) -> None:
@@ -311,12 +311,17 @@ class ResponderTests(RevocationCase, SynchronousTestCase):
         A responder that does not know GET is asked by POST; its answer, good or
         bad, counts.
         """
-        for status, place in product((GOOD, REVOKED), ("answer", "post")):
+        combinations = list(product((GOOD, REVOKED), ("answer", "post")))
+        urls, cases = [], []
+        for status, place in combinations:
             # The response is about a certificate that names its URL.
             url = web().publish(b"", place)
             shown = self.issue(url)
             web().replace(url, ocspResponse(ROOT, shown.certificate, status=status))
-            (outcome,) = ours(self.case(shown))
+            urls.append(url)
+            cases.append(self.case(shown))
+        outcomes = ours(*cases)
+        for outcome, url, (status, place) in zip(outcomes, urls, combinations, strict=True):
             if status is GOOD:
                 self.assertGood(outcome)
             else:
@@ -475,7 +480,7 @@ class ListTests(RevocationCase, SynchronousTestCase):
         (outcome,) = ours(self.case(self.issue(url)))
         self.assertBad(outcome, NOT_KNOWN, "redirects")
         self.assertEqual(len(web().requests(url)), 4)
-        self.assertLess(outcome.seconds, 5)
+        self.assertLess(outcome.seconds, 8)
 
     def test_flood(self) -> None:
         """
@@ -498,7 +503,7 @@ class ListTests(RevocationCase, SynchronousTestCase):
         (outcome,) = ours(self.case(self.issue(web().place("silent")), timeout=0.7))
         self.assertBad(outcome, NOT_KNOWN)
         self.assertLess(0.6, outcome.seconds)
-        self.assertLess(outcome.seconds, 4)
+        self.assertLess(outcome.seconds, 8)
 
     def test_offline(self) -> None:
         """
@@ -517,10 +522,13 @@ class ListTests(RevocationCase, SynchronousTestCase):
         authority's names is.
         """
         url = self.published()
-        stranger = Authority("Stranger").issue("localhost", extensions=[distribution(url)])
+        stranger = Authority("Stranger")
+        shown = identity(stranger.issue("localhost", extensions=[distribution(url)]))
         known = self.issue(url)
-        _, port = self.opensslServer(identity(stranger))
+        # Whose list it would be is known.
+        _, port = self.opensslServer(shown, "-cert_chain", str(rootFile(stranger)))
         (outcome,) = ours(self.case(known, port=port))
+        self.assertEqual(outcome.names, ["localhost", "Stranger"])
         self.assertEqual(outcome.sent, "unknown_ca")
         self.assertEqual(web().requests(url), [])
         self.assertGood(ours(self.case(known))[0])
@@ -569,9 +577,9 @@ class IssuerTests(RevocationCase, SynchronousTestCase):
         It may be in DER, in PEM, and in the PKCS #7 that C{openssl} makes.
         """
         pem = certificatePEM(SUB.certificate)
-        for data in (derOf(SUB.certificate), pem, opensslBundle(SUB)):
-            shown = self.issue(web().publish(data))
-            (outcome,) = ours(self.case(shown, downloads=True))
+        forms = (derOf(SUB.certificate), pem, opensslBundle(SUB))
+        shown = [self.issue(web().publish(data)) for data in forms]
+        for outcome in ours(*(self.case(each, downloads=True) for each in shown)):
             self.assertGood(outcome)
             self.assertEqual(outcome.names, ["localhost", "Interop Authority", "Interop Root"])
 
@@ -580,15 +588,11 @@ class IssuerTests(RevocationCase, SynchronousTestCase):
         What is no certificate of the issuer leads nowhere: garbage, an endless
         redirect, a flood, silence.
         """
-        for url in (
-            web().publish(b"garbage"),
-            web().place("loop"),
-            web().place("flood"),
-            web().place("silent"),
-        ):
-            (outcome,) = ours(self.case(self.issue(url), downloads=True, timeout=0.7))
+        urls = [web().place(each) for each in ("loop", "flood", "silent")]
+        shown = [self.issue(url) for url in (web().publish(b"garbage"), *urls)]
+        for outcome in ours(*(self.case(each, downloads=True, timeout=0.7) for each in shown)):
             self.assertBad(outcome, S.PartialChain)
-            self.assertLess(outcome.seconds, 4)
+            self.assertLess(outcome.seconds, 8)
 
     def test_impostor(self) -> None:
         """
@@ -646,12 +650,20 @@ class StapleToUsTests(RevocationCase, SynchronousTestCase):
         alert = f"SSL alert number {number}$"
         server.waitFor(f"(?s){alert}.*{alert}")
 
-    def stapled(self, shown: Identity, staple: bytes | None) -> tuple[Background, list[Outcome]]:
+    def stapler(self, shown: Identity, staple: bytes | None) -> tuple[Background, int]:
         """
-        Have our client talk to C{openssl s_server}.
+        Run C{openssl s_server}, which staples what it is given.
+
+        @return: it, and its port.
         """
         extra = () if staple is None else ("-status_file", str(stored(staple)))
-        server, port = self.opensslServer(shown, *extra)
+        return self.opensslServer(shown, *extra)
+
+    def stapled(self, shown: Identity, staple: bytes | None) -> tuple[Background, list[Outcome]]:
+        """
+        Have our client talk to it.
+        """
+        server, port = self.stapler(shown, staple)
         return server, ours(*self.cases(port))
 
     def test_good(self) -> None:
@@ -708,7 +720,7 @@ class StapleToUsTests(RevocationCase, SynchronousTestCase):
         stranger = responderOf(Authority("Another Authority"))
         later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
         kind = bytes.fromhex("06092b0601050507300101")
-        for staple, words, flags in (
+        staples = (
             (
                 self.staple(shown, thisUpdate=NOW - 2 * DAY, nextUpdate=NOW - DAY),
                 "expired ",
@@ -732,10 +744,12 @@ class StapleToUsTests(RevocationCase, SynchronousTestCase):
                 "the responder does not know it",
                 S.RevocationStatusUnknown,
             ),
-        ):
-            server, outcomes = self.stapled(shown, staple)
-            for outcome in outcomes:
-                self.assertBad(outcome, flags, words, "certificate_unknown")
+        )
+        servers = [self.stapler(shown, staple) for staple, _, _ in staples]
+        outcomes = iter(ours(*(case for _, port in servers for case in self.cases(port))))
+        for (_, words, flags), (server, _) in zip(staples, servers, strict=True):
+            for _ in VERSIONS:
+                self.assertBad(next(outcomes), flags, words, "certificate_unknown")
             self.assertAlerts(server, 46)
 
     def test_gnutls(self) -> None:
@@ -763,11 +777,12 @@ class StapleToUsTests(RevocationCase, SynchronousTestCase):
         url = f"http://{LOOPBACK}:{port}/"
         shown = self.issue(MUST_STAPLE, access([url]))
         self.during(ocspResponder(ROOT, port, [shown.certificate]))
-        _, with_ = self.opensslServer(shown, "-status_file", str(stored(self.staple(shown))))
-        server, without = self.opensslServer(shown)
-        for outcome in ours(*self.cases(with_, "Online")):
+        _, stapling = self.stapler(shown, self.staple(shown))
+        server, silent = self.stapler(shown, None)
+        outcomes = ours(*self.cases(stapling, "Online"), *self.cases(silent, "Online"))
+        for outcome in outcomes[:2]:
             self.assertGood(outcome)
-        for outcome in ours(*self.cases(without, "Online")):
+        for outcome in outcomes[2:]:
             self.assertBad(
                 outcome,
                 S.RevocationStatusUnknown,
@@ -904,7 +919,7 @@ class StapleOfOursTests(RevocationCase, SynchronousTestCase):
         A responder that never answers delays a handshake for a certificate that
         requires a staple by 5 seconds, and no other handshake.
         """
-        for extensions, least, most in (((MUST_STAPLE,), 4.5, 9), ((), 0, 4)):
+        for extensions, least, most in (((MUST_STAPLE,), 4.5, 15), ((), 0, 4.5)):
             port = self.server(self.issue(*extensions, url=web().place("silent")))
             started = time.monotonic()
             said = self.openssl(port, "1.3", "-status")

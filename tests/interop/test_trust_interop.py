@@ -32,6 +32,7 @@ from ._authority import (
     rootFile,
     stored,
 )
+from ._ours import Outcome
 from ._tools import (
     ANSWER,
     CLIENT_MESSAGE,
@@ -178,12 +179,26 @@ def servers() -> dict[str, Row]:
     }
 
 
-class OpenSSLServerTests(ForeignCase, SynchronousTestCase):
+class OurClientCase(ForeignCase):
     """
-    Our client refuses foreign servers.
+    Our client with foreign servers.
     """
 
-    tools: ClassVar[tuple[str, ...]] = ("openssl",)
+    def server(self, shown: Identity, isWeak: bool) -> tuple[Background, int]:
+        """
+        Run the server.
+
+        @param isWeak: whether it would not use such a certificate by itself.
+        @return: it, and its port.
+        """
+        raise NotImplementedError
+
+    def told(self, version: str, alert: TlsAlert) -> str:
+        """
+        @return: how the server shows an alert that it got, as a regular
+            expression.
+        """
+        raise NotImplementedError
 
     def case(self, row: Row, port: int, version: str) -> dict[str, Any]:
         """
@@ -192,111 +207,61 @@ class OpenSSLServerTests(ForeignCase, SynchronousTestCase):
         case = {"root": roots(), "name": row.name, "port": port, "version": version}
         return {**case, "mode": row.mode, "lists": [revocationList()]}
 
-    def assertRefused(self, row: Row, outcome: Any) -> None:
+    def assertRefused(self, reason: str, row: Row, outcome: Outcome) -> None:
         """
         Our client has refused it for this reason, and says what it has sent.
         """
-        self.assertFalse(outcome.isAccepted, outcome)
-        self.assertEqual(S(outcome.flags[0]), row.flags, outcome)
+        self.assertFalse(outcome.isAccepted, reason)
+        self.assertEqual(S(outcome.flags[0]), row.flags, reason)
         errors = SslPolicyErrors.None_
         if row.flags:
             errors |= SslPolicyErrors.RemoteCertificateChainErrors
         if row.name != "localhost":
             errors |= SslPolicyErrors.RemoteCertificateNameMismatch
-        self.assertEqual(SslPolicyErrors(outcome.policyErrors), errors)
-        self.assertEqual(outcome.sent, row.alert.name, outcome)
+        self.assertEqual(SslPolicyErrors(outcome.policyErrors), errors, reason)
+        self.assertEqual(outcome.sent, row.alert.name, reason)
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reasons: Sequence[str]) -> None:
         """
-        Have our client refuse C{openssl s_server} in each version, and see that
-        it knows why.
+        Have our client refuse servers in each version, and see that they know
+        why.
         """
-        row = servers()[reason]
-        extra = ("-cipher", "ALL:@SECLEVEL=0") if reason.startswith("weak") else ()
-        command = opensslServer(row.shown.pem, row.shown.pem, extra=extra)
-        server = self.during(background(command, OPENSSL_SERVER_READY, answers=ANSWER))
-        port = int(server.match[1])
-        start = 0
-        cases = (self.case(row, port, version) for version in VERSIONS)
-        for outcome in ours(*cases):
-            self.assertRefused(row, outcome)
-            pattern = rf"SSL alert number {row.alert.value}$"
-            start = server.waitFor(pattern, 10, start).end()
+        combinations = [
+            (reason, servers()[reason], version) for reason in reasons for version in VERSIONS
+        ]
+        tools = {
+            reason: self.server(servers()[reason].shown, reason.startswith("weak"))
+            for reason in reasons
+        }
+        outcomes = ours(
+            *(self.case(row, tools[reason][1], version) for reason, row, version in combinations)
+        )
+        ends = dict.fromkeys(reasons, 0)
+        for (reason, row, version), outcome in zip(combinations, outcomes, strict=True):
+            self.assertRefused(reason, row, outcome)
+            told = self.told(version, row.alert)
+            ends[reason] = tools[reason][0].waitFor(told, 10, ends[reason]).end()
 
     def test_accepted(self) -> None:
         """
         A server with which nothing is wrong is accepted, with the same
-        revocation list.
+        revocation list; also one whose certificate is C{openssl}'s.
         """
         for shown in (identity(ROOT.issue("localhost")), opensslIssued(ROOT, "sha256")):
             row = Row(shown, S.NoError, TlsAlert.close_notify, mode="Offline")
-            command = opensslServer(shown.pem, shown.pem)
-            server = self.during(background(command, OPENSSL_SERVER_READY, answers=ANSWER))
-            cases = (self.case(row, int(server.match[1]), version) for version in VERSIONS)
-            for outcome in ours(*cases):
+            server, port = self.server(shown, False)
+            for outcome in ours(*(self.case(row, port, version) for version in VERSIONS)):
                 self.assertTrue(outcome.isAccepted, outcome)
                 self.assertTrue(outcome.isAnswered, outcome)
-            self.assertNotIn("alert number", server.output())
+            self.assertNotRegex(server.output(), r"SSL alert|Error in handshake|Alert\[2")
 
-    def test_unknownAuthority(self) -> None:
+    def test_refused(self) -> None:
         """
-        That its authority is unknown is unknown_ca.
+        A server that is refused is told why: its authority is unknown, it has
+        expired, is not valid yet, is not for servers, is revoked, may be revoked,
+        has another name, another's signature, a weak key or a weak signature.
         """
-        self.refused("unknown authority")
-
-    def test_expired(self) -> None:
-        """
-        That it has expired is certificate_expired.
-        """
-        self.refused("expired")
-
-    def test_premature(self) -> None:
-        """
-        That it is not valid yet is certificate_expired, too.
-        """
-        self.refused("premature")
-
-    def test_wrongUsage(self) -> None:
-        """
-        That it is not for servers is unsupported_certificate.
-        """
-        self.refused("wrong usage")
-
-    def test_revoked(self) -> None:
-        """
-        That it is on a given revocation list is certificate_revoked.
-        """
-        self.refused("revoked")
-
-    def test_unknownRevocation(self) -> None:
-        """
-        That nobody says whether it is revoked is certificate_unknown.
-        """
-        self.refused("unknown revocation")
-
-    def test_wrongName(self) -> None:
-        """
-        That it is for another name is bad_certificate.
-        """
-        self.refused("wrong name")
-
-    def test_wrongSignature(self) -> None:
-        """
-        That it is not signed with its authority's key is bad_certificate.
-        """
-        self.refused("wrong signature")
-
-    def test_weakKey(self) -> None:
-        """
-        That its key is weak is bad_certificate.
-        """
-        self.refused("weak key")
-
-    def test_weakSignature(self) -> None:
-        """
-        That it is signed with SHA-1 is bad_certificate.
-        """
-        self.refused("weak signature")
+        self.refused([each for each in servers() if "," not in each])
 
     def test_several(self) -> None:
         """
@@ -304,50 +269,57 @@ class OpenSSLServerTests(ForeignCase, SynchronousTestCase):
         authority before the time, the time before the usage, and all of them
         before the name.
         """
-        for reason in servers():
-            if "," in reason:
-                self.refused(reason)
+        self.refused([each for each in servers() if "," in each])
 
 
-class GnuTLSServerTests(OpenSSLServerTests):
+class OpenSSLServerTests(OurClientCase, SynchronousTestCase):
     """
-    The same with C{gnutls-serv}.  In TLS 1.3 OpenSSL refuses in the clear, and
-    GnuTLS cannot read that.
+    Our client with C{openssl s_server}.
     """
 
-    tools = ("gnutls-serv",)
+    tools = ("openssl",)
 
-    def refused(self, reason: str) -> None:
+    def server(self, shown: Identity, isWeak: bool) -> tuple[Background, int]:
         """
-        Have our client refuse C{gnutls-serv} in each version, and see that it
-        knows why, or that there was something.
+        See L{OurClientCase.server}.
         """
-        row = servers()[reason]
+        extra = ("-cipher", "ALL:@SECLEVEL=0") if isWeak else ()
+        command = opensslServer(shown.pem, shown.pem, extra=extra)
+        tool = self.during(background(command, OPENSSL_SERVER_READY, answers=ANSWER))
+        return tool, int(tool.match[1])
+
+    def told(self, version: str, alert: TlsAlert) -> str:
+        """
+        See L{OurClientCase.told}.
+        """
+        return f"SSL alert number {alert.value}$"
+
+
+class GnuTLSServerTests(OurClientCase, SynchronousTestCase):
+    """
+    Our client with C{gnutls-serv}.
+    """
+
+    # The second one issues certificates.
+    tools = ("gnutls-serv", "openssl")
+
+    def server(self, shown: Identity, isWeak: bool) -> tuple[Background, int]:
+        """
+        See L{OurClientCase.server}.
+        """
         port = freePort()
         # Less would not name the alert.
-        command = gnutlsServer(row.shown.pem, row.shown.pem, port=port, extra=("--debug=5",))
-        server = self.during(background(command, GNUTLS_SERVER_READY))
-        for version, outcome in zip(
-            VERSIONS, ours(*(self.case(row, port, version) for version in VERSIONS)), strict=True
-        ):
-            self.assertRefused(row, outcome)
-            if version == "1.2":
-                server.waitFor(rf"Alert\[2\|{row.alert.value}\] - .* was received$", 10)
-            else:
-                server.waitFor(r"^Error in handshake: Decryption has failed\.$", 10)
+        command = gnutlsServer(shown.pem, shown.pem, port=port, extra=("--debug=5",))
+        return self.during(background(command, GNUTLS_SERVER_READY)), port
 
-    def test_accepted(self) -> None:
+    def told(self, version: str, alert: TlsAlert) -> str:
         """
-        A server with which nothing is wrong is accepted.
+        See L{OurClientCase.told}.
         """
-        shown = identity(ROOT.issue("localhost"))
-        row = Row(shown, S.NoError, TlsAlert.close_notify, mode="Offline")
-        port = freePort()
-        command = gnutlsServer(row.shown.pem, row.shown.pem, port=port)
-        self.during(background(command, GNUTLS_SERVER_READY))
-        for outcome in ours(*(self.case(row, port, version) for version in VERSIONS)):
-            self.assertTrue(outcome.isAccepted, outcome)
-            self.assertTrue(outcome.isAnswered, outcome)
+        if version == "1.2":
+            return rf"Alert\[2\|{alert.value}\] - .* was received$"
+        # OpenSSL refuses in the clear, and GnuTLS cannot read that.
+        return r"^Error in handshake: Decryption has failed\.$"
 
 
 @cache
@@ -564,7 +536,7 @@ class IssuersTests(ForeignCase, SynchronousTestCase):
 
     def shown(
         self, named: Authority, *certificates: Identity, isRequired: bool = True
-    ) -> list[Any]:
+    ) -> list[Outcome]:
         """
         Have our client talk to a server that names an authority.
 
