@@ -2333,6 +2333,25 @@ def missingIssuerAllowed() -> Case:
     )
 
 
+@entry(
+    bad(
+        A.certificate_expired,
+        2,
+        Wrong(0, S.NotTimeValid, _EXPIRED),
+        Wrong(1, S.UntrustedRoot, _NOT_TRUSTED, isCounted=False),
+    )
+)
+def partlyExcused() -> Case:
+    """
+    Of two problems one is excused, and the alert tells of the other.
+    """
+    return case(
+        sending(leaf(stranger(), notAfter=NOW - DAY / 2), stranger()),
+        root(),
+        verificationFlags=V.AllowUnknownCertificateAuthority,
+    )
+
+
 def _allExcused(usage: str) -> Verdict:
     return good(
         2,

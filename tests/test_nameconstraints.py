@@ -435,6 +435,9 @@ class WhichNamesTests(SynchronousTestCase):
         good = [DNS("a.example"), DNS("x.b.example")]
         self.assertEqual(findings(path(good, permitting(*bases))), [])
         self.assertEqual(statuses(path([*good, DNS("c.example")], permitting(*bases))), [OUT])
+        # Of several wrong names, the first is said.
+        [wrong] = findings(path([DNS("c.example"), DNS("d.example")], permitting(*bases)))
+        self.assertIn("'c.example'", wrong.information)
         self.assertEqual(findings(path([DNS("c.example")], excluding(*bases))), [])
         self.assertEqual(
             statuses(path([DNS("c.example"), DNS("b.example")], excluding(*bases))),

@@ -317,6 +317,8 @@ class ChoiceTests(_Case):
         leaf = certificate("leaf", begins)
         for good in (begins, ends):
             self.check(find(leaf, [expired, good]), [leaf, good, ROOT])
+            search = paths._Search(line(expired, good), Anchors(()), NOTHING_MORE)
+            self.assertEqual(search._issuersOf(leaf.certificate)[0], good.certificate)
 
 
 class DeadEndTests(_Case):
@@ -376,7 +378,8 @@ class DeadEndTests(_Case):
         Whoever calls itself its issuer without having signed itself is no root.
         """
         liar = certificate("leaf", Issued(ROOT.certificate, ecKey(8)), issuerName="leaf")
-        self.check(find(liar), [liar], (0, *NOT_AT_HAND))
+        for others in ([], [liar]):
+            self.check(find(liar, others), [liar], (0, *NOT_AT_HAND))
 
     def test_cycle(self) -> None:
         """

@@ -8,10 +8,16 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from OpenSSL._util import lib
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -289,6 +295,33 @@ class FetchingTests(StaplingCase):
         web.answers[URL] = response(context)
         self.prepare(staplerOf(context))
         self.assertEqual(staplerOf(context).current(), web.answers[URL])
+
+    def test_issuerInFile(self) -> None:
+        """
+        The issuer may be a root that came in the same file, which is not sent,
+        or one that a store has.
+        """
+        web = Web()
+        issued = ROOT.issue("localhost", extensions=[access((URL,))])
+        path = Path(self.mktemp())
+        path.write_bytes(
+            b"".join(
+                each.public_bytes(Encoding.PEM) for each in (issued.certificate, ROOT.certificate)
+            )
+            + issued.privateKey.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        context = SslStreamCertificateContext.create(path, retriever=web)
+        self.assertEqual(context.intermediates, ())
+        self.assertEqual(context.roots, (ROOT.certificate,))
+        web.answers[URL] = ocspResponse(ROOT, context.certificate)
+        self.prepare(staplerOf(context))
+        self.assertEqual(staplerOf(context).current(), web.answers[URL])
+        alone = SslStreamCertificateContext(issued.certificate, issued.privateKey, retriever=web)
+        self.assertFalse(staplerOf(alone).canFetch)
+        for source in ("systemRoots", "userIntermediates"):
+            self.patch(stapling, source, lambda: (ROOT.certificate,))
+            self.assertTrue(Stapler(alone).canFetch)
+            self.patch(stapling, source, lambda: ())
 
     def test_delegated(self) -> None:
         """

@@ -157,6 +157,9 @@ class SslStreamCertificateContext:
         it is used, and staples them (RFC 6066 section 8).
     @ivar retriever: fetches them, as an
         L{IRetriever<txsslstream.interfaces.IRetriever>}; L{None}: plain http.
+    @ivar roots: roots that came along, as a tuple.  They are not sent, since the
+        peer has to have them anyway (RFC 8446 section 4.4.2), but may be who
+        has signed those responses.
     """
 
     certificate: x509.Certificate
@@ -164,6 +167,7 @@ class SslStreamCertificateContext:
     intermediates: tuple[x509.Certificate, ...]
     offline: bool
     retriever: IRetriever | None
+    roots: tuple[x509.Certificate, ...]
 
     def __init__(
         self,
@@ -173,6 +177,7 @@ class SslStreamCertificateContext:
         *,
         offline: bool = False,
         retriever: IRetriever | None = None,
+        roots: Iterable[SomeCertificate] = (),
     ) -> None:
         """
         @raise CertificateError: the key does not belong to the certificate.
@@ -196,6 +201,8 @@ class SslStreamCertificateContext:
         object.__setattr__(self, "intermediates", (*extra, *rest))
         object.__setattr__(self, "offline", offline)
         object.__setattr__(self, "retriever", retriever)
+        anchors = tuple(each for some in roots for each in loadCertificates(some))
+        object.__setattr__(self, "roots", anchors)
 
     @classmethod
     def fromPEM(
@@ -219,7 +226,12 @@ class SslStreamCertificateContext:
         wanted = _fingerprint(key.public_key())
         for leaf in certificates:
             if _fingerprint(leaf.public_key()) == wanted:
-                return cls(leaf, key, _issuersInOrder(leaf, certificates))
+                return cls(
+                    leaf,
+                    key,
+                    _issuersInOrder(leaf, certificates),
+                    roots=_rootsAmong(leaf, certificates),
+                )
         theirs = ", ".join(_fingerprint(each.public_key()) for each in certificates)
         raise CertificateError(
             f"{source}: no certificate belongs to the private key of {keySource}: "
@@ -248,7 +260,12 @@ class SslStreamCertificateContext:
             ) from None
         if key is None or certificate is None:
             raise CertificateError(f"{source}: it must hold a certificate and its private key")
-        return cls(certificate, _signingKey(key, source), _issuersInOrder(certificate, others))
+        return cls(
+            certificate,
+            _signingKey(key, source),
+            _issuersInOrder(certificate, others),
+            roots=_rootsAmong(certificate, others),
+        )
 
     @classmethod
     def create(
@@ -271,6 +288,7 @@ class SslStreamCertificateContext:
         @raise CertificateError: it holds no private key, or cannot be used.
         """
         additional = tuple(additionalCertificates)
+        roots: tuple[x509.Certificate, ...] = ()
         if isinstance(target, cls):
             if not additional:
                 return target
@@ -280,6 +298,7 @@ class SslStreamCertificateContext:
             target = load(target)
         if isinstance(target, cls):
             key: Any = target.privateKey
+            roots = target.roots
             additional = (*target.intermediates, *additional)
             target = target.certificate
         elif isinstance(target, tuple) and len(target) == 2:
@@ -288,7 +307,7 @@ class SslStreamCertificateContext:
             key = getattr(target, "privateKey", None)
         if key is None:
             raise CertificateError(f"no private key in a {type(target).__name__}")
-        return cls(target, key, additional, offline=offline, retriever=retriever)
+        return cls(target, key, additional, offline=offline, retriever=retriever, roots=roots)
 
     def __repr__(self) -> str:
         return f"<SslStreamCertificateContext {self.certificate.subject.rfc4514_string()!r}>"
@@ -299,8 +318,7 @@ def _issuersInOrder(
 ) -> list[x509.Certificate]:
     """
     @return: what is sent behind C{leaf}: its issuer, that one's issuer and so
-        on, then what else there is; without roots, which the peer has to have
-        anyway (RFC 8446 section 4.4.2).
+        on, then what else there is; without roots.
     """
     rest = [each for each in others if each != leaf and each.subject != each.issuer]
     ordered: list[x509.Certificate] = []
@@ -312,3 +330,9 @@ def _issuersInOrder(
         rest.remove(issuer)
         ordered.append(issuer)
         last = issuer
+
+
+def _rootsAmong(
+    leaf: x509.Certificate, others: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    return [each for each in others if each != leaf and each.subject == each.issuer]

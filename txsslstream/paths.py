@@ -193,12 +193,12 @@ class _Search:
         wanted = factsOf(certificate).authorityKeyIdentifier
         time = self._criteria.time
 
-        def unlikeliness(issuer: x509.Certificate) -> tuple[bool, bool, bool]:
+        # Among equals, the anchors stay first.
+        def unlikeliness(issuer: x509.Certificate) -> tuple[bool, bool]:
             has = factsOf(issuer).subjectKeyIdentifier
             return (
                 None not in (wanted, has) and wanted != has,
                 not issuer.not_valid_before_utc <= time <= issuer.not_valid_after_utc,
-                issuer not in self._anchors,
             )
 
         return sorted(found, key=unlikeliness)

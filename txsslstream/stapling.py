@@ -26,6 +26,7 @@ from .certificatefacts import factsOf, isSignedBy, readableName
 from .certificates import SslStreamCertificateContext
 from .revocationdata import RevocationDataError, Statement, ocspUrls
 from .sources import Hearing, Retrievals, responderAt
+from .stores import systemRoots, userIntermediates
 
 #: Bytes of a response.  OpenSSL's clients break off over a CertificateStatus that
 #: does not fit into one record, whose first four bytes are others.
@@ -54,9 +55,9 @@ class Stapler:
 
     def __init__(self, context: SslStreamCertificateContext) -> None:
         self._certificate = context.certificate
+        issuers = (*context.intermediates, *context.roots, *userIntermediates(), *systemRoots())
         self._issuer = next(
-            (each for each in context.intermediates if isSignedBy(context.certificate, each)),
-            None,
+            (each for each in issuers if isSignedBy(context.certificate, each)), None
         )
         self._retriever = context.retriever
         self._urls = () if context.offline else ocspUrls(context.certificate)
