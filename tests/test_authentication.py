@@ -1968,7 +1968,7 @@ class JudgingServers(Conversation):
         decide.
         """
         self.assertRefuses(
-            Authority().issue("localhost"), CHAIN, S.NotSignatureValid, TlsAlert.bad_certificate
+            Authority().issue("localhost"), CHAIN, S.PartialChain, TlsAlert.unknown_ca
         )
         forged = resigned(SERVER.certificate.tbs_certificate_bytes, Authority().key)
         self.assertRefuses(

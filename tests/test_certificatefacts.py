@@ -31,7 +31,8 @@ from tests.chains import (
     weaklySigned,
 )
 from tests.support import rsaKey
-from txsslstream.certificatefacts import CertificateFacts, factsOf, isSignedBy, readableName
+from tests.corpus import changed
+from txsslstream.certificatefacts import CertificateFacts, comesFrom, factsOf, isSignedBy, readableName
 
 ROOT = authority("Root", key=ecKey())
 RSA_ROOT = authority("RSA Root", key=rsaKey())
@@ -440,6 +441,37 @@ class SignatureTests(SynchronousTestCase):
         for digest, oid in (("sha1", RSA_SHA1), ("md5", RSA_MD5)):
             leaf = weaklySigned(certificate("leaf", RSA_ROOT), rsaKey(), digest, oid)
             self.assertFalse(isSignedBy(leaf.certificate, RSA_ROOT.certificate), digest)
+
+    def test_comesFrom(self) -> None:
+        """
+        But it shows where the certificate comes from, to which the name
+        belongs, too.
+        """
+        namesake = authority("RSA Root", key=rsaKey(1))
+        stranger = authority("Stranger", key=rsaKey())
+        plain = certificate("leaf", RSA_ROOT)
+        weak = [
+            weaklySigned(plain, rsaKey(), digest, oid)
+            for digest, oid in (("sha1", RSA_SHA1), ("md5", RSA_MD5))
+        ]
+        for leaf in (plain, *weak):
+            self.assertTrue(comesFrom(leaf.certificate, RSA_ROOT.certificate))
+            for other in (namesake, stranger, authority("RSA Root", key=ecKey(1))):
+                self.assertFalse(comesFrom(leaf.certificate, other.certificate))
+        damaged = patched(weak[0], (b"leaf", b"lead"))
+        self.assertFalse(comesFrom(damaged.certificate, RSA_ROOT.certificate))
+        enormous_ = authority("RSA Root", ROOT, enormous(16385))
+        self.assertFalse(comesFrom(weak[0].certificate, enormous_.certificate))
+        old = changed(
+            certificate("leaf", ROOT).certificate,
+            ROOT.key,
+            bytes.fromhex("300a06082a8648ce3d040302"),
+            bytes.fromhex("300906072a8648ce3d0401"),
+            hashes.SHA1(),
+        )
+        self.assertFalse(isSignedBy(old, ROOT.certificate))
+        self.assertTrue(comesFrom(old, ROOT.certificate))
+        self.assertFalse(comesFrom(old, authority("Root", key=ecKey(9)).certificate))
 
     def test_isNotSignedBy(self) -> None:
         """

@@ -362,10 +362,17 @@ class DeadEndTests(_Case):
         damaged = patched(LEAF, (b"leaf", b"lead"))
         self.check(
             find(damaged, [MIDDLE]),
-            [damaged, MIDDLE],
+            [damaged, MIDDLE, ROOT],
             (0, unsigned[0], unsigned[1].format(2)),
-            (1, *NOT_AT_HAND),
         )
+        # Whoever has another key than the one that is named is somebody else.
+        named = certificate("leaf", ROOT, extensions=[issuerIdentifier(b"real")])
+        for key, ending in ((b"real", unsigned[1].format(2)), (b"other", None)):
+            namesake = authority("Root", key=ecKey(8), extensions=[keyIdentifier(key)])
+            found = find(named, [], [namesake])
+            said = [(each.depth, each.status, each.information) for each in found.findings]
+            wrong = NOT_AT_HAND if ending is None else (unsigned[0], ending)
+            self.assertEqual(said, [(0, *wrong)])
         middle = authority("Middle", Issued(ROOT.certificate, ecKey(8)), ecKey(1))
         self.check(
             find(LEAF, [middle]), [LEAF, middle, ROOT], (1, unsigned[0], unsigned[1].format(3))
@@ -466,7 +473,7 @@ class DepthTests(_Case):
             good = ladder(limit)
             self.check(find(good[0], good[1:], maximumDepth=limit), [*good, ROOT])
             long = ladder(limit + 1)
-            words = f"comes after more than {limit} intermediates"
+            words = f"leads further than {limit} intermediates"
             self.check(
                 find(long[0], long[1:], maximumDepth=limit),
                 long[:-1],

@@ -156,14 +156,13 @@ class Authentication:
 
     def _preselected(self, answer: object) -> None:
         """
-        A client's callback has answered before the hello.
+        A client's callback has answered before the hello.  What it has chosen
+        does not matter: it is asked again by who wants to see it.
         """
         if isinstance(answer, TlsAlert):
             self._fail()
-            return
-        if isinstance(answer, TlsParameters):
-            self.engine.present(answer)
-        self._proceed()
+        else:
+            self._proceed()
 
     @property
     def isWaiting(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtensionOID
 
@@ -269,8 +269,8 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
 @lru_cache(maxsize=_REMEMBERED)
 def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """
-    Whether the issuer's key has made the certificate's signature.  Names are
-    not looked at.
+    Whether a certificate says that it is the issuer's, and the issuer's key has
+    made its signature, which is not a weak one.
     """
     if factsOf(issuer).verifyingKey is None:
         return False
@@ -281,3 +281,29 @@ def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         # UnsupportedAlgorithm): it is no valid signature.
         return False
     return True
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def comesFrom(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """
+    The same, but a weak signature is one all the same: it is weak, and not
+    another's.
+    """
+    facts = factsOf(certificate)
+    if facts.digest not in _WEAK_DIGESTS or facts.issuer != factsOf(issuer).subject:
+        return isSignedBy(certificate, issuer)
+    key = factsOf(issuer).verifyingKey
+    digest = certificate.signature_hash_algorithm
+    signed = certificate.signature, certificate.tbs_certificate_bytes
+    try:
+        # What C{cryptography} does not verify in certificates any more.
+        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
+            key.verify(*signed, padding.PKCS1v15(), digest)
+            return True
+        if isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
+            key.verify(*signed, ec.ECDSA(digest))
+            return True
+    except Exception:
+        # As above, and this OpenSSL may not know the digest.
+        return False
+    return False

@@ -275,7 +275,9 @@ class X509Chain:
             now=_timeOf(policy),
             timeout=policy.urlRetrievalTimeout,
         )
-        return checker.check(path.certificates, self.stapledResponse, self.expectsStaple)
+        return checker.check(
+            path.certificates, self.stapledResponse, self.expectsStaple, path.isAnchored
+        )
 
     def __repr__(self) -> str:
         names = " < ".join(readableName(each.certificate) for each in self.chainElements)

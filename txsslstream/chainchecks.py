@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from .certificatefacts import CertificateFacts, factsOf, isSignedBy
+from .certificatefacts import CertificateFacts, comesFrom, factsOf
 from .certificatepolicies import policyProblem
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
@@ -74,7 +74,7 @@ def _timeProblems(certificate: x509.Certificate, time: datetime.datetime) -> Ite
         yield _S.NotTimeValid, f"expired {_day(certificate.not_valid_after_utc)}"
 
 
-def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]:
+def _formProblems(facts: CertificateFacts, isAnchor: bool, depth: int) -> Iterator[_Problem]:
     certificate = facts.certificate
     if facts.problem is not None:
         yield _S.InvalidExtension, f"cannot be read: {facts.problem}"
@@ -85,7 +85,8 @@ def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]
         )
     serial = facts.serialNumber
     # Old roots have other numbers, and it does not matter there.
-    if serial < 0 or not (0 < serial < 1 << 160 or isAnchor):
+    isExcused = isAnchor and (depth > 0 or serial >= 0)
+    if not (0 < serial < 1 << 160 or isExcused):
         yield _S.InvalidExtension, "has no positive serial number of at most 20 bytes"
     if facts.issuer is not None and not facts.issuer.rdns:
         yield _S.InvalidExtension, "has no issuer's name"
@@ -105,7 +106,7 @@ def _formProblems(facts: CertificateFacts, isAnchor: bool) -> Iterator[_Problem]
         facts.isSelfIssued
         and None not in (facts.authorityKeyIdentifier, facts.subjectKeyIdentifier)
         and facts.authorityKeyIdentifier != facts.subjectKeyIdentifier
-        and isSignedBy(certificate, certificate)
+        and comesFrom(certificate, certificate)
     ):
         yield _S.InvalidExtension, "is self-signed, but names another key as its issuer's"
 
@@ -133,7 +134,7 @@ def _authorityProblems(facts: CertificateFacts, below: int) -> Iterator[_Problem
     elif constraints.path_length is not None and below > constraints.path_length:
         yield (
             _S.InvalidBasicConstraints,
-            f"permits {constraints.path_length} authorities below it, and there are {below}",
+            f"permits at most {constraints.path_length} authorities below it, not {below}",
         )
     usage = facts.get(x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
@@ -193,7 +194,7 @@ def certificateFindings(
         isAnchor = isAnchored and depth == last
         problems = [
             *_timeProblems(certificate, criteria.time),
-            *_formProblems(facts, isAnchor),
+            *_formProblems(facts, isAnchor, depth),
             *_strengthProblems(facts, isAnchor or (depth == last and facts.isSelfIssued)),
             *(() if isAnchor and depth else _usageProblems(facts, criteria, depth)),
         ]
@@ -202,7 +203,7 @@ def certificateFindings(
             below += not facts.isSelfIssued
         else:
             problems += _leafProblems(facts, criteria, not last)
-        if depth < last and not isSignedBy(certificate, path[depth + 1]):
+        if depth < last and not comesFrom(certificate, path[depth + 1]):
             problems.append(
                 (_S.NotSignatureValid, f"is not signed with the key of certificate {depth + 2}")
             )

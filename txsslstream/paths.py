@@ -30,7 +30,7 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from .certificatefacts import factsOf, isSignedBy
+from .certificatefacts import comesFrom, factsOf
 from .chainchecks import Criteria, certificateFindings
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
@@ -128,6 +128,15 @@ def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     )
 
 
+def _isContradicted(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """
+    Whether the certificate names another key than that of an issuer.
+    """
+    wanted = factsOf(certificate).authorityKeyIdentifier
+    has = factsOf(issuer).subjectKeyIdentifier
+    return None not in (wanted, has) and wanted != has
+
+
 class _Search:
     """
     All ways from one certificate, the most promising first.
@@ -156,33 +165,59 @@ class _Search:
         seen = {_identity(each) for each in path}
         ahead = self._issuersOf(top)
         new = [each for each in ahead if _identity(each) not in seen]
-        signed = [each for each in new if self._isSigned(top, each)]
-        for issuer in signed:
-            self._steps += 1
-            if self._steps > MOST_STEPS:
-                return
-            isCounted = issuer not in self._anchors and not factsOf(issuer).isSelfIssued
-            if between + isCounted > self._criteria.maximumDepth or len(path) > 4 * MOST_PATHS:
-                limit = self._criteria.maximumDepth
-                yield path, ((_S.PartialChain, f"comes after more than {limit} intermediates"),)
-                continue
-            yield from self.from_((*path, issuer), between + isCounted)
-        if signed:
+        # One after the other: with a good way found, the rest is not tried.
+        hasIssuer = False
+        for issuer in new:
+            if self._isSigned(top, issuer):
+                hasIssuer = True
+                yield from self._onward(path, issuer, between)
+        if hasIssuer:
             return
-        if factsOf(top).isSelfIssued and isSignedBy(top, top):
+        if factsOf(top).isSelfIssued and comesFrom(top, top):
             yield path, ((_S.UntrustedRoot, "is a root that is not trusted"),)
-        elif new:
-            # Somebody uses an issuer's name without having its key.
-            yield (*path, new[0]), () if new[0] in self._anchors else (_NO_ISSUER,)
-        elif ahead and not factsOf(top).isSelfIssued:
+            return
+        # Somebody may use an issuer's name without having its key: what else is
+        # wrong with that way is told all the same.
+        namesakes = [] if self._isExhausted else self._named(top, new)
+        for issuer in namesakes:
+            yield from self._onward(path, issuer, between)
+        if namesakes:
+            return
+        if ahead and not new and not factsOf(top).isSelfIssued:
             yield path, (_NO_ISSUER, (_S.Cyclic, "was issued by a certificate that it issued"))
         else:
             yield path, (_NO_ISSUER,)
 
+    def _onward(
+        self, path: tuple[x509.Certificate, ...], issuer: x509.Certificate, between: int
+    ) -> Iterator[tuple[tuple[x509.Certificate, ...], tuple[_Ending, ...]]]:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            return
+        isCounted = issuer not in self._anchors and not factsOf(issuer).isSelfIssued
+        limit = self._criteria.maximumDepth
+        if between + isCounted > limit or len(path) > 4 * MOST_PATHS:
+            yield path, ((_S.PartialChain, f"leads further than {limit} intermediates"),)
+        else:
+            yield from self.from_((*path, issuer), between + isCounted)
+
+    def _named(
+        self, certificate: x509.Certificate, issuers: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
+        """
+        @return: the most likely of the issuers by name, unless it has another
+            key than the one that the certificate names: then it is another.
+        """
+        return [each for each in issuers[:1] if not _isContradicted(certificate, each)]
+
+    @property
+    def _isExhausted(self) -> bool:
+        return len(self._signed) >= MOST_SIGNATURES
+
     def _isSigned(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         pair = (certificate, issuer)
         if pair not in self._signed:
-            self._signed[pair] = len(self._signed) < MOST_SIGNATURES and isSignedBy(*pair)
+            self._signed[pair] = not self._isExhausted and comesFrom(*pair)
         return self._signed[pair]
 
     def _issuersOf(self, certificate: x509.Certificate) -> list[x509.Certificate]:
@@ -190,14 +225,12 @@ class _Search:
         if not name:
             return []
         found = dict.fromkeys([*self._anchors.bySubject.get(name, ()), *self._others.get(name, ())])
-        wanted = factsOf(certificate).authorityKeyIdentifier
         time = self._criteria.time
 
         # Among equals, the anchors stay first.
         def unlikeliness(issuer: x509.Certificate) -> tuple[bool, bool]:
-            has = factsOf(issuer).subjectKeyIdentifier
             return (
-                None not in (wanted, has) and wanted != has,
+                _isContradicted(certificate, issuer),
                 not issuer.not_valid_before_utc <= time <= issuer.not_valid_after_utc,
             )
 

@@ -85,6 +85,7 @@ class RevocationChecker:
         path: tuple[x509.Certificate, ...],
         staple: bytes | None = None,
         expectsStaple: bool = False,
+        isAnchored: bool = False,
     ) -> Deferred[tuple[Finding, ...]]:
         """
         Check a chain.
@@ -94,6 +95,8 @@ class RevocationChecker:
         @param staple: the OCSP response that the peer has sent, in DER.
         @param expectsStaple: whether the peer could have sent one, so that a
             certificate that demands it (RFC 7633) is no good without.
+        @param isAnchored: whether the last one is trusted, and so a root though
+            somebody else has issued it.
         @return: a Deferred that fires with what was found, in the path's order:
             nothing for certificates that are good, C{Revoked},
             C{RevocationStatusUnknown} where a responder does not know or the
@@ -126,7 +129,7 @@ class RevocationChecker:
                 retrievals,
             )
             for depth, certificate in enumerate(path)
-            if self._isChecked(path, depth)
+            if self._isChecked(path, depth, isAnchored)
         ]
         isOnline = self._mode is X509RevocationMode.Online
         gatherResults(
@@ -138,12 +141,14 @@ class RevocationChecker:
         ).addCallbacks(done, failed)
         return outcome
 
-    def _isChecked(self, path: tuple[x509.Certificate, ...], depth: int) -> bool:
+    def _isChecked(
+        self, path: tuple[x509.Certificate, ...], depth: int, isAnchored: bool
+    ) -> bool:
         if self._mode is X509RevocationMode.NoCheck:
             return False
         if self._flag is X509RevocationFlag.EndCertificateOnly:
             return depth == 0
-        isRoot = depth == len(path) - 1 and _itself(path[depth]) is not None
+        isRoot = depth == len(path) - 1 and (isAnchored or _itself(path[depth]) is not None)
         return self._flag is X509RevocationFlag.EntireChain or not isRoot
 
 
