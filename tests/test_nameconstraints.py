@@ -187,7 +187,9 @@ class MatchingTests(SynchronousTestCase):
                 ("2001:db8::1", "2001:db8::/32", FINE, True),
                 ("2001:db9::1", "2001:db8::/32", OUT, False),
                 ("2001:db8::1", "::/0", FINE, True),
-                ("::ffff:192.0.2.1", "192.0.2.0/24", OUT, False),
+                # What is excluded is so in any spelling.
+                ("::ffff:192.0.2.1", "192.0.2.0/24", OUT, True),
+                ("::ffff:192.0.3.1", "192.0.2.0/24", OUT, False),
                 ("192.0.2.1", "::/0", OUT, False),
                 ("::1", "0.0.0.0/0", OUT, False),
             ],
@@ -205,9 +207,11 @@ class MatchingTests(SynchronousTestCase):
             ("192.0.2.1", "192.0.2.1", "a constraint for addresses that is no network"),
             ("192.0.2.0/24", "192.0.2.0/24", "a network for an address"),
         ):
-            self.assertRaisesRegex(
-                ValueError, words, comparison.matches, address(given), [address(base)], False
-            )
+            subtrees: dict[type, Any] = {x509.IPAddress: ([address(base)], [])}
+            violation = comparison.violation(address(given), subtrees)
+            assert violation is not None
+            self.assertIs(violation[0], MALFORMED)
+            self.assertIn(words, violation[1])
 
     def test_mail(self) -> None:
         """
@@ -278,6 +282,8 @@ class MatchingTests(SynchronousTestCase):
             "https://[2001:db8::1]/",
             "https://[example.com/",
             "https://a..example.com/",
+            "http://example.org\\@example.com/",
+            "https://example.com/a b",
         ):
             self.check(URI, [(given, "example.com", MALFORMED, True)])
         for base in ("", "https://example.com", "a b"):
@@ -292,6 +298,7 @@ class MatchingTests(SynchronousTestCase):
         for given, isWithin in (
             (directory("Some  Inc", "Unit"), True),
             (directory(" sOME INC ", "UNIT", "more"), True),
+            (directory("So\u00adme Inc", "\uff35nit"), True),
             (directory("Some Inc"), False),
             (directory("SomeInc", "Unit"), False),
             (directory("Some Inc", "Other"), False),
@@ -577,13 +584,13 @@ class EffortTests(SynchronousTestCase):
 
     def test_limit(self) -> None:
         """
-        As many comparisons as there are left are made, and not one more.
+        As many names are looked at and compared as is left, and not one more.
         """
         names = [DNS(f"{each}.example") for each in range(4)]
         long = path(names, permitting(*(DNS(f"{each}.org") for each in range(4)), DNS("example")))
         # Four names, with five constraints each.
-        self.assertEqual(nameFindings(long, Comparison(20)), [])
-        self.assertEqual(nameFindings(long, Comparison(19)), [self.TOO_MANY])
+        self.assertEqual(nameFindings(long, Comparison(24)), [])
+        self.assertEqual(nameFindings(long, Comparison(23)), [self.TOO_MANY])
         self.assertEqual(Comparison().left, MOST_COMPARISONS)
 
     def test_shared(self) -> None:
@@ -591,9 +598,36 @@ class EffortTests(SynchronousTestCase):
         Paths that share a comparison share its limit.
         """
         once = path([DNS("a.example")], permitting(DNS("a.example")))
-        comparison = Comparison(2)
+        comparison = Comparison(4)
         for expected in ([], [], [self.TOO_MANY], [self.TOO_MANY]):
             self.assertEqual(nameFindings(once, comparison), expected)
+
+    def test_otherKind(self) -> None:
+        """
+        Names and constraints of different kinds take as little time.
+        """
+        uri = x509.UniformResourceIdentifier("a")
+        root = authority("Root", extensions=[excluding(*[uri] * 5000)])
+        leaf = certificate("leaf", root, extensions=[hosts(*["a.example"] * 5000)])
+        begin = time.process_time()
+        comparison = Comparison()
+        for _ in range(50):
+            nameFindings(line(leaf, root), comparison)
+        self.assertLess(time.process_time() - begin, 2)
+        self.assertLess(comparison.left, 0)
+
+    def test_large(self) -> None:
+        """
+        Names that nobody has are not compared; those of many parts count as
+        many.
+        """
+        large = directory(*["x" * 60] * 40)
+        found = nameFindings(path([large], excluding(large)), Comparison())
+        self.assertEqual([each.status for each in found], [MALFORMED])
+        parts = directory(*"abcdefghij")
+        comparison = Comparison()
+        nameFindings(path([parts], excluding(parts)), comparison)
+        self.assertEqual(comparison.left, MOST_COMPARISONS - 12)
 
     def test_time(self) -> None:
         """

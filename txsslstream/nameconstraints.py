@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,10 +21,15 @@ from .enums import X509ChainStatusFlags
 
 _S = X509ChainStatusFlags
 
-#: How often a name is compared with a constraint while one path is looked for.
+#: How often a name is looked at or compared with a constraint while one path is
+#: looked for, and how many characters of one are compared.
 MOST_COMPARISONS = 100_000
+MOST_CHARACTERS = 2048
 
 _LABELS = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*", re.ASCII | re.IGNORECASE)
+
+
+_DUBIOUS = re.compile(r"[\\\s\x00-\x1f\x7f]")
 
 
 class _Malformed(ValueError):
@@ -86,7 +92,8 @@ def _mailMatches(address: str, base: str, _: bool) -> bool:
 
 def _uriMatches(uri: str, base: str, _: bool) -> bool:
     try:
-        host = urlsplit(uri).hostname
+        # Programs do not agree on which host a backslash leads to.
+        host = None if _DUBIOUS.search(uri) else urlsplit(uri).hostname
     except ValueError:
         host = None
     if not host:
@@ -98,20 +105,28 @@ def _uriMatches(uri: str, base: str, _: bool) -> bool:
     raise _Malformed(f"a URI with an address for a host: {uri[:80]!r}")
 
 
-def _addressMatches(address: Any, network: Any, _: bool) -> bool:
+def _addressMatches(address: Any, network: Any, isExclusion: bool) -> bool:
     if not isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
         raise _Malformed("a constraint for addresses that is no network")
     if isinstance(address, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
         raise _Malformed("a network for an address")
-    return address in network
+    # Whoever is not to be reached is not to be reached by another spelling.
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address in network or (isExclusion and mapped is not None and mapped in network)
+
+
+def _folded(text: str) -> str:
+    # As RFC 4518 prepares what is compared: without regard to case, to spaces
+    # and to how characters are composed, and without invisible ones.
+    visible = "".join(each for each in text if unicodedata.category(each) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible).split()).casefold()
 
 
 def _canonical(rdn: x509.RelativeDistinguishedName) -> frozenset[tuple[str, Any]]:
-    # As RFC 5280 section 7.1 compares: without regard to case and spaces.
     return frozenset(
         (
             each.oid.dotted_string,
-            " ".join(each.value.split()).casefold() if isinstance(each.value, str) else each.value,
+            _folded(each.value) if isinstance(each.value, str) else each.value,
         )
         for each in rdn
     )
@@ -150,59 +165,96 @@ def _shown(name: x509.GeneralName) -> str:
     return repr(text[:80])
 
 
+#: The subtrees of one kind that are permitted and that are excluded.
+_Subtrees = tuple[list[x509.GeneralName], list[x509.GeneralName]]
+
+
+def _size(name: x509.GeneralName) -> int:
+    """
+    @return: how many characters there are to compare.
+    """
+    value = name.value
+    if isinstance(value, x509.Name):
+        return sum(len(each.value) for each in value)
+    return len(value) if isinstance(value, str) else 0
+
+
 @dataclass
 class Comparison:
     """
-    Compares, as long as there is time.
+    Compares, as long as there is time, for all paths of one search.
 
-    @ivar left: how many comparisons there is time for.
+    @ivar left: how often it can still look at something.
     """
 
     left: int = MOST_COMPARISONS
+    _subtrees: dict[x509.Certificate, dict[type, _Subtrees]] = field(default_factory=dict)
 
-    def matches(
+    def _spend(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise _TooMany
+
+    def subtreesOf(self, issuer: CertificateFacts) -> dict[type, _Subtrees]:
+        """
+        @return: an issuer's constraints by the kind of names.
+        """
+        found = self._subtrees.get(issuer.certificate)
+        if found is None:
+            found = self._subtrees[issuer.certificate] = {}
+            constraints = issuer.get(x509.NameConstraints)
+            if constraints is not None:
+                both = (constraints.permitted_subtrees, constraints.excluded_subtrees)
+                for place, subtrees in enumerate(both):
+                    for each in subtrees or ():
+                        found.setdefault(type(each), ([], []))[place].append(each)
+        return found
+
+    def violation(
+        self, name: x509.GeneralName, constraints: dict[type, _Subtrees]
+    ) -> tuple[X509ChainStatusFlags, str] | None:
+        """
+        @return: how a name violates constraints, if it does.
+        """
+        self._spend(1)
+        kind = type(name)
+        permitted, excluded = constraints.get(kind, ([], []))
+        if not permitted and not excluded:
+            return None
+        if kind not in _MATCHERS:
+            return (
+                _S.HasNotSupportedNameConstraint,
+                f"has a name of a kind ({kind.__name__}) whose constraints cannot be checked",
+            )
+        try:
+            if self._matches(name, excluded, True):
+                return (
+                    _S.HasExcludedNameConstraint,
+                    f"has the name {_shown(name)}, which is excluded",
+                )
+            if permitted and not self._matches(name, permitted, False):
+                return (
+                    _S.HasNotPermittedNameConstraint,
+                    f"has the name {_shown(name)}, which is not among those permitted",
+                )
+        except _Malformed as e:
+            return (
+                _S.InvalidNameConstraints,
+                f"has the name {_shown(name)}, which cannot be compared ({e}) "
+                "with what is constrained",
+            )
+        return None
+
+    def _matches(
         self, name: x509.GeneralName, bases: Iterable[x509.GeneralName], isExclusion: bool
     ) -> bool:
-        """
-        @param isExclusion: whether the constraints forbid.
-        @return: whether a constraint applies to a name of its kind.
-        """
         for base in bases:
-            self.left -= 1
-            if self.left < 0:
-                raise _TooMany
+            self._spend(1 + len(base.value.rdns) if isinstance(base.value, x509.Name) else 1)
+            if max(_size(name), _size(base)) > MOST_CHARACTERS:
+                raise _Malformed(f"more than {MOST_CHARACTERS} characters")
             if _MATCHERS[type(name)](name.value, base.value, isExclusion):
                 return True
         return False
-
-
-def _violation(
-    name: x509.GeneralName, constraints: x509.NameConstraints, comparison: Comparison
-) -> tuple[X509ChainStatusFlags, str] | None:
-    kind = type(name)
-    permitted = [each for each in constraints.permitted_subtrees or () if type(each) is kind]
-    excluded = [each for each in constraints.excluded_subtrees or () if type(each) is kind]
-    if not permitted and not excluded:
-        return None
-    if kind not in _MATCHERS:
-        return (
-            _S.HasNotSupportedNameConstraint,
-            f"has a name of a kind ({kind.__name__}) whose constraints cannot be checked",
-        )
-    try:
-        if comparison.matches(name, excluded, True):
-            return _S.HasExcludedNameConstraint, f"has the name {_shown(name)}, which is excluded"
-        if permitted and not comparison.matches(name, permitted, False):
-            return (
-                _S.HasNotPermittedNameConstraint,
-                f"has the name {_shown(name)}, which is not among those permitted",
-            )
-    except _Malformed as e:
-        return (
-            _S.InvalidNameConstraints,
-            f"has the name {_shown(name)}, which cannot be compared ({e}) with what is constrained",
-        )
-    return None
 
 
 def nameFindings(path: Sequence[x509.Certificate], comparison: Comparison) -> list[Finding]:
@@ -218,11 +270,9 @@ def nameFindings(path: Sequence[x509.Certificate], comparison: Comparison) -> li
             if depth and facts.isSelfIssued:
                 continue
             for above, issuer in enumerate(everything[depth + 1 :], depth + 1):
-                constraints = issuer.get(x509.NameConstraints)
-                if constraints is None:
-                    continue
-                for name in _namesOf(facts):
-                    violation = _violation(name, constraints, comparison)
+                constraints = comparison.subtreesOf(issuer)
+                for name in _namesOf(facts) if constraints else ():
+                    violation = comparison.violation(name, constraints)
                     if violation is not None:
                         status, what = violation
                         findings.append(
