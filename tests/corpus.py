@@ -1260,7 +1260,7 @@ def lacksAskedForUsage() -> Case:
 
 
 _NO_HANDSHAKES = bad(
-    A.unsupported_certificate, 3, Wrong(0, S.NotValidForUsage, "has a key that is not for hand")
+    A.unsupported_certificate, 3, Wrong(0, S.NotValidForUsage, "has a key that is not for sign")
 )
 
 

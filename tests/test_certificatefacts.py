@@ -30,9 +30,16 @@ from tests.chains import (
     unreadable,
     weaklySigned,
 )
-from tests.support import rsaKey
 from tests.corpus import changed
-from txsslstream.certificatefacts import CertificateFacts, comesFrom, factsOf, isSignedBy, readableName
+from tests.support import rsaKey
+from txsslstream import certificatefacts
+from txsslstream.certificatefacts import (
+    CertificateFacts,
+    comesFrom,
+    factsOf,
+    isSignedBy,
+    readableName,
+)
 
 ROOT = authority("Root", key=ecKey())
 RSA_ROOT = authority("RSA Root", key=rsaKey())
@@ -209,6 +216,7 @@ class ExtensionTests(SynchronousTestCase):
         """
 
         class Damaged:
+            tbs_certificate_bytes = b""
             serial_number = 1
             signature_hash_algorithm = hashes.SHA256()
             subject = issuer = name("x")
@@ -490,6 +498,33 @@ class SignatureTests(SynchronousTestCase):
             twin = authority("Issuer", ROOT, key)
             self.assertFalse(isSignedBy(leaf.certificate, twin.certificate))
 
+    def test_remembered(self) -> None:
+        """
+        What was verified is remembered, a bounded number of times, but not the
+        certificates; of certificates, few, and of large ones fewer.
+        """
+        compared = []
+
+        def compare(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+            compared.append((certificate, issuer))
+            return True
+
+        remembering = certificatefacts._remembering(compare)
+        self.patch(certificatefacts, "_MOST_SIGNATURES", 2)
+        one, two, three = (authority(each, key=ecKey(1)).certificate for each in "123")
+        pairs = [(one, two), (one, two), (two, one), (one, two), (one, three), (one, two)]
+        for pair in pairs:
+            self.assertTrue(remembering(*pair))
+        self.assertEqual(compared, [(one, two), (two, one), (one, three)])
+        self.assertTrue(remembering(two, one))
+        self.assertEqual(len(compared), 4)
+        named = [hosts(*(f"{number}.{'a' * 60}" for number in range(100)))]
+        for _ in range(certificatefacts._MOST_LARGE + 1):
+            issued = certificate("leaf", ROOT, extensions=named).certificate
+            self.assertIs(factsOf(issued), factsOf(issued))
+        after = certificatefacts._readLarge.cache_info()
+        self.assertEqual(after.currsize, certificatefacts._MOST_LARGE)
+
     def test_enormous(self) -> None:
         """
         An enormous key verifies nothing, without being tried.
@@ -497,6 +532,9 @@ class SignatureTests(SynchronousTestCase):
         tried = []
 
         class Leaf:
+            def fingerprint(self, digest: hashes.HashAlgorithm) -> bytes:
+                return b"leaf"
+
             def verify_directly_issued_by(self, issuer: x509.Certificate) -> None:
                 tried.append(issuer)
 

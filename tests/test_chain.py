@@ -1114,7 +1114,7 @@ class Rebuilding(HomeMixin, Conversation):
         presented = leaf(MIDDLE, keyUsage("crl_sign"), key=rsaKey())
         self.rebuild(self.trustRoot, presented, certificateChainPolicy=custom(STRANGER.certificate))
         self.assertRefusedAsBuilt(
-            S.NotValidForUsage, TlsAlert.unsupported_certificate, "not for handshakes"
+            S.NotValidForUsage, TlsAlert.unsupported_certificate, "not for signing handshakes"
         )
 
     def damage(self) -> None:

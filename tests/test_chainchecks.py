@@ -494,22 +494,24 @@ class ChecksTests(SynchronousTestCase):
 
     def test_handshakes(self) -> None:
         """
-        A key for handshakes signs, agrees on keys or enciphers them, if it says
-        what it does and anybody asks.
+        A key signs handshakes or decrypts secrets only if it says so, where it
+        says what it does and anybody asks.
         """
         asked = asking(signsHandshakes=True)
-        for usage in ("digital_signature", "key_agreement", "key_encipherment"):
-            leaf = certificate("leaf", ROOT, extensions=[keyUsage(usage)])
-            self.check((leaf, ROOT), criteria=asked)
-        wrong = certificate(
-            "leaf", ROOT, extensions=[keyUsage("content_commitment", "data_encipherment")]
-        )
-        self.check((wrong, ROOT))
-        self.check(
-            (wrong, ROOT),
-            (0, S.NotValidForUsage, "has a key that is not for handshakes"),
-            criteria=asked,
-        )
+        for criteria, good, words in (
+            (asked, "digital_signature", "signing handshakes"),
+            (asking(decryptsSecrets=True), "key_encipherment", "decrypting secrets"),
+        ):
+            right = certificate("leaf", ROOT, extensions=[keyUsage(good)])
+            self.check((right, ROOT), criteria=criteria)
+            others = {"digital_signature", "key_encipherment", "key_agreement"} - {good}
+            wrong = certificate("leaf", ROOT, extensions=[keyUsage(*others)])
+            self.check((wrong, ROOT))
+            self.check(
+                (wrong, ROOT),
+                (0, S.NotValidForUsage, f"has a key that is not for {words}"),
+                criteria=criteria,
+            )
         self.check((LEAF, MIDDLE, ROOT), criteria=asked)
         only = authority("leaf", extensions=[keyUsage("key_cert_sign")])
         self.check((certificate("leaf", only), only), criteria=asked)

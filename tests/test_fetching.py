@@ -71,4 +71,4 @@ class NothingForStrangersTests(SynchronousTestCase):
             )
             error = self.failureResultOf(failed, RetrievalError).value
             self.assertEqual(error.url, "http://ocsp.example/")
-            self.assertIn("no trusted root", str(error))
+            self.assertIn("untrusted chain", str(error))

@@ -42,7 +42,7 @@ class NothingForStrangers:
         """
         See L{IRetriever}.
         """
-        return fail(RetrievalError(url, "the chain leads to no trusted root"))
+        return fail(RetrievalError(url, "nothing is fetched for an untrusted chain"))
 
 
 def defaultClock() -> IReactorTime:

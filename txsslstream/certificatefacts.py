@@ -8,15 +8,17 @@ certificate says is believed then.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID
 
 from .storefiles import withoutWarnings
@@ -49,9 +51,12 @@ LEAST_EC_BITS = 224
 #: OpenSSL verifies nothing with more.
 MOST_RSA_BITS = 16384
 
-#: How many certificates are remembered.  Peers choose them, and they may be of
-#: 100 KB each.
-_REMEMBERED = 256
+#: How many certificates and signatures are remembered.  Peers choose them, and
+#: what was read of a large one takes megabytes.
+_SMALL_BYTES = 4096
+_MOST_SMALL = 128
+_MOST_LARGE = 8
+_MOST_SIGNATURES = 1024
 
 _WEAK_DIGESTS = {"md5": "MD5", "sha1": "SHA-1"}
 
@@ -218,12 +223,16 @@ def _nameOrNone(read: Callable[[], x509.Name]) -> x509.Name | None:
         return None
 
 
-@lru_cache(maxsize=_REMEMBERED)
-@withoutWarnings()
 def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     """
     Read a certificate.  Nothing that is in it makes this raise.
     """
+    isSmall = len(certificate.tbs_certificate_bytes) <= _SMALL_BYTES
+    return _readSmall(certificate) if isSmall else _readLarge(certificate)
+
+
+@withoutWarnings()
+def _read(certificate: x509.Certificate) -> CertificateFacts:
     problem = None
     extensions = {}
     unknown: tuple[str, ...] = ()
@@ -266,7 +275,32 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
+_readSmall = lru_cache(maxsize=_MOST_SMALL)(_read)
+_readLarge = lru_cache(maxsize=_MOST_LARGE)(_read)
+
+_Comparison = Callable[[x509.Certificate, x509.Certificate], bool]
+
+
+def _remembering(compare: _Comparison) -> _Comparison:
+    """
+    Remember what was found, but not the certificates.
+    """
+    known: OrderedDict[tuple[bytes, bytes], bool] = OrderedDict()
+
+    @wraps(compare)
+    def remembered(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        pair = (certificate.fingerprint(SHA256()), issuer.fingerprint(SHA256()))
+        if pair not in known:
+            known[pair] = compare(certificate, issuer)
+        known.move_to_end(pair)
+        if len(known) > _MOST_SIGNATURES:
+            known.popitem(last=False)
+        return known[pair]
+
+    return remembered
+
+
+@_remembering
 def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """
     Whether a certificate says that it is the issuer's, and the issuer's key has
@@ -283,7 +317,7 @@ def isSignedBy(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@_remembering
 def comesFrom(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """
     The same, but a weak signature is one all the same: it is weak, and not

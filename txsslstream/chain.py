@@ -84,6 +84,8 @@ _EXCUSED: dict[X509VerificationFlags, X509ChainStatusFlags] = {
     ),
     _V.IgnoreInvalidPolicy: _S.NoIssuanceChainPolicy | _S.InvalidPolicyConstraints,
 }
+#: What an authority may have issued all the same.
+_HARMLESS = frozenset({_S.NotTimeValid, _S.NotValidForUsage, _S.HasWeakSignature})
 _UNKNOWN_REVOCATION = _S.RevocationStatusUnknown | _S.OfflineRevocation
 
 
@@ -99,8 +101,11 @@ class X509Chain:
     @ivar stapledResponse: the OCSP response that a server stapled, in DER.
     @ivar expectsStaple: whether the certificate is that of a server that was
         asked to staple, so that what it says about that counts (RFC 7633).
-    @ivar signsHandshakes: whether the certificate's key has to be good for TLS
-        handshakes, so that its key usage counts (RFC 8446 section 4.4.2.2).
+    @ivar signsHandshakes: whether the certificate's key has to be good for
+        signing TLS handshakes, so that its key usage counts (RFC 8446 section
+        4.4.2.2).
+    @ivar decryptsSecrets: the same for decrypting the secrets that clients send
+        with RSA key transport (RFC 5246 section 7.4.2).
     """
 
     chainPolicy: X509ChainPolicy
@@ -120,6 +125,7 @@ class X509Chain:
         self.stapledResponse: bytes | None = None
         self.expectsStaple = False
         self.signsHandshakes = False
+        self.decryptsSecrets = False
         self._clock = clock
         # What the elements were built with, whatever becomes of the policy.
         self._flags = _V.NoFlag
@@ -241,6 +247,7 @@ class X509Chain:
             time=_timeOf(policy),
             usages=tuple(policy.applicationPolicy),
             signsHandshakes=self.signsHandshakes,
+            decryptsSecrets=self.decryptsSecrets,
             policies=tuple(policy.certificatePolicy),
             maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
             disallowed=disallowed(),
@@ -269,7 +276,7 @@ class X509Chain:
             mode=policy.revocationMode,
             flag=policy.revocationFlag,
             revocationLists=policy.revocationLists,
-            retriever=_retrieverOf(policy) if path.isAnchored else NothingForStrangers(),
+            retriever=_retrieverOf(policy) if _isKnown(path) else NothingForStrangers(),
             cache=defaultCache(),
             clock=self._time,
             now=_timeOf(policy),
@@ -282,6 +289,14 @@ class X509Chain:
     def __repr__(self) -> str:
         names = " < ".join(readableName(each.certificate) for each in self.chainElements)
         return f"<X509Chain {names or 'not built'}>"
+
+
+def _isKnown(path: Path) -> bool:
+    """
+    Whether certificates come from who they say, so that what they name may be
+    fetched.
+    """
+    return path.isAnchored and all(each.status in _HARMLESS for each in path.findings)
 
 
 def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:

@@ -45,7 +45,8 @@ class Criteria:
     @ivar time: the moment to judge for, in UTC.
     @ivar usages: the extended key usages that it must be good for.
     @ivar signsHandshakes: whether the first one's key must be for that (RFC
-        8446 section 4.4.2.2, RFC 5246 section 7.4.2).
+        8446 section 4.4.2.2).
+    @ivar decryptsSecrets: whether it must be for that (RFC 5246 section 7.4.2).
     @ivar policies: the certificate policies of which one must be valid.
     @ivar maximumDepth: certificates between the first and the root.
     @ivar disallowed: SHA-256 fingerprints of certificates that are never
@@ -55,6 +56,7 @@ class Criteria:
     time: datetime.datetime
     usages: tuple[x509.ObjectIdentifier, ...] = ()
     signsHandshakes: bool = False
+    decryptsSecrets: bool = False
     policies: tuple[x509.ObjectIdentifier, ...] = ()
     maximumDepth: int = DEFAULT_DEPTH
     disallowed: Collection[bytes] = field(default=frozenset(), compare=False)
@@ -154,9 +156,10 @@ def _leafProblems(facts: CertificateFacts, criteria: Criteria, isAlone: bool) ->
                 if usage.key_cert_sign
                 else "is an authority's, but has no key for signing certificates",
             )
-        isForTls = usage.digital_signature or usage.key_agreement or usage.key_encipherment
-        if criteria.signsHandshakes and not isForTls:
-            yield _S.NotValidForUsage, "has a key that is not for handshakes"
+        if criteria.signsHandshakes and not usage.digital_signature:
+            yield _S.NotValidForUsage, "has a key that is not for signing handshakes"
+        if criteria.decryptsSecrets and not usage.key_encipherment:
+            yield _S.NotValidForUsage, "has a key that is not for decrypting secrets"
     if facts.get(x509.NameConstraints) is not None and not facts.isAuthority:
         yield _S.InvalidNameConstraints, "constrains names, but is no authority's"
 

@@ -18,10 +18,18 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from ._deferreds import forgetFrames
 from ._openssl import TlsEngine, contextFor
 from .chain import X509Chain, alertFor
+from .ciphersuites import propertiesOf
 from .crossing import Negotiated, Presented
-from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509VerificationFlags
+from .enums import (
+    ExchangeAlgorithmType,
+    SslPolicyErrors,
+    TlsAlert,
+    X509ChainStatusFlags,
+    X509VerificationFlags,
+)
 from .errors import AuthenticationError, printable
 from .names import certificateMatchesHost, hostsOf, unicodeHostName
 from .options import (
@@ -108,7 +116,13 @@ class Judgement:
         chain.presentedCertificates = peer.certificates
         chain.stapledResponse = peer.staple
         chain.expectsStaple = not self._isServer
-        chain.signsHandshakes = True
+        suite = self._engine.negotiated().cipherSuite
+        chain.decryptsSecrets = (
+            not self._isServer
+            and suite is not None
+            and propertiesOf(suite).keyExchangeAlgorithm is ExchangeAlgorithmType.RsaKeyX
+        )
+        chain.signsHandshakes = not chain.decryptsSecrets
         self.remoteCertificate = certificate
         self.remoteChain = chain
         return chain.build(certificate).addCallbacks(self._built, self._chainFailed)
@@ -201,6 +215,11 @@ class Judgement:
         return alertFor(chain.countingFlags)
 
     def _chainFailed(self, failure: Failure) -> TlsAlert:
+        if self.error is not None:
+            # Nobody waits any more, and the frames would hold one another.
+            forgetFrames(failure.value)
+            failure.cleanFailure()
+            return TlsAlert.internal_error
         self.refuse(
             AuthenticationError(
                 f"the remote certificate could not be judged: {failure.getErrorMessage()}",

@@ -39,7 +39,7 @@ from .nameconstraints import Comparison
 _S = X509ChainStatusFlags
 
 #: Bounds of one search: certificates considered, steps taken, signatures
-#: verified, paths judged.
+#: verified (those of large RSA keys count for more), paths judged.
 MOST_CERTIFICATES = 1000
 MOST_STEPS = 2000
 MOST_SIGNATURES = 500
@@ -128,6 +128,14 @@ def _identity(certificate: x509.Certificate) -> tuple[bytes, bytes]:
     )
 
 
+def _effort(issuer: x509.Certificate) -> int:
+    """
+    @return: how much longer than usual verifying with that key takes.
+    """
+    key = factsOf(issuer).key
+    return max(1, (key.key_size // 2048) ** 2) if isinstance(key, rsa.RSAPublicKey) else 1
+
+
 def _isContradicted(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """
     Whether the certificate names another key than that of an issuer.
@@ -149,6 +157,7 @@ class _Search:
         self._anchors = anchors
         self._criteria = criteria
         self._steps = 0
+        self._effort = 0
         self._signed: dict[tuple[x509.Certificate, x509.Certificate], bool] = {}
 
     def from_(
@@ -212,12 +221,13 @@ class _Search:
 
     @property
     def _isExhausted(self) -> bool:
-        return len(self._signed) >= MOST_SIGNATURES
+        return self._effort >= MOST_SIGNATURES
 
     def _isSigned(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         pair = (certificate, issuer)
         if pair not in self._signed:
             self._signed[pair] = not self._isExhausted and comesFrom(*pair)
+            self._effort += _effort(issuer)
         return self._signed[pair]
 
     def _issuersOf(self, certificate: x509.Certificate) -> list[x509.Certificate]:
