@@ -30,6 +30,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from txsslstream import (
     AuthenticationError,
@@ -39,6 +40,7 @@ from txsslstream import (
     HandshakeInterrupted,
     HandshakeTimeout,
     InvalidOperationError,
+    IRetriever,
     SslApplicationProtocol,
     SslCertificateTrust,
     SslPolicyErrors,
@@ -50,7 +52,9 @@ from txsslstream import (
     TlsCipherSuite,
     TruncationError,
     X509Chain,
+    X509ChainPolicy,
     X509ChainStatusFlags,
+    X509ChainTrustMode,
     X509RevocationMode,
     X509Store,
     _waiting,
@@ -2937,3 +2941,78 @@ class Strangers(_Tests):
             self.assertIs(type(error.__cause__), ConnectionDone)
             self.assertEqual((error.alert, error.alertSent), (None, None))
             self.assertEqual(self.wire.clock.getDelayedCalls(), [])
+
+
+@perVersion(segments=(0,))
+class WaitingForRevocation(Conversation):
+    """
+    A handshake in which revocation is being asked about.
+    """
+
+    def setUp(self) -> None:
+        """
+        Nothing may depend on the garbage collector.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def test_givenUp(self) -> None:
+        """
+        Giving up cancels what is under way and leaves nothing behind.
+        """
+        authority = Authority("Asked About")
+        url = x509.DistributionPoint(
+            [x509.UniformResourceIdentifier("http://crl.example/")], None, None, None
+        )
+        server = authority.issue(
+            "localhost", extensions=[(x509.CRLDistributionPoints([url]), False)]
+        )
+        for giveUp in (
+            lambda: self.pair.client.abort(),
+            lambda: self.pair.wire.cut(),
+            lambda: self.sides["client"].cancel(),
+            lambda: self.pair.client.close(),
+        ):
+            retriever = _Silent()
+            policy = X509ChainPolicy(
+                trustMode=X509ChainTrustMode.CustomRootTrust,
+                customTrustStore=authority.certificate,
+                revocationMode=X509RevocationMode.Online,
+                urlRetrievalTimeout=100,
+                retriever=retriever,
+            )
+            self.begin(
+                {"certificateChainPolicy": policy, "trust": None},
+                {"serverCertificate": server, "handshakeTimeout": None},
+            )
+            self.assertEqual(len(retriever.answers), 1)
+            giveUp()
+            self.pair.wire.flush()
+            for name in ("client", "server"):
+                self.failureResultOf(self.sides[name], AuthenticationError)
+            self.assertEqual(retriever.cancelled, 1)
+            # Their results have the frames of whoever has cancelled.
+            retriever.answers.clear()
+            self.assertNothingLeft()
+
+
+@implementer(IRetriever)
+class _Silent:
+    """
+    Never answers.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[Deferred[bytes]] = []
+        self.cancelled = 0
+
+    def retrieve(self, url: str, **how: Any) -> Deferred[bytes]:
+        """
+        See L{IRetriever}.
+        """
+
+        def cancelled(_: Deferred[bytes]) -> None:
+            self.cancelled += 1
+
+        self.answers.append(Deferred(cancelled))
+        return self.answers[-1]

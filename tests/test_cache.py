@@ -19,6 +19,7 @@ from tests.files import FilesMixin
 from tests.support import DAY, NOW
 from txsslstream import _cache
 from txsslstream._cache import MAGIC, RevocationCache, defaultCache, defaultDirectory
+from txsslstream.storefiles import writePrivately
 
 KEY = "http://crl.example/1.crl"
 OTHER = "http://crl.example/2.crl"
@@ -511,6 +512,20 @@ class DiskTests(FilesMixin, SynchronousTestCase):
         self.assertEqual(len(self.complaints(self.cache())), 1)
         self.assertTrue(precious.exists())
 
+    def test_quick(self) -> None:
+        """
+        Nobody waits until it is on the disk, as nobody depends on it; a key is
+        on the disk before it is in its place.
+        """
+        synced: list[int] = []
+        self.patch(os, "fsync", synced.append)
+        self.put()
+        self.assertEqual(self.get(), b"data")
+        self.assertEqual(synced, [])
+        writePrivately(self.directory / "key", b"key")
+        self.assertEqual(len(synced), 1)
+        self.assertEqual((self.directory / "key").read_bytes(), b"key")
+
     def test_full(self) -> None:
         """
         On a full disk memory does it, what was there before is gone, and once
@@ -518,7 +533,7 @@ class DiskTests(FilesMixin, SynchronousTestCase):
         """
         self.put(data=b"old")
 
-        def writePrivately(path: Path, data: bytes) -> None:
+        def writePrivately(path: Path, data: bytes, *, isDurable: bool) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         cache = self.cache()

@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.chains import keyUsage
-from tests.corpus import Issuer, leaf, sending
+from tests.corpus import Issuer, damaged, isAuthority, leaf, sending, with_
 from tests.files import HomeMixin
 from tests.revocations import access, crl, crlBytes, distribution
 from tests.support import DAY, NOW, perVersion, rsaKey
@@ -762,6 +762,23 @@ class FetchingTests(ChainTestCase):
         made = self.assertBuilt(policy, False, self.path, sending(self.presented, ROOT))
         self.assertEqual(self.retriever.asked, [])
         self.assertEqual(self.statuses(made), [[UNKNOWN], [S.UntrustedRoot]])
+
+    def test_forged(self) -> None:
+        """
+        Nor for one that only says that a trusted root has issued it, or that
+        somebody has who is no authority.
+        """
+        url = distribution("http://crl.example/")
+        presented = leaf(ROOT, url)
+        forged = with_(presented, damaged(presented.certificate))
+        # A customer of the root's, who goes on with the certificate.
+        customer = Issuer("Customer", ROOT, isAuthority(False))
+        issued = sending(leaf(customer, url), customer)
+        for presented in (forged, issued):
+            made = X509Chain(self.online(ROOT.certificate), clock=Clock())
+            self.assertIs(self.successResultOf(made.build(presented)), False)
+            self.assertEqual(self.retriever.asked, [])
+            self.assertIn("nothing is fetched for an untrusted chain", " ".join(made.problems))
 
     def test_offline(self) -> None:
         """

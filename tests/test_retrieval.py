@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IResolutionReceiver
@@ -31,8 +31,10 @@ from txsslstream.retrieval import (
     LONGEST_URL,
     MOST_AT_ONCE,
     MOST_HEADER_BYTES,
+    MOST_PER_HOST,
     HttpRetriever,
     _Body,
+    isCommonAddress,
 )
 
 URL = "http://crl.example/root.crl"
@@ -43,6 +45,16 @@ TIMEOUT = 10.0
 MEDIA_TYPE = "application/ocsp-request"
 
 OK = b"HTTP/1.1 200 OK\r\n"
+
+#: Where clouds tell machines their secrets.
+METADATA = "169.254.169.254"
+
+
+def at(host: int, path: str = "") -> str:
+    """
+    @return: a URL at one of many hosts.
+    """
+    return f"http://host{host}.example/{path}"
 
 
 def whole(body: bytes) -> bytes:
@@ -166,11 +178,19 @@ class RetrievalTestCase(SynchronousTestCase):
         """
         @return: the next connection that somebody tries to make.
         """
+        self.connections.append(Connection(self.connect("127.0.0.1")))
+        return self.connections[-1]
+
+    def connect(self, address: str) -> Any:
+        """
+        @param address: where the next connection is, that somebody tries to
+            make.
+        @return: its protocol; L{None} if nobody wants it any more.
+        """
         _, port, factory, _, _ = self.reactor.tcpClients[self.accepted]
         self.accepted += 1
-        address = IPv4Address("TCP", "127.0.0.1", port)
-        self.connections.append(Connection(factory.buildProtocol(address)))
-        return self.connections[-1]
+        kind = IPv6Address if ":" in address else IPv4Address
+        return factory.buildProtocol(kind("TCP", address, port))
 
     @property
     def waiting(self) -> int:
@@ -189,7 +209,8 @@ class RetrievalTestCase(SynchronousTestCase):
         for connector in self.reactor.connectors[self.accepted :]:
             self.assertTrue(connector.stoppedConnecting)
         # What has ended neither occupies a place nor can be joined.
-        self.assertEqual(self.retriever._places.tokens, MOST_AT_ONCE)
+        self.assertEqual(self.retriever._places._all.tokens, MOST_AT_ONCE)
+        self.assertEqual(self.retriever._places._hosts, {})
         self.assertEqual(self.retriever._shared, {})
 
     def assertFails(self, retrieved: Deferred[bytes], reason: str, url: str = URL) -> None:
@@ -392,6 +413,120 @@ class RequestTests(RetrievalTestCase):
         self.assertFails(self.retrieve(OTHER), "it is not permitted", OTHER)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.reactor.tcpClients), 1)
+
+
+class AddressTests(RetrievalTestCase):
+    """
+    Which addresses are connected to, whatever the name.
+    """
+
+    def refused(self, address: str) -> None:
+        """
+        A connection to there is refused before anything can be sent.
+        """
+        retrieved = self.retrieve()
+        self.assertIsNone(self.connect(address))
+        self.reactor.advance(1)
+        self.assertFails(retrieved, f"its address is not permitted: {address}")
+
+    def test_default(self) -> None:
+        """
+        Unless told otherwise, link-local, unspecified and multicast addresses
+        are refused, in every notation, and the others are not.
+        """
+        for address in (
+            METADATA,
+            "169.254.0.0",
+            "169.254.255.255",
+            "fe80::1",
+            "fe80::1%eth0",
+            "febf:ffff::1",
+            f"::ffff:{METADATA}",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "224.0.0.1",
+            "::ffff:224.0.0.1",
+            "ff02::1",
+        ):
+            self.assertFalse(isCommonAddress(address), address)
+            self.refused(address)
+        for address in (
+            "169.253.255.255",
+            "169.255.0.0",
+            "192.0.2.1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "::1",
+            "fd00::1",
+            "fec0::1",
+            "2001:db8::1",
+            "::ffff:10.1.2.3",
+        ):
+            self.assertTrue(isCommonAddress(address), address)
+            retrieved = self.retrieve()
+            connection = Connection(self.connect(address))
+            connection.send(whole(b"data"))
+            self.assertGot(retrieved, b"data")
+
+    def test_noAddress(self) -> None:
+        """
+        What is no address in numbers is refused.
+        """
+        self.refused("localhost")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_permitsAddress(self) -> None:
+        """
+        The application says itself which addresses are permitted; if it cannot
+        decide, none is.
+        """
+        asked: list[str] = []
+
+        def permits(address: str) -> bool:
+            asked.append(address)
+            if address == "10.0.0.1":
+                raise ZeroDivisionError
+            return address == METADATA
+
+        self.retriever = HttpRetriever(self.reactor, permitsAddress=permits)
+        self.refused("10.0.0.1")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.refused("10.0.0.2")
+        retrieved = self.retrieve()
+        connection = Connection(self.connect(METADATA))
+        self.assertTrue(connection.request.startswith(b"GET /root.crl "))
+        connection.send(whole(b"data"))
+        self.assertGot(retrieved, b"data")
+        self.assertEqual(asked, ["10.0.0.1", "10.0.0.2", METADATA])
+
+    def test_otherAddress(self) -> None:
+        """
+        A name that has a permitted address as well is connected to there.
+        """
+        resolver = Patient()
+        self.reactor.installNameResolver(resolver)  # type: ignore[arg-type]
+        retrieved = self.retrieve()
+        for address in (METADATA, "192.0.2.1"):
+            resolver.receivers[0].addressResolved(IPv4Address("TCP", address, 80))
+        resolver.receivers[0].resolutionComplete()
+        self.assertIsNone(self.connect(METADATA))
+        self.reactor.advance(1)
+        connection = Connection(self.connect("192.0.2.1"))
+        connection.send(whole(b"data"))
+        self.assertGot(retrieved, b"data")
+
+    def test_redirected(self) -> None:
+        """
+        Where a redirect leads is looked at as well.
+        """
+        retrieved = self.retrieve()
+        self.accept().send(redirect(OTHER))
+        self.assertIsNone(self.connect(METADATA))
+        self.reactor.advance(1)
+        reason = f"redirected to {OTHER}: its address is not permitted: {METADATA}"
+        self.assertFails(retrieved, reason)
 
 
 class AnswerTests(RetrievalTestCase):
@@ -1044,20 +1179,69 @@ class TogetherTests(RetrievalTestCase):
         No more than so many are under way at once; the others follow in their
         order, one for each that ends in whatever way.
         """
-        retrieved = [self.retrieve(f"{URL}?{number}") for number in range(MOST_AT_ONCE + 4)]
+        retrieved = [self.retrieve(at(number)) for number in range(MOST_AT_ONCE + 4)]
         self.assertEqual(self.waiting, MOST_AT_ONCE)
         connections = [self.accept() for _ in range(MOST_AT_ONCE)]
         connections[3].send(whole(b"data"))
         self.assertEqual(self.waiting, 1)
-        self.assertIn(b"root.crl?8 ", self.accept().request)
+        self.assertIn(b"Host: host8.", self.accept().request)
         retrieved[4].cancel()
-        self.assertIn(b"root.crl?9 ", self.accept().request)
+        self.assertIn(b"Host: host9.", self.accept().request)
         connections[5].lose(ConnectionLost())
-        self.assertIn(b"root.crl?10 ", self.accept().request)
-        connections[6].send(redirect("/"))
-        # A redirect keeps its place.
-        self.assertIn(b"GET / ", self.accept().request)
+        self.assertIn(b"Host: host10.", self.accept().request)
+        connections[6].send(redirect("/x"))
+        # Where it leads may be another host.
+        self.assertIn(b"Host: host11.", self.accept().request)
         self.assertEqual(self.waiting, 0)
+        connections[7].send(whole(b"data"))
+        self.assertIn(b"GET /x ", self.accept().request)
+        self.assertEqual(self.waiting, 0)
+        for each in retrieved:
+            each.addErrback(lambda _: None)
+            each.cancel()
+        self.assertClean()
+
+    def test_placesOfHost(self) -> None:
+        """
+        No more than so many are under way at one host, whatever the port, so
+        that others are served though it never answers; the others for it follow
+        in their order.
+        """
+        many = range(MOST_PER_HOST + MOST_AT_ONCE)
+        retrieved = [self.retrieve(f"http://pit.example:{80 + each}/{each}") for each in many]
+        self.assertEqual(self.waiting, MOST_PER_HOST)
+        connections = [self.accept() for _ in range(MOST_PER_HOST)]
+        for number in range(2):
+            other = self.retrieve(at(number))
+            self.accept().send(whole(b"data"))
+            self.assertEqual(self.successResultOf(other), b"data")
+        retrieved[MOST_PER_HOST].cancel()
+        self.assertEqual(self.waiting, 0)
+        connections[1].send(whole(b"data"))
+        self.assertIn(b"GET /%d " % (MOST_PER_HOST + 1), self.accept().request)
+        retrieved[0].cancel()
+        self.assertIn(b"GET /%d " % (MOST_PER_HOST + 2), self.accept().request)
+        self.assertEqual(self.waiting, 0)
+        for each in retrieved:
+            each.addErrback(lambda _: None)
+            each.cancel()
+        self.assertClean()
+
+    def test_placesOfRedirects(self) -> None:
+        """
+        Who is sent to a host by others waits for it like anybody else, and
+        takes no place from those who want to go elsewhere.
+        """
+        retrieved = [self.retrieve(at(number)) for number in range(MOST_AT_ONCE)]
+        for _ in range(MOST_AT_ONCE):
+            self.accept().send(redirect("http://pit.example/"))
+        self.assertEqual(self.waiting, MOST_PER_HOST)
+        pits = [self.accept() for _ in range(MOST_PER_HOST)]
+        for each in pits:
+            self.assertIn(b"Host: pit.example", each.request)
+        other = self.retrieve(OTHER)
+        self.accept().send(whole(b"data"))
+        self.assertEqual(self.successResultOf(other), b"data")
         for each in retrieved:
             each.addErrback(lambda _: None)
             each.cancel()
@@ -1068,9 +1252,7 @@ class TogetherTests(RetrievalTestCase):
         Waiting for a place takes from the time, and can be cancelled; a place
         that nobody waits for any more is not taken.
         """
-        busy = [
-            self.retrieve(f"{URL}?{number}", timeout=2 * TIMEOUT) for number in range(MOST_AT_ONCE)
-        ]
+        busy = [self.retrieve(at(number), timeout=2 * TIMEOUT) for number in range(MOST_AT_ONCE)]
         connections = [self.accept() for _ in range(MOST_AT_ONCE)]
         late, cancelled = self.retrieve(), self.retrieve(OTHER)
         cancelled.cancel()
@@ -1335,6 +1517,18 @@ class SocketTests(TestCase):
         self.assertEqual(await self.failing(self.site(b"silent", silent), 0.1), reason)
         await silent.isLost
         await self.check(OK + b"Content-Length: 5\r\n\r\ndata", b"", reason, 0.1)
+
+    async def test_address(self) -> None:
+        """
+        A server at an address that is not permitted sees its connection end
+        without a request.
+        """
+        heard: list[bytes] = []
+        self.patch(Chatter, "dataReceived", lambda _, data: heard.append(data))
+        asked: list[str] = []
+        self.retriever = HttpRetriever(permitsAddress=asked.append)  # type: ignore[arg-type]
+        await self.check(b"", b"", "its address is not permitted: 127.0.0.1")
+        self.assertEqual((heard, asked), ([], ["127.0.0.1"]))
 
     async def test_nobody(self) -> None:
         """

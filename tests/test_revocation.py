@@ -19,6 +19,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.chains import Issued, patched
 from tests.revocations import (
     MUST_STAPLE,
     REVOKED,
@@ -297,6 +298,28 @@ class WhichTests(Checking):
         self.assertWords("its issuer is missing")
         self.assertEqual(web.asked, [])
 
+    def test_unreadableIssuer(self) -> None:
+        """
+        Neither is that of a certificate whose issuer's name cannot be read,
+        wherever in the path it is.
+        """
+        web = Web()
+        unreadable = patched(Issued(LEAF, None), (b"middle", b"\xff\xfeddle")).certificate
+        for chain, depth in (
+            ((unreadable, *path()[1:]), 0),
+            ((PLAIN, unreadable, ROOT.certificate), 1),
+        ):
+            found = self.check(
+                web,
+                chain,
+                flag=X509RevocationFlag.ExcludeRoot,
+                staple=good(),
+                lists=[crl(MIDDLE, LEAF)],
+            )
+            self.assertIn((depth, DOUBTFUL), found)
+            self.assertWords("its issuer's name is unreadable")
+        self.assertEqual(web.asked, [])
+
     def test_everyCertificate(self) -> None:
         """
         Every certificate is checked with its own issuer.
@@ -343,11 +366,42 @@ class OrderTests(Checking):
         A good staple is enough, and a revoking one as well.
         """
         web = Web()
-        self.assertEqual(self.check(web, staple=good(), lists=[crl(MIDDLE, LEAF)]), [])
+        self.assertEqual(self.check(web, staple=good()), [])
+        self.assertEqual(self.check(web, staple=good(), lists=[crl(MIDDLE)]), [])
         self.assertEqual(self.check(web, staple=revoked(), lists=[crl(MIDDLE)]), [(0, WITHDRAWN)])
         self.assertEqual(
             self.words, "was revoked 2026-01-02 (keyCompromise), says stapled OCSP response"
         )
+        self.assertEqual(web.asked, [])
+
+    def test_revokedAtHand(self) -> None:
+        """
+        What is known to be revoked stays so, whatever good there is to hear as
+        well: a good staple can be shown again until it expires.
+        """
+        web = Web()
+        full = crl(MIDDLE, LEAF)
+        answer = f"{OCSP} {ocspRequest(LEAF, MIDDLE.certificate, None).hex()}"
+        blank = {answer: (good(), NOW + DAY), CRL: (crlBytes(crl(MIDDLE)), NOW + DAY)}
+        for changes, options, source in (
+            ({}, {"staple": good(), "lists": [full]}, "given CRL"),
+            ({CRL: crlBytes(full)}, {"staple": good(), "lists": [crl(MIDDLE)]}, f"CRL {CRL}"),
+            ({CRL: crlBytes(full)}, {}, f"CRL {CRL}"),
+            ({answer: revoked()}, {"staple": good()}, f"OCSP responder {OCSP}"),
+            ({}, {"staple": revoked(), "lists": [crl(MIDDLE)]}, "stapled OCSP response"),
+        ):
+            kept = {key: (data, NOW + DAY) for key, data in changes.items()}
+            for mode in (X509RevocationMode.Online, X509RevocationMode.Offline):
+                self.cache.kept = {**blank, **kept}
+                self.assertEqual(self.check(web, mode=mode, **options), [(0, WITHDRAWN)])
+                self.assertTrue(self.words.endswith(f"says {source}"), self.words)
+                # What revokes is the one reason.
+                self.cache.kept = dict(blank)
+                good_ = {
+                    "staple": good() if "staple" in options else None,
+                    "lists": [crl(MIDDLE)] if "lists" in options else [],
+                }
+                self.assertEqual(self.check(web, mode=mode, **good_), [])
         self.assertEqual(web.asked, [])
 
     def test_stapleIsForTheLeaf(self) -> None:
@@ -632,16 +686,22 @@ class CacheTests(Checking):
 
     def test_order(self) -> None:
         """
-        A kept answer comes before a kept list, and after staples and given
-        lists.
+        Whoever has revoked it is told in this order: the staple, given lists,
+        kept answers, kept lists.
         """
-        self.check(Web({OCSP: good()}))
+        self.check(Web({OCSP: revoked()}))
+        (answer,) = self.cache.kept
         self.cache.kept[CRL] = (crlBytes(crl(MIDDLE, LEAF)), NOW + DAY)
-        self.assertEqual(self.check(), [])
-        self.assertEqual(self.check(lists=[crl(MIDDLE, LEAF)]), [(0, WITHDRAWN)])
-        self.assertEqual(self.check(staple=revoked()), [(0, WITHDRAWN)])
-        del self.cache.kept[next(iter(self.cache.kept))]
-        self.assertEqual(self.check(), [(0, WITHDRAWN)])
+        lists = [crl(MIDDLE, LEAF)]
+        self.assertEqual(self.check(staple=revoked(), lists=lists), [(0, WITHDRAWN)])
+        self.assertWords("says stapled OCSP response")
+        self.assertEqual(self.check(staple=good(), lists=lists), [(0, WITHDRAWN)])
+        self.assertWords("says given CRL")
+        self.assertEqual(self.check(staple=good()), [(0, WITHDRAWN)])
+        self.assertWords("says OCSP responder")
+        del self.cache.kept[answer]
+        self.assertEqual(self.check(staple=good()), [(0, WITHDRAWN)])
+        self.assertWords(f"says CRL {CRL}")
 
     def test_notKept(self) -> None:
         """

@@ -18,6 +18,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.chains import Issued, patched
 from tests.revocations import (
     ECDSA_SHA256,
     REVOKED,
@@ -68,6 +69,17 @@ UNKNOWN_EXTENSION = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"),
 
 #: Is none that can be read.
 DAMAGED_EXTENSION = x509.UnrecognizedExtension(x509.CRLDistributionPoints.oid, b"\x01")
+
+#: Its issuer's name cannot be read.
+NAMELESS = patched(
+    Issued(
+        AUTHORITY.issue(
+            "x", extensions=[access(["http://a"]), distribution("http://b")]
+        ).certificate,
+        None,
+    ),
+    (b"Test Authority", b"\xff\xfest Authority"),
+).certificate
 
 SHA256_RSA = bytes.fromhex("06092a864886f70d01010b")
 #: What replaces it, and what is said of it.
@@ -908,6 +920,17 @@ class CrlTests(Judging):
             certificate=certificate,
         )
 
+    def test_unreadableName(self) -> None:
+        """
+        No list is that of an issuer whose name cannot be read.
+        """
+        self.assertRefused(
+            "the issuer's name is unreadable",
+            listed,
+            crl(AUTHORITY, NAMELESS),
+            certificate=NAMELESS,
+        )
+
     def test_tooLarge(self) -> None:
         """
         What is too large is not even read.
@@ -989,6 +1012,13 @@ class UrlTests(SynchronousTestCase):
             subject = AUTHORITY.issue("x", extensions=extensions).certificate
             for urls in (ocspUrls, issuerUrls, crlUrls):
                 self.assertEqual(urls(subject), ())
+
+    def test_unreadableName(self) -> None:
+        """
+        CRLs are of no use to a certificate whose issuer's name cannot be read.
+        """
+        self.assertEqual(crlUrls(NAMELESS), ())
+        self.assertEqual(ocspUrls(NAMELESS), ("http://a",))
 
     def test_otherIssuer(self) -> None:
         """

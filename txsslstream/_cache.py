@@ -185,7 +185,9 @@ class _Directory:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._makeRoom(max(_PREFIX + len(entry.data), _BLOCK))
         header = MAGIC + _HEADER.pack(entry.end, _checksum(name, entry))
-        writePrivately(self._path / name, header + entry.data)
+        # The checksum tells what has not come to the disk, and the handshake that
+        # waits for this should not wait for the disk.
+        writePrivately(self._path / name, header + entry.data, isDurable=False)
 
     def remove(self, name: str) -> None:
         """

@@ -10,7 +10,7 @@ what cannot be read here is merely left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .enums import SslProtocols
 
@@ -20,24 +20,37 @@ _SIGNATURE_ALGORITHMS = 13
 #: section 5.5), as kinds of keys.
 _CERTIFICATE_TYPES = {1: "RSA", 64: "ECDSA"}
 
-#: Which kinds of keys make which signatures (RFC 8446 section 4.2.3).
+#: Which kinds of keys make which signatures (RFC 8446 section 4.2.3), in TLS 1.2
+#: as in TLS 1.3,
 _SIGNATURE_KEYS = {
+    0x0804: "RSA",
+    0x0805: "RSA",
+    0x0806: "RSA",
+    0x0807: "Ed25519",
+    0x0808: "Ed448",
+}
+#: in TLS 1.2, which binds no curve to a digest,
+_SIGNATURE_KEYS_12 = {
+    **_SIGNATURE_KEYS,
     0x0201: "RSA",
     0x0401: "RSA",
     0x0501: "RSA",
     0x0601: "RSA",
-    0x0804: "RSA",
-    0x0805: "RSA",
-    0x0806: "RSA",
     0x0203: "ECDSA",
     0x0403: "ECDSA",
     0x0503: "ECDSA",
     0x0603: "ECDSA",
-    0x0807: "Ed25519",
-    0x0808: "Ed448",
 }
-#: What signs in TLS 1.2 only.
-_PKCS1 = frozenset({0x0201, 0x0401, 0x0501, 0x0601, 0x0203})
+#: and in TLS 1.3 (and RFC 8734).
+_SIGNATURE_KEYS_13 = {
+    **_SIGNATURE_KEYS,
+    0x0403: "ECDSA secp256r1",
+    0x0503: "ECDSA secp384r1",
+    0x0603: "ECDSA secp521r1",
+    0x081A: "ECDSA brainpoolP256r1",
+    0x081B: "ECDSA brainpoolP384r1",
+    0x081C: "ECDSA brainpoolP512r1",
+}
 
 
 def _vectors(data: bytes, width: int, trailer: int = 0) -> Iterator[bytes]:
@@ -75,12 +88,12 @@ def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
     @param body: of a CertificateRequest message.
     @param protocol: the version that is spoken.
     @return: the kinds of keys that are good for an answer: C{"RSA"},
-        C{"ECDSA"}, C{"Ed25519"}, C{"Ed448"}.
+        C{"ECDSA"}, C{"Ed25519"}, C{"Ed448"}; in TLS 1.3, in the place of
+        C{"ECDSA"}, one for each curve, such as C{"ECDSA secp256r1"}.
     """
     if protocol is SslProtocols.Tls13:
         algorithms = _extension(_behindContext(body, True), _SIGNATURE_ALGORITHMS)[2:]
-        usable = set(_codes(algorithms)) - _PKCS1
-        return frozenset(_SIGNATURE_KEYS[each] for each in usable if each in _SIGNATURE_KEYS)
+        return _keysFor(algorithms, _SIGNATURE_KEYS_13)
     count = body[0] if body else 0
     types = {_CERTIFICATE_TYPES[each] for each in body[1 : 1 + count] if each in _CERTIFICATE_TYPES}
     if protocol is not SslProtocols.Tls12:
@@ -89,13 +102,14 @@ def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
     if "ECDSA" in types:
         types |= {"Ed25519", "Ed448"}
     algorithms = next(_vectors(body[1 + count :], 2), b"")
-    return frozenset(
-        types & {_SIGNATURE_KEYS[each] for each in _codes(algorithms) if each in _SIGNATURE_KEYS}
+    return _keysFor(algorithms, _SIGNATURE_KEYS_12) & types
+
+
+def _keysFor(algorithms: bytes, kinds: Mapping[int, str]) -> frozenset[str]:
+    codes = (
+        int.from_bytes(algorithms[at : at + 2], "big") for at in range(0, len(algorithms) - 1, 2)
     )
-
-
-def _codes(data: bytes) -> list[int]:
-    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data) - 1, 2)]
+    return frozenset(kinds[each] for each in codes if each in kinds)
 
 
 def _extension(block: bytes, wanted: int) -> bytes:

@@ -138,7 +138,8 @@ class X509ChainPolicy:
     @ivar verificationFlags: which problems do not count.
     @ivar verificationTime: the time to judge for; L{None}: now.  One without a
         time zone is local.
-    @ivar urlRetrievalTimeout: seconds for all that is fetched for one chain.
+    @ivar urlRetrievalTimeout: seconds for the issuers that are fetched for one
+        chain, and as many for revocation.
     @ivar disableCertificateDownloads: whether missing issuers are not fetched
         from where certificates say they are.  Other than in .NET they are not
         fetched unless asked.

@@ -19,7 +19,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from twisted.internet.defer import (
@@ -47,8 +47,10 @@ from .errors import RetrievalError, printable
 from .interfaces import IRetriever
 from .names import asciiHostName
 
-#: How many retrievals of one retriever are under way at once.
+#: How many requests of one retriever are under way at once, and how many of
+#: them at one host: one that never answers leaves places for others.
 MOST_AT_ONCE = 8
+MOST_PER_HOST = 3
 #: Bytes of all header sections of one answer, interim ones included.
 MOST_HEADER_BYTES = 1 << 14
 #: Characters of a URL.
@@ -62,6 +64,21 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")
 
 _log = Logger()
+
+_Result = TypeVar("_Result")
+
+
+def isCommonAddress(address: str) -> bool:
+    """
+    @param address: of IPv4 or IPv6, in numbers.
+    @return: whether it is anything but link-local (there clouds tell machines
+        their secrets), unspecified or multicast.  Loopback and private networks
+        are common, as private PKIs are there.
+    """
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    actual = mapped or parsed
+    return not (actual.is_link_local or actual.is_unspecified or actual.is_multicast)
 
 
 class _Problem(Exception):
@@ -225,11 +242,26 @@ class _Connection(ProtocolWrapper):
 
 class _Connections(WrappingFactory[_Connection]):
     """
-    Makes them.
+    Makes them, to permitted addresses.
     """
 
     protocol = _Connection
     noisy = False
+
+    def __init__(self, factory: IProtocolFactory, checkAddress: Callable[[str], None]) -> None:
+        """
+        @param checkAddress: see L{HttpRetriever._checkAddress}.
+        """
+        super().__init__(factory)
+        self._checkAddress = checkAddress
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """
+        A name may lead anywhere, and elsewhere each time it is looked up: what
+        counts is where the connection is.  An error closes it.
+        """
+        self._checkAddress(addr.host)
+        return super().buildProtocol(addr)
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
@@ -238,9 +270,15 @@ class _Exchange:
     One request and its answer, on a connection of their own.
     """
 
-    def __init__(self, reactor: Any, request: _Request) -> None:
+    def __init__(
+        self, reactor: Any, request: _Request, checkAddress: Callable[[str], None]
+    ) -> None:
+        """
+        @param checkAddress: see L{HttpRetriever._checkAddress}.
+        """
         self._reactor = reactor
         self._request = request
+        self._checkAddress = checkAddress
         self._connection: _Connection | None = None
         self._answer: Deferred[Any] = Deferred()
         self._problem: _Problem | None = None
@@ -270,7 +308,8 @@ class _Exchange:
             self._connection = connection
             return connection.wrappedProtocol
 
-        return self._endpoint.connect(_Connections(protocolFactory)).addCallback(connected)
+        connections = _Connections(protocolFactory, self._checkAddress)
+        return self._endpoint.connect(connections).addCallback(connected)
 
     def _giveUp(self) -> None:
         self._problem = _Problem(f"its headers have more than {MOST_HEADER_BYTES} bytes")
@@ -323,6 +362,33 @@ def _words(failure: Failure) -> str:
     return failure.getErrorMessage() or type(error).__name__
 
 
+class _Places:
+    """
+    For so many requests at once: L{MOST_AT_ONCE}, and L{MOST_PER_HOST} of them
+    at one host.
+    """
+
+    def __init__(self) -> None:
+        self._all = DeferredSemaphore(MOST_AT_ONCE)
+        self._hosts: dict[str, DeferredSemaphore] = {}
+
+    def run(self, target: str, work: Callable[[str], Deferred[_Result]]) -> Deferred[_Result]:
+        """
+        @param work: is called with the target, once there is a place.
+        @return: a Deferred of its result.
+        """
+        host = urlsplit(target).hostname or ""
+        places = self._hosts.setdefault(host, DeferredSemaphore(MOST_PER_HOST))
+
+        def ended(result: Any) -> Any:
+            if places.tokens == places.limit and self._hosts.get(host) is places:
+                del self._hosts[host]
+            return result
+
+        # Whoever waits for a host must not take the place of others meanwhile.
+        return places.run(self._all.run, work, target).addBoth(ended)
+
+
 class _Retrieval:
     """
     One retrieval, for all who wait for its outcome.
@@ -358,17 +424,23 @@ class _Retrieval:
         return waiter.addBoth(self._left)
 
     def start(
-        self, places: DeferredSemaphore, checked: Callable[[str, str], str], redirects: int
+        self,
+        places: _Places,
+        checked: Callable[[str, str], str],
+        checkAddress: Callable[[str], None],
+        redirects: int,
     ) -> None:
         """
-        @param places: has as many as there may be at once.
+        @param places: each request needs one; a redirect waits for another,
+            as it may be at another host.
         @param checked: see L{HttpRetriever._checked}.
+        @param checkAddress: see L{HttpRetriever._checkAddress}.
         @param redirects: how many are followed.
         """
 
         def attempt(left: int) -> Deferred[bytes]:
-            exchange = _Exchange(self._reactor, self._request)
-            return exchange.run(self._target).addCallback(proceed, left)
+            exchange = _Exchange(self._reactor, self._request, checkAddress)
+            return places.run(self._target, exchange.run).addCallback(proceed, left)
 
         def proceed(result: bytes | str, left: int) -> bytes | Deferred[bytes]:
             if isinstance(result, bytes):
@@ -385,7 +457,7 @@ class _Retrieval:
             self._target = target
             return attempt(left - 1)
 
-        self._work = places.run(attempt, redirects)
+        self._work = attempt(redirects)
         self._work.addCallbacks(self._succeeded, self._failed)
 
     def _succeeded(self, data: bytes) -> None:
@@ -411,11 +483,23 @@ class _Retrieval:
         return result
 
 
+def _decided(permits: Callable[[str], bool], target: str) -> bool:
+    """
+    @return: whether somebody permits it.
+    """
+    try:
+        return permits(target)
+    except Exception:
+        _log.failure("Whether {target} is permitted could not be decided", target=printable(target))
+        return False
+
+
 @implementer(IRetriever)
 class HttpRetriever:
     """
     Fetches over plain http: without proxies, cookies, content encodings and
-    persistent connections, at most L{MOST_AT_ONCE} at once.
+    persistent connections, at most L{MOST_AT_ONCE} at once, and of those
+    L{MOST_PER_HOST} at one host.
     """
 
     def __init__(
@@ -423,6 +507,7 @@ class HttpRetriever:
         reactor: Any = None,
         permits: Callable[[str], bool] | None = None,
         maximumRedirects: int = 3,
+        permitsAddress: Callable[[str], bool] | None = None,
     ) -> None:
         """
         @param reactor: what connects and measures the time; the global reactor
@@ -431,11 +516,15 @@ class HttpRetriever:
             those of redirects included, and says whether to go on.  It gets the
             canonical form, without fragment.  One that raises permits nothing.
         @param maximumRedirects: how many redirects one retrieval follows.
+        @param permitsAddress: is asked about the address, in numbers, of every
+            connection before anything is sent there, and says whether to go on;
+            L{isCommonAddress} unless given.  One that raises permits nothing.
         """
         self._reactor = reactor
         self._permits = permits
+        self._permitsAddress = permitsAddress or isCommonAddress
         self._maximumRedirects = maximumRedirects
-        self._places = DeferredSemaphore(MOST_AT_ONCE)
+        self._places = _Places()
         self._shared: dict[tuple[str, int], _Retrieval] = {}
 
     def retrieve(
@@ -466,7 +555,7 @@ class HttpRetriever:
         waiter = retrieval.join(timeout)
         if body is None:
             self._shared[retrieval.key] = retrieval
-        retrieval.start(self._places, self._checked, self._maximumRedirects)
+        retrieval.start(self._places, self._checked, self._checkAddress, self._maximumRedirects)
         return waiter
 
     def _forget(self, retrieval: _Retrieval) -> None:
@@ -480,14 +569,16 @@ class HttpRetriever:
         @raise _Problem: it is unsound or not permitted.
         """
         target = _canonical(url, base)
-        try:
-            isPermitted = self._permits is None or self._permits(target)
-        except Exception:
-            _log.failure("Whether to retrieve {url} could not be decided", url=printable(target))
-            isPermitted = False
-        if not isPermitted:
+        if self._permits is not None and not _decided(self._permits, target):
             raise _Problem("it is not permitted")
         return target
+
+    def _checkAddress(self, address: str) -> None:
+        """
+        @raise _Problem: nothing may be sent to this address.
+        """
+        if not _decided(self._permitsAddress, address):
+            raise _Problem(f"its address is not permitted: {printable(address)}")
 
     def _theReactor(self) -> Any:
         if self._reactor is None:

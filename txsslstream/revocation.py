@@ -7,7 +7,7 @@ other, until one proves it either way.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from .revocationdata import (
     crlUrls,
     ocspUrls,
 )
-from .sources import Cache, Hearing, Retrievals, decisive, listAt, responderAt
+from .sources import Cache, Hearing, Retrievals, Source, decisive, listAt, responderAt
 
 _S = X509ChainStatusFlags
 
@@ -141,9 +141,7 @@ class RevocationChecker:
         ).addCallbacks(done, failed)
         return outcome
 
-    def _isChecked(
-        self, path: tuple[x509.Certificate, ...], depth: int, isAnchored: bool
-    ) -> bool:
+    def _isChecked(self, path: tuple[x509.Certificate, ...], depth: int, isAnchored: bool) -> bool:
         if self._mode is X509RevocationMode.NoCheck:
             return False
         if self._flag is X509RevocationFlag.EndCertificateOnly:
@@ -204,6 +202,9 @@ class _Inquiry:
         if self._issuer is None:
             words = "cannot be checked for revocation: its issuer is missing"
             return (self._finding(_S.RevocationStatusUnknown, words),)
+        if factsOf(self._certificate).issuer is None:
+            words = "cannot be checked for revocation: its issuer's name is unreadable"
+            return (self._finding(_S.RevocationStatusUnknown, words),)
         decision = await self._decision(self._issuer, isOnline)
         if decision is None:
             # GET and POST often come to the same.
@@ -222,8 +223,8 @@ class _Inquiry:
 
     async def _decision(self, issuer: x509.Certificate, isOnline: bool) -> Statement | None:
         """
-        @return: the first proof that the certificate is good or revoked; L{None}
-            if nobody has one.
+        @return: a proof that the certificate is good or revoked; L{None} if
+            nobody has one.
         """
         subject = (self._certificate, issuer, self._now)
         # A root does not vouch for itself, but it may revoke itself.
@@ -232,12 +233,14 @@ class _Inquiry:
             *(responderAt(url, *subject, secrets.token_bytes(_NONCE_SIZE)) for url in responders),
             *(listAt(url, *subject) for url in crlUrls(self._certificate)),
         ]
-        decision = self._fromStaple(issuer) or self._fromLists(issuer)
-        if decision is not None:
-            return decision
-        heard = next(filter(None, map(self._hearing.remembered, sources)), None)
-        if heard is not None:
-            return heard[0]
+        best = None
+        for statement in self._atHand(issuer, sources):
+            # A peer goes on showing the good staple that it got before.
+            if statement.standing is Standing.revoked:
+                return statement
+            best = best or statement
+        if best is not None:
+            return best
         if not sources:
             self._hearing.said.append("it names no OCSP responder and no CRL")
         elif not isOnline:
@@ -248,6 +251,23 @@ class _Inquiry:
                 if heard is not None:
                     return heard[0]
         return None
+
+    def _atHand(self, issuer: x509.Certificate, sources: Sequence[Source]) -> Iterator[Statement]:
+        """
+        @return: all proofs that are there without asking anybody.
+        """
+        staple = self._fromStaple(issuer)
+        if staple is not None:
+            yield staple
+        for each in self._lists:
+            judge = partial(checkCrl, each, self._certificate, issuer, self._now, source=_GIVEN)
+            statement = decisive(self._hearing.weigh(_GIVEN, judge, OtherIssuerError))
+            if statement is not None:
+                yield statement
+        for source in sources:
+            heard = self._hearing.remembered(source)
+            if heard is not None:
+                yield heard[0]
 
     def _fromStaple(self, issuer: x509.Certificate) -> Statement | None:
         staple = self._staple
@@ -260,13 +280,3 @@ class _Inquiry:
             f"it is of no use: {self._hearing.said[-1]}" if decision is None else None
         )
         return decision
-
-    def _fromLists(self, issuer: x509.Certificate) -> Statement | None:
-        best = None
-        for each in self._lists:
-            judge = partial(checkCrl, each, self._certificate, issuer, self._now, source=_GIVEN)
-            statement = self._hearing.weigh(_GIVEN, judge, OtherIssuerError)
-            # An older list may not have it yet.
-            if best is None or best.standing is Standing.good:
-                best = statement or best
-        return best

@@ -181,9 +181,12 @@ def _distributionPoints(certificate: x509.Certificate) -> tuple[x509.Distributio
 def crlUrls(certificate: x509.Certificate) -> tuple[str, ...]:
     """
     @return: where CRLs of the certificate's issuer can be fetched from, as in
-        L{ocspUrls}.
+        L{ocspUrls}; none if the issuer's name cannot be read.
     """
-    own = x509.DirectoryName(certificate.issuer)
+    issuer = factsOf(certificate).issuer
+    if issuer is None:
+        return ()
+    own = x509.DirectoryName(issuer)
     return _httpUrls(
         name
         for point in _distributionPoints(certificate)
@@ -489,8 +492,11 @@ def checkCrl(
     @raise RevocationDataError: it proves nothing.
     """
     crl = _loadCrl(data) if isinstance(data, bytes) else data
+    name = factsOf(certificate).issuer
+    if name is None:
+        raise RevocationDataError("cannot be checked: the issuer's name is unreadable")
     with _reading():
-        if crl.issuer != certificate.issuer:
+        if crl.issuer != name:
             raise OtherIssuerError("is another issuer's")
         validUntil = _checkWindow(crl.last_update_utc, crl.next_update_utc, CRL_LIFETIME, now)
         extensions = crl.extensions
@@ -506,19 +512,21 @@ def checkCrl(
             None,
         )
         if scope is not None:
-            _checkScope(scope, certificate)
+            _checkScope(scope, certificate, name)
         _checkCrlSignature(crl, issuer)
         # A linear search, but not in Python: 20 ms for 200,000 entries.
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None:
-            return _entryStatement(entry, scope, certificate, validUntil, source)
+            return _entryStatement(entry, scope, name, validUntil, source)
     isPartial = scope is not None and scope.only_some_reasons is not None
     if isPartial or any(each.reasons is not None for each in _distributionPoints(certificate)):
         raise RevocationDataError("does not have it, but is for some reasons only")
     return Statement(Standing.good, "good", validUntil, source)
 
 
-def _checkScope(scope: x509.IssuingDistributionPoint, certificate: x509.Certificate) -> None:
+def _checkScope(
+    scope: x509.IssuingDistributionPoint, certificate: x509.Certificate, issuer: x509.Name
+) -> None:
     """
     The CRL covers the certificate (RFC 5280 section 6.3.3 (b)).
     """
@@ -535,7 +543,7 @@ def _checkScope(scope: x509.IssuingDistributionPoint, certificate: x509.Certific
         raise RevocationDataError("is for a distribution point with a relative name")
     if scope.full_name is not None:
         # A certificate that names none has its issuer for one.
-        names = {x509.DirectoryName(certificate.issuer)}.union(
+        names = {x509.DirectoryName(issuer)}.union(
             *(point.full_name or () for point in _distributionPoints(certificate))
         )
         if names.isdisjoint(scope.full_name):
@@ -555,7 +563,7 @@ def _checkCrlSignature(crl: x509.CertificateRevocationList, issuer: x509.Certifi
 def _entryStatement(
     entry: x509.RevokedCertificate,
     scope: x509.IssuingDistributionPoint | None,
-    certificate: x509.Certificate,
+    issuer: x509.Name,
     validUntil: datetime,
     source: str,
 ) -> Statement:
@@ -567,7 +575,7 @@ def _entryStatement(
     owner = values.get(x509.CertificateIssuer)
     isShared = scope is not None and scope.indirect_crl
     isOwn = isinstance(owner, x509.CertificateIssuer) and (
-        x509.DirectoryName(certificate.issuer) in list(owner)
+        x509.DirectoryName(issuer) in list(owner)
     )
     if (isShared or owner is not None) and not isOwn:
         # Without an owner it is that of an entry before (RFC 5280 section

@@ -32,7 +32,8 @@ def bestCandidate(
     """
     @param issuers: the authorities that the server names; empty if it names
         none, and any will do.
-    @param keyTypes: the kinds of keys that it is content with; L{None} for any.
+    @param keyTypes: the kinds of keys that it is content with, as
+        L{txsslstream.certificatemessages.keyTypes} names them; L{None} for any.
     @return: the first candidate that comes from one of the issuers and is of
         one of the kinds, those first that are valid now and for client
         authentication; L{None} if there is none.
@@ -40,16 +41,22 @@ def bestCandidate(
     fitting = [
         each
         for each in candidates
-        if (keyTypes is None or _keyType(each) in keyTypes)
+        if (keyTypes is None or not _keyTypes(each).isdisjoint(keyTypes))
         and (not issuers or _comesFrom(each, issuers))
     ]
     # Sorting keeps the order of what is equally good.
     return min(fitting, key=_doubts, default=None)
 
 
-def _keyType(candidate: SslStreamCertificateContext) -> str:
+def _keyTypes(candidate: SslStreamCertificateContext) -> set[str]:
+    """
+    @return: the kind of the key, for ECDSA with the curve and without it.
+    """
     key = candidate.certificate.public_key()
-    return next((name for kind, name in _KEY_TYPES if isinstance(key, kind)), "")
+    kinds = {name for kind, name in _KEY_TYPES if isinstance(key, kind)}
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        kinds.add(f"ECDSA {key.curve.name}")
+    return kinds
 
 
 def _comesFrom(candidate: SslStreamCertificateContext, issuers: Collection[x509.Name]) -> bool:

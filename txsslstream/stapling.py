@@ -11,10 +11,10 @@ shown.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
-
+from cryptography import x509
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -24,6 +24,7 @@ from ._deferreds import Occurrence
 from ._fetching import defaultRetriever
 from .certificatefacts import factsOf, isSignedBy, readableName
 from .certificates import SslStreamCertificateContext
+from .errors import CertificateError
 from .revocationdata import RevocationDataError, Statement, ocspUrls
 from .sources import Hearing, Retrievals, responderAt
 from .stores import systemRoots, userIntermediates
@@ -46,6 +47,24 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
+def _possibleIssuers(context: SslStreamCertificateContext) -> Iterator[x509.Certificate]:
+    """
+    @raise CertificateError: the issuer did not come along, and a store cannot
+        be used.
+    """
+    yield from context.intermediates
+    yield from context.roots
+    yield from userIntermediates()
+    yield from systemRoots()
+
+
+def _isNamed(certificate: x509.Certificate, name: x509.Name | None) -> bool:
+    try:
+        return certificate.subject == name
+    except ValueError:
+        return False
+
+
 class Stapler:
     """
     Keeps the OCSP response for one certificate.
@@ -55,17 +74,27 @@ class Stapler:
 
     def __init__(self, context: SslStreamCertificateContext) -> None:
         self._certificate = context.certificate
-        issuers = (*context.intermediates, *context.roots, *userIntermediates(), *systemRoots())
-        self._issuer = next(
-            (each for each in issuers if isSignedBy(context.certificate, each)), None
-        )
         self._retriever = context.retriever
         self._urls = () if context.offline else ocspUrls(context.certificate)
+        self._issuer = self._issuerFor(context) if self._urls else None
         self._response: bytes | None = None
         self._statement: Statement | None = None
         self._refreshAt: datetime.datetime | None = None
         self._nextAttempt: float | None = None
         self._fetching: Occurrence[None] | None = None
+
+    def _issuerFor(self, context: SslStreamCertificateContext) -> x509.Certificate | None:
+        certificate = context.certificate
+        name = factsOf(certificate).issuer
+        try:
+            for each in _possibleIssuers(context):
+                # What has another name is not worth a place in the caches of
+                # what certificates say and who has signed them.
+                if _isNamed(each, name) and isSignedBy(certificate, each):
+                    return each
+        except CertificateError as e:
+            self._warn(str(e))
+        return None
 
     @property
     def canFetch(self) -> bool:
@@ -115,13 +144,15 @@ class Stapler:
             self._fetching = None
             fetching.happened(None)
 
-        Deferred.fromCoroutine(self._fetch(clock)).addErrback(self._failed).addBoth(ended)
+        fetched = Deferred.fromCoroutine(self._fetch(clock))
+        fetched.addErrback(lambda failure: self._warn(failure.getErrorMessage()))
+        fetched.addBoth(ended)
 
-    def _failed(self, failure: Any) -> None:
+    def _warn(self, reason: str) -> None:
         self._log.warn(
             "no OCSP response for {name}: {reason}",
             name=readableName(self._certificate),
-            reason=failure.getErrorMessage(),
+            reason=reason,
         )
 
     async def _fetch(self, clock: IReactorTime) -> None:

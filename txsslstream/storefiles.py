@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pem
 from cryptography import x509
@@ -75,8 +76,20 @@ class File:
     isForbidden: bool = False
 
 
-#: What changes when a file does.
-_Identity = tuple[int, ...]
+class _Identity(NamedTuple):
+    """
+    What changes when a file does.
+
+    @ivar owner: the owner's number.
+    @ivar mode: its mode.
+    @ivar others: all that is only compared.
+    """
+
+    owner: int
+    mode: int
+    others: tuple[int, ...]
+
+
 #: Identities that no file keeps.
 _always = count()
 
@@ -171,18 +184,33 @@ def _identity(info: os.stat_result) -> _Identity:
     # A file put in its place has another inode, and a change of who may read
     # it another mode or ctime.
     times = info.st_mtime_ns, info.st_ctime_ns
-    return (info.st_dev, info.st_ino, *times, info.st_size, info.st_mode)
+    others = (info.st_dev, info.st_ino, *times, info.st_size)
+    return _Identity(info.st_uid, info.st_mode, others)
 
 
-def described(place: Path, info: os.stat_result) -> str:
+def described(uid: int, mode: int) -> str:
     """
     @return: the owner and mode of a file, in words.
     """
     try:
-        owner = place.owner()
+        owner = pwd.getpwuid(uid).pw_name
     except KeyError:
-        owner = f"uid {info.st_uid}"
-    return f"owner {owner}, mode {stat.S_IMODE(info.st_mode):04o}"
+        owner = f"uid {uid}"
+    return f"owner {owner}, mode {stat.S_IMODE(mode):04o}"
+
+
+def _refuseForeign(path: Path, uid: int, mode: int) -> None:
+    """
+    @raise CertificateError: somebody else than the current user and root may
+        have put there what is in it.
+    """
+    if uid not in (0, os.geteuid()):
+        problem = f"neither the current user (uid {os.geteuid()}) nor root owns it"
+    elif mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = "its group or everybody may write to it"
+    else:
+        return
+    raise CertificateError(f"{path}: not used, as {problem} ({described(uid, mode)})")
 
 
 def refusal(path: Path) -> CertificateError:
@@ -194,7 +222,7 @@ def refusal(path: Path) -> CertificateError:
             info = place.stat()
             break
     who = f"{path}: the current user (uid {os.geteuid()}) may not"
-    why = described(place, info)
+    why = described(info.st_uid, info.st_mode)
     if place != path:
         return CertificateError(f"{who} search {place} ({why})")
     what = "read and search it" if stat.S_ISDIR(info.st_mode) else "read it"
@@ -312,19 +340,19 @@ def _filesIn(directory: Path) -> dict[Path, _Identity]:
     return {path: identity for path, identity in sorted(identities.items()) if identity}
 
 
-def _identityOf(entry: os.DirEntry[str]) -> _Identity:
+def _identityOf(entry: os.DirEntry[str]) -> _Identity | None:
     """
-    @return: what changes when this file does; nothing if it is no file.
+    @return: what changes when this file does; L{None} if it is no file.
     """
     try:
         info = entry.stat()
     except PermissionError:
         # A link to where the user may not go, yet.
-        return (next(_always),)
+        return _Identity(0, 0, (next(_always),))
     except OSError:
         # It has gone, or is a link to nowhere.
-        return ()
-    return _identity(info) if stat.S_ISREG(info.st_mode) else ()
+        return None
+    return _identity(info) if stat.S_ISREG(info.st_mode) else None
 
 
 @contextmanager
@@ -342,17 +370,26 @@ def _explaining(directory: Path) -> Iterator[None]:
         raise CertificateError(f"{directory}: {e.strerror}") from e
 
 
-def contentOf(directory: Path) -> Content:
+def contentOf(directory: Path, isAnybodys: bool = False) -> Content:
     """
+    @param isAnybodys: whether it does not matter who owns the directory and its
+        files and who may write to them.
     @return: what is in the directory of a store; nothing if there is none.
-    @raise CertificateError: it cannot be read.
+    @raise CertificateError: it cannot be read; or it, or one of its files, is
+        neither the current user's nor root's, or others may write to it.
     """
     try:
         with _explaining(directory):
+            info = directory.stat()
             found = _filesIn(directory)
     except FileNotFoundError:
         return NOTHING
     identities = {path: it for path, it in found.items() if path.suffix.lower() in _SUFFIXES}
+    if not isAnybodys:
+        # Each time: who the current user is may change as well.
+        _refuseForeign(directory, info.st_uid, info.st_mode)
+        for path, identity in identities.items():
+            _refuseForeign(path, identity.owner, identity.mode)
     last = _directories.get(directory, NOTHING)
     if last.identities != identities:
         files = {
@@ -413,10 +450,12 @@ def _bundlesIn(directory: Path) -> dict[Path, File]:
     return {}
 
 
-def writePrivately(path: Path, data: bytes) -> None:
+def writePrivately(path: Path, data: bytes, *, isDurable: bool = True) -> None:
     """
     Put a file in place, whole, and for the user alone (mode 0600).
 
+    @param isDurable: whether to wait until it is on the disk.  Without, it may
+        be there only in part after the power has failed.
     @raise OSError: it cannot be written.
     """
     # mkstemp's files have mode 0600.
@@ -424,8 +463,9 @@ def writePrivately(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if isDurable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

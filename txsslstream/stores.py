@@ -59,6 +59,10 @@ class X509Store:
     C{*.cer} count that are not encrypted and at most 1 MiB large; there may be
     10,000.  .NET reads C{*.pfx} alone, which is what L{add} writes.
 
+    A directory or file that is neither the current user's nor root's, or that
+    its group or everybody may write to, is not used, unless the directory was
+    given by its path: somebody else would decide about trust.
+
     The stores C{Root} and C{CA} of L{StoreLocation.LocalMachine} are what
     OpenSSL is set up with: the certificates in C{SSL_CERT_FILE} and in all files
     of C{SSL_CERT_DIR}, or in their defaults.  Those that have issued themselves
@@ -93,6 +97,7 @@ class X509Store:
         self.location = StoreLocation(storeLocation)
         isMachine = self.location is StoreLocation.LocalMachine
         lowered = storeName.lower()
+        self._isGiven = path is not None
         self._isSystem = path is None and isMachine and lowered in ("root", "ca")
         if path is not None:
             self.path = Path(path)
@@ -108,7 +113,7 @@ class X509Store:
     def _content(self) -> Content:
         if self._isSystem:
             return systemContent()
-        content = contentOf(self.path)
+        content = contentOf(self.path, self._isGiven)
         if self.location is StoreLocation.LocalMachine and content.forbidden:
             raise CertificateError(content.forbidden[0])
         return content
@@ -122,7 +127,8 @@ class X509Store:
 
         @raise CertificateError: the directory exists and may not be read; or,
             of L{StoreLocation.LocalMachine}, one of its files, whose name,
-            owner and mode are told; or there are too many.
+            owner and mode are told; or there are too many; or the directory or
+            a file is another user's, or others may write to it.
         """
         content = self._content()
         if not self._isSystem:
@@ -263,7 +269,7 @@ class X509Store:
         if info.st_uid != os.geteuid() or info.st_mode & stat.S_IRWXU != stat.S_IRWXU:
             raise CertificateError(
                 f"{self.path}: to write to it, the current user (uid {os.geteuid()}) must own "
-                f"it with mode u+rwx ({described(self.path, info)})"
+                f"it with mode u+rwx ({described(info.st_uid, info.st_mode)})"
             )
 
     def _write(
@@ -318,7 +324,7 @@ def systemRoots() -> tuple[x509.Certificate, ...]:
     @return: what is trusted (.NET on Linux): the machine's roots and the
         user's, each once; the same object as long as nothing changes, if there
         are only the machine's.
-    @raise CertificateError: a store cannot be read.
+    @raise CertificateError: a store cannot be read, or others may write to it.
     """
     return union(systemContent().roots, _contentOfUser("root").certificates)
 
@@ -327,7 +333,7 @@ def userIntermediates() -> tuple[x509.Certificate, ...]:
     """
     @return: what may be on the way to a root: the user's intermediates, and
         those among the machine's certificates.
-    @raise CertificateError: a store cannot be read.
+    @raise CertificateError: a store cannot be read, or others may write to it.
     """
     return union(_contentOfUser("ca").certificates, systemContent().intermediates)
 
@@ -336,8 +342,8 @@ def disallowed() -> frozenset[bytes]:
     """
     @return: the SHA-256 fingerprints of the certificates that the user or the
         machine trusts in no case.  (In .NET on Linux this store must be empty.)
-    @raise CertificateError: a store, or any file of one, cannot be read: what
-        is not known cannot be refused.
+    @raise CertificateError: a store, or any file of one, cannot be read, or
+        others may write to it: what is not known cannot be refused.
     """
     fingerprints: frozenset[bytes] = frozenset()
     for content in (_contentOfUser("disallowed"), contentOf(MACHINE_STORES / "disallowed")):
