@@ -18,8 +18,13 @@ from txsslstream.certificatemessages import certificateList, keyTypes
 
 CERTIFICATE = 11
 CERTIFICATE_REQUEST = 13
-EVERY_KIND = frozenset({"RSA", "ECDSA", "Ed25519", "Ed448"})
 TLS12, TLS13 = VERSIONS
+#: The kinds of keys that may be used at all.
+EVERY_KIND = frozenset({"RSA", "ECDSA", "Ed25519", "Ed448"})
+NIST_CURVES = frozenset({"ECDSA secp256r1", "ECDSA secp384r1", "ECDSA secp521r1"})
+BRAINPOOL = frozenset(f"ECDSA brainpoolP{bits}r1" for bits in (256, 384, 512))
+#: Likewise in TLS 1.3, by version.
+KINDS = {TLS12: EVERY_KIND, TLS13: EVERY_KIND - {"ECDSA"} | NIST_CURVES | BRAINPOOL}
 OLD = (SslProtocols.Tls, SslProtocols.Tls11)
 
 #: The code point of each signature scheme (RFC 8446 section 4.2.3), and the kinds
@@ -30,9 +35,13 @@ SCHEMES: tuple[tuple[str, int, str, str], ...] = (
     ("rsa_pkcs1_sha256", 0x0401, "RSA", ""),
     ("rsa_pkcs1_sha384", 0x0501, "RSA", ""),
     ("rsa_pkcs1_sha512", 0x0601, "RSA", ""),
-    ("ecdsa_secp256r1_sha256", 0x0403, "ECDSA", "ECDSA"),
-    ("ecdsa_secp384r1_sha384", 0x0503, "ECDSA", "ECDSA"),
-    ("ecdsa_secp521r1_sha512", 0x0603, "ECDSA", "ECDSA"),
+    ("ecdsa_secp256r1_sha256", 0x0403, "ECDSA", "ECDSA secp256r1"),
+    ("ecdsa_secp384r1_sha384", 0x0503, "ECDSA", "ECDSA secp384r1"),
+    ("ecdsa_secp521r1_sha512", 0x0603, "ECDSA", "ECDSA secp521r1"),
+    # RFC 8734.
+    ("ecdsa_brainpoolP256r1tls13_sha256", 0x081A, "", "ECDSA brainpoolP256r1"),
+    ("ecdsa_brainpoolP384r1tls13_sha384", 0x081B, "", "ECDSA brainpoolP384r1"),
+    ("ecdsa_brainpoolP512r1tls13_sha512", 0x081C, "", "ECDSA brainpoolP512r1"),
     ("rsa_pss_rsae_sha256", 0x0804, "RSA", "RSA"),
     ("rsa_pss_rsae_sha384", 0x0805, "RSA", "RSA"),
     ("rsa_pss_rsae_sha512", 0x0806, "RSA", "RSA"),
@@ -129,11 +138,12 @@ class RealMessagesTests(SynchronousTestCase):
 
     def test_request(self) -> None:
         """
-        OpenSSL's server is content with all kinds.
+        OpenSSL's server is content with all kinds, whatever it thinks of the
+        Brainpool curves.
         """
         for version in VERSIONS:
             body = recorded(version)[CERTIFICATE_REQUEST]
-            self.assertEqual(keyTypes(body, version), EVERY_KIND)
+            self.assertEqual(keyTypes(body, version) - BRAINPOOL, KINDS[version] - BRAINPOOL)
 
     def test_oldRequest(self) -> None:
         """
@@ -173,7 +183,7 @@ class RealMessagesTests(SynchronousTestCase):
             self.assertEqual((counts[0], counts[-1]), (0, len(whole)))
             body = messages[CERTIFICATE_REQUEST]
             for size in range(len(body) + 1):
-                self.assertLessEqual(keyTypes(body[:size], version), EVERY_KIND)
+                self.assertLessEqual(keyTypes(body[:size], version), KINDS[version])
 
     def test_damaged(self) -> None:
         """
@@ -204,7 +214,7 @@ def check(
         for each in found:
             case.assertIn(each, body)
     else:
-        case.assertLessEqual(keyTypes(body, version), EVERY_KIND)
+        case.assertLessEqual(keyTypes(body, version), KINDS.get(version, EVERY_KIND))
 
 
 class CertificateListTests(SynchronousTestCase):
@@ -275,9 +285,11 @@ class KeyTypesTests(SynchronousTestCase):
         Several schemes ask for several kinds.
         """
         wanted = (0x0403, 0x0805, 0x0807)
-        expected = {"ECDSA", "RSA", "Ed25519"}
-        self.assertEqual(keyTypes(request12(b"\x40\x01", *wanted), TLS12), expected)
-        self.assertEqual(keyTypes(request13((13, codes(*wanted))), TLS13), expected)
+        others = {"RSA", "Ed25519"}
+        found = keyTypes(request12(b"\x40\x01", *wanted), TLS12)
+        self.assertEqual(found, {"ECDSA", *others})
+        found = keyTypes(request13((13, codes(*wanted))), TLS13)
+        self.assertEqual(found, {"ECDSA secp256r1", *others})
 
     def test_types(self) -> None:
         """
@@ -323,7 +335,7 @@ class KeyTypesTests(SynchronousTestCase):
         ):
             for context in (b"", b"12345", bytes(255)):
                 body = request13(*extensions, context=context)
-                self.assertEqual(keyTypes(body, TLS13), {"ECDSA"})
+                self.assertEqual(keyTypes(body, TLS13), {"ECDSA secp256r1"})
         self.assertEqual(keyTypes(request13((50, codes(0x0403))), TLS13), frozenset())
 
     def test_odd(self) -> None:
@@ -331,5 +343,5 @@ class KeyTypesTests(SynchronousTestCase):
         Half a code point at the end is none.
         """
         half = vector(b"\x04\x03\x08", 2)
-        self.assertEqual(keyTypes(request13((13, half)), TLS13), {"ECDSA"})
+        self.assertEqual(keyTypes(request13((13, half)), TLS13), {"ECDSA secp256r1"})
         self.assertEqual(keyTypes(vector(b"\x01\x40", 1) + half, TLS12), {"ECDSA"})

@@ -134,6 +134,18 @@ class Patient:
         self.receivers.append(receiver)
 
 
+class Ignorant:
+    """
+    A resolver that knows no name, and says so at once.
+    """
+
+    def resolveHostName(self, receiver: IResolutionReceiver, *_: Any, **__: Any) -> Any:
+        """
+        Say so.
+        """
+        receiver.resolutionComplete()
+
+
 class RetrievalTestCase(SynchronousTestCase):
     """
     Has a retriever and all servers.
@@ -1221,8 +1233,36 @@ class TogetherTests(RetrievalTestCase):
         self.assertIn(b"GET /%d " % (MOST_PER_HOST + 1), self.accept().request)
         retrieved[0].cancel()
         self.assertIn(b"GET /%d " % (MOST_PER_HOST + 2), self.accept().request)
+        retrieved.append(self.retrieve("http://pit.example/late"))
         self.assertEqual(self.waiting, 0)
         for each in retrieved:
+            each.addErrback(lambda _: None)
+            each.cancel()
+        self.assertClean()
+
+    def test_placesOfHostAgain(self) -> None:
+        """
+        They are no more when the last one at a host ends while others begin.
+        """
+        retrieved = [self.retrieve(at(1, str(each))) for each in range(MOST_PER_HOST + 1)]
+        connections = [self.accept() for _ in range(MOST_PER_HOST)]
+        previous = self.reactor.installNameResolver(Ignorant())  # type: ignore[arg-type]
+        again: list[Deferred[bytes]] = []
+
+        def onFailure(_: Failure) -> None:
+            for each in retrieved[1:MOST_PER_HOST]:
+                each.addErrback(lambda _: None)
+                each.cancel()
+            self.reactor.installNameResolver(previous)
+            again.extend(self.retrieve(at(1, str(each))) for each in range(MOST_PER_HOST))
+
+        retrieved[-1].addErrback(onFailure)
+        connections[0].send(whole(b"data"))
+        self.assertEqual(self.successResultOf(retrieved[0]), b"data")
+        self.assertEqual(self.waiting, MOST_PER_HOST)
+        again.append(self.retrieve(at(1, "late")))
+        self.assertEqual(self.waiting, MOST_PER_HOST)
+        for each in again:
             each.addErrback(lambda _: None)
             each.cancel()
         self.assertClean()
@@ -1237,8 +1277,8 @@ class TogetherTests(RetrievalTestCase):
             self.accept().send(redirect("http://pit.example/"))
         self.assertEqual(self.waiting, MOST_PER_HOST)
         pits = [self.accept() for _ in range(MOST_PER_HOST)]
-        for each in pits:
-            self.assertIn(b"Host: pit.example", each.request)
+        for pit in pits:
+            self.assertIn(b"Host: pit.example", pit.request)
         other = self.retrieve(OTHER)
         self.accept().send(whole(b"data"))
         self.assertEqual(self.successResultOf(other), b"data")

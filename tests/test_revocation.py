@@ -306,15 +306,15 @@ class WhichTests(Checking):
         web = Web()
         unreadable = patched(Issued(LEAF, None), (b"middle", b"\xff\xfeddle")).certificate
         for chain, depth in (
-            ((unreadable, *path()[1:]), 0),
-            ((PLAIN, unreadable, ROOT.certificate), 1),
+            ((unreadable, MIDDLE.certificate), 0),
+            ((PLAIN, unreadable, MIDDLE.certificate), 1),
         ):
             found = self.check(
                 web,
                 chain,
                 flag=X509RevocationFlag.ExcludeRoot,
                 staple=good(),
-                lists=[crl(MIDDLE, LEAF)],
+                lists=[crl(MIDDLE, LEAF), crl(ROOT)],
             )
             self.assertIn((depth, DOUBTFUL), found)
             self.assertWords("its issuer's name is unreadable")
@@ -380,28 +380,24 @@ class OrderTests(Checking):
         well: a good staple can be shown again until it expires.
         """
         web = Web()
-        full = crl(MIDDLE, LEAF)
+        blank, full = crl(MIDDLE), crl(MIDDLE, LEAF)
         answer = f"{OCSP} {ocspRequest(LEAF, MIDDLE.certificate, None).hex()}"
-        blank = {answer: (good(), NOW + DAY), CRL: (crlBytes(crl(MIDDLE)), NOW + DAY)}
-        for changes, options, source in (
-            ({}, {"staple": good(), "lists": [full]}, "given CRL"),
-            ({CRL: crlBytes(full)}, {"staple": good(), "lists": [crl(MIDDLE)]}, f"CRL {CRL}"),
-            ({CRL: crlBytes(full)}, {}, f"CRL {CRL}"),
-            ({answer: revoked()}, {"staple": good()}, f"OCSP responder {OCSP}"),
-            ({}, {"staple": revoked(), "lists": [crl(MIDDLE)]}, "stapled OCSP response"),
-        ):
-            kept = {key: (data, NOW + DAY) for key, data in changes.items()}
-            for mode in (X509RevocationMode.Online, X509RevocationMode.Offline):
-                self.cache.kept = {**blank, **kept}
-                self.assertEqual(self.check(web, mode=mode, **options), [(0, WITHDRAWN)])
+        kept = {answer: (good(), NOW + DAY), CRL: (crlBytes(blank), NOW + DAY)}
+        revokedAnswer = {**kept, answer: (revoked(), NOW + DAY)}
+        fullList = {**kept, CRL: (crlBytes(full), NOW + DAY)}
+        for mode in (X509RevocationMode.Online, X509RevocationMode.Offline):
+            for self.cache.kept, staple, lists, source in (
+                (kept, revoked(), [blank], "stapled OCSP response"),
+                (kept, good(), [full], "given CRL"),
+                (revokedAnswer, good(), [blank], f"OCSP responder {OCSP}"),
+                (fullList, good(), [blank], f"CRL {CRL}"),
+                (fullList, None, [], f"CRL {CRL}"),
+            ):
+                found = self.check(web, mode=mode, staple=staple, lists=lists)
+                self.assertEqual(found, [(0, WITHDRAWN)])
                 self.assertTrue(self.words.endswith(f"says {source}"), self.words)
-                # What revokes is the one reason.
-                self.cache.kept = dict(blank)
-                good_ = {
-                    "staple": good() if "staple" in options else None,
-                    "lists": [crl(MIDDLE)] if "lists" in options else [],
-                }
-                self.assertEqual(self.check(web, mode=mode, **good_), [])
+            self.cache.kept = kept
+            self.assertEqual(self.check(web, mode=mode, staple=good(), lists=[blank]), [])
         self.assertEqual(web.asked, [])
 
     def test_stapleIsForTheLeaf(self) -> None:

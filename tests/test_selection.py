@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import AUTHORITY, DAY, NOW, VERSIONS, Authority, Pair, rsaKey
-from txsslstream import SslStreamCertificateContext, selection
+from txsslstream import SslStreamCertificateContext, _openssl, selection
 from txsslstream.selection import bestCandidate
 
 MIDDLE = Authority("Middle", AUTHORITY)
@@ -82,6 +82,19 @@ class BestCandidateTests(SynchronousTestCase):
             self.assertIs(bestCandidate(rest, [], set(KEYS)), rest[0])
         self.assertIsNone(bestCandidate(candidates, [], frozenset()))
         self.assertIs(bestCandidate(candidates, [], None), candidates[0])
+
+    def test_curves(self) -> None:
+        """
+        Where a kind names a curve, as in TLS 1.3, one of another curve is not
+        chosen; where it does not, every curve will do.
+        """
+        curves = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.BrainpoolP256R1())
+        for curve in curves:
+            candidate = AUTHORITY.issue(USER, key=ec.generate_private_key(curve))
+            self.assertIs(bestCandidate([candidate], [], {"ECDSA"}), candidate)
+            self.assertIs(bestCandidate([candidate], [], {f"ECDSA {curve.name}"}), candidate)
+            others = {f"ECDSA {each.name}" for each in curves if each is not curve}
+            self.assertIsNone(bestCandidate([candidate], [], {*others, "RSA"}))
 
     def test_issuers(self) -> None:
         """
@@ -196,11 +209,30 @@ class HandshakeTests(SynchronousTestCase):
             self.assertEqual(self.shown(version, foreign, indirect), indirect.certificate)
             self.assertIsNone(self.shown(version, foreign))
 
+    def test_unofferedCurve(self) -> None:
+        """
+        In TLS 1.3, a server that verifies no P-384 gets a certificate of
+        another curve; in TLS 1.2 a curve is bound to no signature, and it gets
+        the first.
+        """
+        original = _openssl.TlsEngine._noteMessage
+
+        def without(engine: Any, kind: int, body: bytes) -> None:
+            # ecdsa_secp384r1_sha384 becomes ecdsa_secp256r1_sha256.
+            original(engine, kind, body.replace(b"\x05\x03", b"\x04\x03", 1))
+
+        self.patch(_openssl.TlsEngine, "_noteMessage", without)
+        large = AUTHORITY.issue(USER, key=ec.generate_private_key(ec.SECP384R1()))
+        small = AUTHORITY.issue(USER, key=KEYS["ECDSA"])
+        for version, expected in zip(VERSIONS, (large, small), strict=True):
+            self.assertEqual(self.shown(version, large, small), expected.certificate)
+
     def test_everyKey(self) -> None:
         """
         Certificates with keys of all kinds can be shown.
         """
+        more = (ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP521R1()))
         for version in VERSIONS:
-            for key in KEYS.values():
+            for key in (*KEYS.values(), *more):
                 candidate = AUTHORITY.issue(USER, key=key)
                 self.assertEqual(self.shown(version, candidate), candidate.certificate)

@@ -6,6 +6,7 @@ asks for them, and what a client makes of them.
 from __future__ import annotations
 
 import datetime
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -67,6 +68,8 @@ from txsslstream import (
 )
 from txsslstream._cache import RevocationCache
 from txsslstream._openssl import contextFor
+from txsslstream.certificatefacts import isSignedBy
+from txsslstream.errors import CertificateError
 from txsslstream.records import ALERT, CHANGE_CIPHER_SPEC
 from txsslstream.serverflight import ServerFlight
 from txsslstream.stapling import (
@@ -303,7 +306,9 @@ class FetchingTests(StaplingCase):
         """
         web = Web()
         issued = ROOT.issue("localhost", extensions=[access((URL,))])
-        path = Path(self.mktemp())
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = Path(directory.name) / "server.pem"
         path.write_bytes(
             b"".join(
                 each.public_bytes(Encoding.PEM) for each in (issued.certificate, ROOT.certificate)
@@ -322,6 +327,106 @@ class FetchingTests(StaplingCase):
             self.patch(stapling, source, lambda: (ROOT.certificate,))
             self.assertTrue(Stapler(alone).canFetch)
             self.patch(stapling, source, lambda: ())
+
+    def broken(self, *names: str) -> list[str]:
+        """
+        Have stores that cannot be used.
+
+        @return: those that were asked.
+        """
+        asked: list[str] = []
+
+        def source(name: str) -> Callable[[], tuple[x509.Certificate, ...]]:
+            def call() -> tuple[x509.Certificate, ...]:
+                asked.append(name)
+                raise CertificateError(f"{name}: Not a directory")
+
+            return call
+
+        for name in names:
+            self.patch(stapling, name, source(name))
+        return asked
+
+    def test_storesNotNeeded(self) -> None:
+        """
+        The stores are not asked where nothing will ever be fetched, nor if the
+        issuer came along.
+        """
+        asked = self.broken("systemRoots", "userIntermediates")
+        web = Web()
+        issued = MIDDLE.issue("localhost")
+        silent = SslStreamCertificateContext(issued.certificate, issued.privateKey, retriever=web)
+        with self.silence():
+            for context in (silent, issue(web, offline=True, intermediates=())):
+                self.assertFalse(staplerOf(context).canFetch)
+            self.assertTrue(staplerOf(issue(web)).canFetch)
+        self.assertEqual(asked, [])
+
+    def test_brokenStore(self) -> None:
+        """
+        A store that cannot be used is a reason to go without a response, which
+        is logged once for each certificate, and no reason to fail.
+        """
+        web = Web()
+        self.patch(stapling, "userIntermediates", lambda: ())
+        for name in ("systemRoots", "userIntermediates"):
+            asked = self.broken(name)
+            context = issue(web, intermediates=(ROOT.certificate,))
+            with self.logs(f"{name}: Not a directory"):
+                for _ in range(3):
+                    self.assertFalse(staplerOf(context).canFetch)
+                    self.prepare(staplerOf(context))
+            self.assertIsNone(staplerOf(context).current())
+            self.assertEqual(asked, [name])
+        self.assertEqual(web.asked, [])
+
+    def test_brokenStoreInHandshake(self) -> None:
+        """
+        Handshakes succeed with such a store, in both versions.
+        """
+        self.broken("systemRoots", "userIntermediates")
+        issued = ROOT.issue("localhost", extensions=[access((URL,))])
+        for version in (SslProtocols.Tls12, SslProtocols.Tls13):
+            # Each with a stapler of its own.
+            context = SslStreamCertificateContext(
+                issued.certificate, issued.privateKey, retriever=Web()
+            )
+            with self.logs("userIntermediates: Not a directory"):
+                sides = Pair().authenticate(version, {}, {"serverCertificate": context})
+                for each in sides:
+                    self.successResultOf(each)
+
+    def test_onlyNamesakes(self) -> None:
+        """
+        Of all certificates in the stores, only the signatures by those with the
+        issuer's name are verified; a name that cannot be read is another.
+        """
+        compared: list[x509.Certificate] = []
+
+        def compare(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+            compared.append(issuer)
+            return isSignedBy(certificate, issuer)
+
+        class Unreadable:
+            """
+            A certificate that somebody has damaged.
+            """
+
+            @property
+            def subject(self) -> x509.Name:
+                """
+                Nothing to read.
+                """
+                raise ValueError("damaged")
+
+        namesake = Authority("Middle", ROOT).certificate
+        others = tuple(Authority(f"Root {number}").certificate for number in range(3))
+        stored: Any = (Unreadable(), *others, namesake, MIDDLE.certificate)
+        self.patch(stapling, "isSignedBy", compare)
+        self.patch(stapling, "systemRoots", lambda: stored)
+        context = issue(Web(), intermediates=())
+        self.assertTrue(Stapler(context).canFetch)
+        self.assertEqual(compared, [namesake, MIDDLE.certificate])
 
     def test_delegated(self) -> None:
         """

@@ -15,6 +15,7 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -146,6 +147,8 @@ class StoresTestCase(FilesMixin, SynchronousTestCase):
         Make them.
         """
         super().setUp()
+        # What others may write to is not used.
+        self.addCleanup(os.umask, os.umask(0o022))
         self.home = self.directory / "home"
         self.bundle = self.directory / "bundle.pem"
         self.roots = self.directory / "certs"
@@ -1031,6 +1034,130 @@ class SystemTests(StoresTestCase):
             store.path.write_bytes(b"")
             self.assertIn(f"{store.path}: Not a directory", self.refused(disallowed))
             store.path.unlink()
+
+
+class ForeignTests(StoresTestCase):
+    """
+    What others have put into a store, or might have.
+    """
+
+    def asked(self) -> list[tuple[X509Store, list[Any]]]:
+        """
+        @return: the stores that may not be others', and whatever asks them.
+        """
+        return [
+            (X509Store("Root"), [systemRoots]),
+            (X509Store("CA"), [userIntermediates]),
+            (X509Store("Disallowed"), [disallowed]),
+            (X509Store("My"), []),
+            (self.machine("My"), []),
+            (self.machine("Disallowed"), [disallowed]),
+        ]
+
+    def check(self, store: X509Store, calls: list[Any], expected: str) -> None:
+        """
+        The store is refused with these words, by whatever asks it.
+        """
+        for call in (
+            *calls,
+            lambda: store.certificates,
+            lambda: store.contexts,
+            lambda: store.contextFor(KEYED),
+            lambda: store.add(ROOTS[0]),
+        ):
+            self.assertEqual(self.refused(call), expected)
+        self.assertIn("unreadable", repr(store))
+
+    def test_writable(self) -> None:
+        """
+        A directory or file that its group or everybody may write to is an error
+        with its name, its owner and mode, even if it was read before; without
+        that permission it is used.
+        """
+        for store, calls in self.asked():
+            path = self.put("a.pfx", pfx(KEYED), store)
+            for place, good in ((store.path, 0o755), (path, 0o644)):
+                for writable in (0o020, 0o002, 0o1002):
+                    place.chmod(good)
+                    self.assertEqual(store.certificates, (KEYED.certificate,))
+                    place.chmod(good | writable)
+                    self.check(
+                        store,
+                        calls,
+                        f"{place}: not used, as its group or everybody may write to it "
+                        f"(owner {place.owner()}, mode {good | writable:04o})",
+                    )
+                place.chmod(good)
+            self.assertEqual([each.certificate for each in store.contexts], [KEYED.certificate])
+            self.assertEqual(self.files(store), ["a.pfx"])
+            for call in calls:
+                call()
+            shutil.rmtree(store.path)
+
+    def test_foreign(self) -> None:
+        """
+        So is a directory or file that belongs to somebody else, also by way of a
+        link; what is root's is used.
+        """
+        if os.geteuid() != 0:
+            raise SkipTest("only root can give files away")
+        for store, calls in self.asked():
+            path = self.put("a.pfx", pfx(KEYED), store)
+            target = self.file(pfx(KEYED), "target")
+            link = store.path / "b.pfx"
+            link.symlink_to(target)
+            for place, told in ((store.path, store.path), (path, path), (target, link)):
+                os.chown(place, 12345, 12345)
+                mode = place.stat().st_mode & 0o7777
+                with patch.object(os, "geteuid", lambda: 12345):
+                    self.assertEqual(store.certificates, (KEYED.certificate,))
+                for call in calls or [lambda store=store: store.certificates]:
+                    self.assertEqual(
+                        self.refused(call),
+                        f"{told}: not used, as neither the current user (uid 0) nor root owns it "
+                        f"(owner uid 12345, mode {mode:04o})",
+                    )
+                os.chown(place, 0, 0)
+                with patch.object(os, "geteuid", lambda: 12345):
+                    self.assertEqual(store.certificates, (KEYED.certificate,))
+            self.assertEqual(store.certificates, (KEYED.certificate,))
+            shutil.rmtree(store.path)
+
+    def test_above(self) -> None:
+        """
+        Who may write to a directory above, as to C{/tmp}, does not matter.
+        """
+        X509Store("Root").add(ROOTS[0])
+        for place in (X509Store("Root").path.parent, self.home):
+            place.chmod(0o1777)
+        self.assertEqual(systemRoots(), (ROOTS[0],))
+
+    def test_otherFiles(self) -> None:
+        """
+        Nor does it with files that are none of the store's business.
+        """
+        X509Store("Root").add(ROOTS[0])
+        self.put("notes.txt", b"", X509Store("Root")).chmod(0o666)
+        self.assertEqual(systemRoots(), (ROOTS[0],))
+
+    def test_exempt(self) -> None:
+        """
+        Nor does it with OpenSSL's files and directories, nor with a directory
+        that was given by its path; but it does if that is the user's own store
+        as well.
+        """
+        self.bundle.write_bytes(pem(ROOTS[0]))
+        (self.roots / "a.pem").write_bytes(pem(ROOTS[1]))
+        for place in (self.bundle, self.roots, self.roots / "a.pem"):
+            place.chmod(0o777)
+        self.assertEqual(systemRoots(), (ROOTS[0], ROOTS[1]))
+        for location in StoreLocation:
+            store = X509Store("Root", location, self.roots)
+            self.assertEqual(store.certificates, (ROOTS[1],))
+        own = X509Store("Root")
+        self.put("a.pem", pem(ROOTS[2]), own).chmod(0o666)
+        self.assertEqual(X509Store("Root", path=own.path).certificates, (ROOTS[2],))
+        self.assertIn("a.pem: not used", self.refused(systemRoots))
 
 
 class PermissionTests(StoresTestCase):

@@ -12,11 +12,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
-from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks
 
 from .paths import Path
 from .revocationdata import issuerUrls
-from .sources import Retrievals
+from .sources import NotFetchedError, Retrievals
 
 #: Bounds: bytes of one answer, certificates in it, answers for one path.
 LIMIT = 128 * 1024
@@ -66,9 +66,7 @@ def fetchIssuers(
         asked.add(urls[0])
         try:
             data = yield Deferred.fromCoroutine(retrievals.fetch(urls[0], LIMIT, None))
-        except CancelledError:
-            raise
-        except Exception:
+        except NotFetchedError:
             # What cannot be had is not there: the path says so.
             continue
         more = certificatesIn(data)

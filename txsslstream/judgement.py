@@ -218,7 +218,7 @@ class Judgement:
         if self.error is not None:
             # Nobody waits any more, and the frames would hold one another.
             forgetFrames(failure.value)
-            failure.cleanFailure()
+            failure.tb = None
             return TlsAlert.internal_error
         self.refuse(
             AuthenticationError(

@@ -233,14 +233,13 @@ class _Inquiry:
             *(responderAt(url, *subject, secrets.token_bytes(_NONCE_SIZE)) for url in responders),
             *(listAt(url, *subject) for url in crlUrls(self._certificate)),
         ]
-        best = None
-        for statement in self._atHand(issuer, sources):
-            # A peer goes on showing the good staple that it got before.
-            if statement.standing is Standing.revoked:
-                return statement
-            best = best or statement
-        if best is not None:
-            return best
+        decision: Statement | None = None
+        for decision in self._atHand(issuer, sources):
+            # A good one may be older: the peer shows its staple until that expires.
+            if decision.standing is Standing.revoked:
+                break
+        if decision is not None:
+            return decision
         if not sources:
             self._hearing.said.append("it names no OCSP responder and no CRL")
         elif not isOnline:

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from cryptography import x509
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
+from ._deferreds import forgetFrames
 from .errors import RetrievalError
 from .interfaces import IRetriever
 from .revocationdata import (
@@ -56,6 +58,28 @@ class NotFetchedError(Exception):
     """
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """
+    @ivar why: in words; L{None} for a cancellation.
+    """
+
+    why: str | None
+
+
+def _asValue(failure: Failure) -> _Failed:
+    # The application's retriever may fail with anything.
+    error: Any = failure.value
+    forgetFrames(error)
+    failure.tb = None
+    if isinstance(error, CancelledError):
+        return _Failed(None)
+    if isinstance(error, RetrievalError):
+        # The source is named already.
+        return _Failed(str(error).removeprefix(f"{error.url}: "))
+    return _Failed(str(error) or type(error).__name__)
+
+
 class Retrievals:
     """
     What is fetched for one purpose: limited in number and time, and cancelled
@@ -79,8 +103,8 @@ class Retrievals:
         """
         @param limit: bytes.
         @param body: an OCSP request to send; L{None} to get.
-        @raise Exception: whatever the retriever fails with, or
-            L{NotFetchedError}.
+        @raise NotFetchedError: nothing usable was fetched; the message says why.
+        @raise CancelledError: nobody waits any more.
         """
         seconds = self._deadline - self._clock.seconds()
         if self.isCancelled or seconds <= 0:
@@ -98,7 +122,10 @@ class Retrievals:
         )
         deferred.addTimeout(seconds, self._clock, _tooLate)
         self._started.append(deferred)
-        data = await deferred
+        # A Failure that is thrown into a coroutine is part of a cycle.
+        data = await deferred.addErrback(_asValue)
+        if isinstance(data, _Failed):
+            raise CancelledError if data.why is None else NotFetchedError(data.why)
         if not isinstance(data, bytes):
             raise NotFetchedError(f"no bytes, but {type(data).__name__}")
         if len(data) > limit:
@@ -245,9 +272,8 @@ class Hearing:
         for url, body, nonce in source.requests:
             try:
                 data = await retrievals.fetch(url, source.limit, body)
-            except Exception as e:
-                # The application's retriever may fail with anything.
-                self.said.append(f"{source.name}: {_problem(e)}")
+            except (NotFetchedError, CancelledError) as e:
+                self.said.append(f"{source.name}: {str(e) or 'cancelled'}")
                 continue
             statement = self.weigh(source.name, partial(source.judge, data, nonce))
             if statement is not None:
@@ -264,12 +290,3 @@ def decisive(statement: Statement | None) -> Statement | None:
     """
     isUndecided = statement is None or statement.standing is Standing.unknown
     return None if isUndecided else statement
-
-
-def _problem(error: Exception) -> str:
-    if isinstance(error, RetrievalError):
-        # The source is named already.
-        return str(error).removeprefix(f"{error.url}: ")
-    if isinstance(error, CancelledError):
-        return "cancelled"
-    return str(error) or type(error).__name__

@@ -14,6 +14,7 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+
 from cryptography import x509
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
