@@ -229,12 +229,13 @@ class ExtensionTests(SynchronousTestCase):
             def public_key(self) -> None:
                 raise self.error
 
-        said = factsOf(Damaged())
+        damaged: Any = Damaged()
+        said = factsOf(damaged)
         self.assertTrue((said.problem or "").startswith("a ba b"))
         self.assertEqual(len(said.problem or ""), 200)
         self.assertTrue((said.keyProblem or "").startswith("has an unreadable key: a ba b"))
         self.assertIsNone(said.key)
-        empty = Damaged()
+        empty: Any = Damaged()
         empty.error = RuntimeError()
         self.assertEqual(factsOf(empty).problem, "RuntimeError")
 
@@ -539,8 +540,9 @@ class SignatureTests(SynchronousTestCase):
                 tried.append(issuer)
 
         issuers = [authority("Issuer", ROOT, enormous(bits)).certificate for bits in (16384, 16385)]
+        leaf: Any = Leaf()
         self.assertEqual(
-            [isSignedBy(Leaf(), each) for each in issuers],
+            [isSignedBy(leaf, each) for each in issuers],
             [True, False],
         )
         self.assertEqual(tried, issuers[:1])
