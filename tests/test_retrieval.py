@@ -1254,7 +1254,7 @@ class TogetherTests(RetrievalTestCase):
                 each.addErrback(lambda _: None)
                 each.cancel()
             self.reactor.installNameResolver(previous)
-            again.extend(self.retrieve(at(1, str(each))) for each in range(MOST_PER_HOST))
+            again.extend(self.retrieve(at(1, f"again{each}")) for each in range(MOST_PER_HOST))
 
         retrieved[-1].addErrback(onFailure)
         connections[0].send(whole(b"data"))

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit, urlunsplit
+from weakref import WeakValueDictionary
 
 from twisted.internet.defer import (
     CancelledError,
@@ -370,7 +371,8 @@ class _Places:
 
     def __init__(self) -> None:
         self._all = DeferredSemaphore(MOST_AT_ONCE)
-        self._hosts: dict[str, DeferredSemaphore] = {}
+        # Each lives as long as anybody has a place or waits for one.
+        self._hosts: WeakValueDictionary[str, DeferredSemaphore] = WeakValueDictionary()
 
     def run(self, target: str, work: Callable[[str], Deferred[_Result]]) -> Deferred[_Result]:
         """
@@ -378,15 +380,11 @@ class _Places:
         @return: a Deferred of its result.
         """
         host = urlsplit(target).hostname or ""
-        places = self._hosts.setdefault(host, DeferredSemaphore(MOST_PER_HOST))
-
-        def ended(result: Any) -> Any:
-            if places.tokens == places.limit and self._hosts.get(host) is places:
-                del self._hosts[host]
-            return result
-
+        places = self._hosts.get(host)
+        if places is None:
+            places = self._hosts[host] = DeferredSemaphore(MOST_PER_HOST)
         # Whoever waits for a host must not take the place of others meanwhile.
-        return places.run(self._all.run, work, target).addBoth(ended)
+        return places.run(self._all.run, work, target)
 
 
 class _Retrieval:
