@@ -5,6 +5,7 @@ servers that answer, and from servers that do anything else.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -222,7 +223,7 @@ class RetrievalTestCase(SynchronousTestCase):
             self.assertTrue(connector.stoppedConnecting)
         # What has ended neither occupies a place nor can be joined.
         self.assertEqual(self.retriever._places._all.tokens, MOST_AT_ONCE)
-        self.assertEqual(self.retriever._places._hosts, {})
+        self.assertEqual(dict(self.retriever._places._hosts), {})
         self.assertEqual(self.retriever._shared, {})
 
     def assertFails(self, retrieved: Deferred[bytes], reason: str, url: str = URL) -> None:
@@ -1265,6 +1266,9 @@ class TogetherTests(RetrievalTestCase):
         for each in again:
             each.addErrback(lambda _: None)
             each.cancel()
+        # Twisted's own Failures hold the frames of this test.
+        del each, retrieved, again, onFailure
+        gc.collect()
         self.assertClean()
 
     def test_placesOfRedirects(self) -> None:
