@@ -1267,7 +1267,9 @@ class TogetherTests(RetrievalTestCase):
             each.addErrback(lambda _: None)
             each.cancel()
         # Twisted's own Failures hold the frames of this test.
-        del each, retrieved, again, onFailure
+        retrieved.clear()
+        again.clear()
+        del each
         gc.collect()
         self.assertClean()
 
