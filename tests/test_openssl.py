@@ -621,6 +621,26 @@ class Questions(SynchronousTestCase):
             self.assertEqual(shake(client, server), (Step.complete, Step.complete))
             self.assertEqual([each.presented for each in answers], [shown, shown])
 
+    def test_presentedAnother(self) -> None:
+        """
+        What is judged is the certificate whose key OpenSSL goes by: if a message
+        were read differently here, nobody would be let in.
+        """
+        other = AUTHORITY.issue("other").certificate.public_bytes(Encoding.DER)
+        self.patch(_openssl, "certificateList", lambda body, isTls13: [other])
+        for version in VERSIONS:
+            answers = Answers()
+            client, server = self.engines(
+                version,
+                server=answers,
+                clientChanges={"certificate": CLIENT},
+                serverChanges={"asksForCertificate": True},
+            )
+            self.assertIs(shake(client, server)[1], Step.failed)
+            self.assertEqual(answers.presented, [])
+            self.assertTrue(server.isPeerUnreadable)
+            self.assertIs(server.alertSent, TlsAlert.bad_certificate)
+
     def test_judgesNothing(self) -> None:
         """
         OpenSSL's own opinion of a certificate is not heard: each is asked about

@@ -472,10 +472,10 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            presented = self.presented()
-            if presented is None:
-                own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
-                presented = Presented((x509.load_der_x509_certificate(own),))
+            own = x509.load_der_x509_certificate(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
+            presented = self.presented() or Presented((own,))
+            if presented.certificates[0] != own:
+                raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
             return int(lib.X509_V_ERR_CERT_REJECTED)
