@@ -3072,4 +3072,4 @@ class ResumedSession(Conversation):
         error = self.failureResultOf(self.sides["client"], AuthenticationError).value
         self.assertIn("was refused by remoteCertificateValidationCallback", str(error))
         self.assertFalse(self.pair.client.isAuthenticated)
-        self.failureResultOf(self.sides["server"], HandshakeInterrupted)
+        self.failureResultOf(self.sides["server"], AuthenticationError)

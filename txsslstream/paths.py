@@ -44,6 +44,8 @@ MOST_CERTIFICATES = 1000
 MOST_STEPS = 2000
 MOST_SIGNATURES = 500
 MOST_PATHS = 64
+#: How long a path is at most, with the self-issued, which no depth counts.
+MOST_LENGTH = 128
 
 
 class Anchors:
@@ -204,8 +206,8 @@ class _Search:
         if self._steps > MOST_STEPS:
             return
         isCounted = issuer not in self._anchors and not factsOf(issuer).isSelfIssued
-        limit = self._criteria.maximumDepth
-        if between + isCounted > limit or len(path) > 4 * MOST_PATHS:
+        limit = min(self._criteria.maximumDepth, MOST_LENGTH)
+        if between + isCounted > limit or len(path) > MOST_LENGTH:
             yield path, ((_S.PartialChain, f"leads further than {limit} intermediates"),)
         else:
             yield from self.from_((*path, issuer), between + isCounted)
