@@ -78,7 +78,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authentication",
     ),
     # The protocol and the stream.
-    ("_inner", "_patience", "protocol", "_sides", "stream"),
+    ("_inner", "_patience", "inspection", "protocol", "_sides", "_readwrite", "stream"),
     ("endpoints",),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),

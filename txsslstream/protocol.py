@@ -13,10 +13,8 @@ properties.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -28,11 +26,10 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import classImplements, implementer
+from zope.interface import classImplements
 
-from ._deferreds import Occurrence
 from ._inner import abort
 from ._openssl import (
     enableWholeWrites,
@@ -47,7 +44,7 @@ from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
 from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
-from .interfaces import ISslStream
+from .inspection import InspectableProtocol
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
@@ -55,7 +52,6 @@ from .options import (
     SslServerAuthenticationOptions,
 )
 from .records import RecordBoundary
-from .security import SecurityInfo, SecurityProperties, describeForeign
 from .states import WIRE_TRANSITIONS, WireState, checkedTransition
 
 if TYPE_CHECKING:
@@ -68,8 +64,7 @@ classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
 _WRITE_SIZE = 1 << 16
 
 
-@implementer(ISslStream)
-class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
+class SslStreamProtocol(InspectableProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
 
@@ -82,7 +77,6 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         that of the options.
     @ivar localCertificateSelectionCallback: a server's; see
         L{Authentication.__init__}.
-    @ivar leaveInnerStreamOpen: what the property of that name says.
     """
 
     transport: Any
@@ -90,100 +84,14 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
     callbackSender: object = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
-    leaveInnerStreamOpen: bool = False
 
     _log = Logger()
-    _tlsConnection: Any = None
-    _authentication: Authentication | None = None
     _connectsWrappedLater = False
     _isWrappedConnected = True
     _hasPausedTransport = False
     _hasReceivedData = False
-    _isReadingOver = False
-    _isWritingOver = False
-    _state = WireState.fresh
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
-    _security: SecurityInfo | None = None
-    _failure: Exception | None = None
-
-    def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
-        super().__init__(factory, wrappedProtocol, _connectWrapped)
-        self._authenticated: Occurrence[None] = Occurrence()
-        self._closed: Occurrence[None] = Occurrence()
-
-    # Inspection
-
-    def whenAuthenticated(self) -> Deferred[Any]:
-        """
-        See L{ISslStream.whenAuthenticated}.
-        """
-        # Kept as the outcome, this protocol would be part of a cycle.
-        return self._authenticated.when().addCallback(lambda _: self)
-
-    def whenClosed(self) -> Deferred[None]:
-        """
-        See L{ISslStream.whenClosed}.
-        """
-        return self._closed.when()
-
-    @property
-    def security(self) -> SecurityInfo:
-        security = self._securitySoFar()
-        if security is not None:
-            return security
-        if isinstance(self._failure, AuthenticationError):
-            raise self._failure
-        raise InvalidOperationError("nothing is negotiated yet")
-
-    @property
-    def isServer(self) -> bool:
-        if self._authentication is not None:
-            return self._authentication.isServer
-        security = self._securitySoFar()
-        return security is not None and security.isServer
-
-    @property
-    def checkCertRevocationStatus(self) -> bool:
-        return self._authentication is not None and self._authentication.checksRevocation
-
-    @property
-    def targetHostName(self) -> str:
-        return "" if self._authentication is None else self._authentication.targetHostName
-
-    def _securitySoFar(self) -> SecurityInfo | None:
-        security = self._security
-        if security is None:
-            if self._authentication is not None:
-                security = self._authentication.describe(self.leaveInnerStreamOpen)
-            elif self._handshakeDone and self._tlsConnection is not None:
-                security = describeForeign(self._tlsConnection)
-            if security is None or not security.isAuthenticated:
-                return security
-            self._security = security
-        if self._authentication is not None:
-            isOpen = self._state is WireState.open
-        else:
-            isOpen = bool(self.connected) and not self.disconnecting and not self._lostTLSConnection
-        return replace(
-            security,
-            canRead=isOpen and not self._isReadingOver,
-            canWrite=isOpen and not self._isWritingOver,
-        )
-
-    @property
-    def wireState(self) -> WireState:
-        """
-        How far the connection has come.
-        """
-        return self._state
-
-    @property
-    def handshakeTimeout(self) -> float | None:
-        """
-        Seconds for the whole handshake, or L{None}.
-        """
-        return None if self._authentication is None else self._authentication.handshakeTimeout
 
     # Connecting
 

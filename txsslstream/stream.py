@@ -26,7 +26,7 @@ from zope.interface import implementer
 from ._deferreds import Occurrence, again, forgetFrames
 from ._inner import InnerStream, defaultClock
 from ._patience import Patience, unsentBytes
-from ._sides import Reader, Writer
+from ._readwrite import ReadWrite
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import (
@@ -98,7 +98,7 @@ class _Application(Protocol):
 
 
 @implementer(ISslStream)
-class SslStream(SecurityProperties):
+class SslStream(ReadWrite, SecurityProperties):
     """
     A TLS stream on any connected transport (.NET: C{SslStream}).
 
@@ -153,8 +153,7 @@ class SslStream(SecurityProperties):
         self._shutdownTimeout: float | None = 5
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
-        self._reader = Reader(self._clock, self._holdPeerBack)
-        self._writer = Writer(self._clock, self._send, self._breakOff)
+        super().__init__(self._clock)
         self._isClosing = False
         self._brokenBy: BaseException | None = None
         self._isLent = False
@@ -304,30 +303,6 @@ class SslStream(SecurityProperties):
         self._handshakeTimeout = (checkedTimeout(seconds, "handshakeTimeout"),)
 
     @property
-    def readTimeout(self) -> float | None:
-        """
-        Seconds that a read may take, or L{None}; for the reads that begin
-        after it was set.
-        """
-        return self._reader.timeout
-
-    @readTimeout.setter
-    def readTimeout(self, seconds: float | None) -> None:
-        self._reader.timeout = checkedTimeout(seconds, "readTimeout")
-
-    @property
-    def writeTimeout(self) -> float | None:
-        """
-        Seconds that a write may take, or L{None}; for the writes that begin
-        after it was set.
-        """
-        return self._writer.timeout
-
-    @writeTimeout.setter
-    def writeTimeout(self, seconds: float | None) -> None:
-        self._writer.timeout = checkedTimeout(seconds, "writeTimeout")
-
-    @property
     def shutdownTimeout(self) -> float | None:
         """
         Seconds that the peer may take to answer our C{close_notify}, or L{None}.
@@ -340,12 +315,9 @@ class SslStream(SecurityProperties):
         if self._protocol is not None:
             self._protocol.shutdownTimeout = self._shutdownTimeout
 
-    # Reading and writing
+    # For reading and writing
 
     def _unusable(self) -> BaseException | None:
-        """
-        Why there is nothing to read or write on.
-        """
         if self._isClosing:
             return StreamClosedError("the stream is closed")
         if self._brokenBy is not None:
@@ -355,88 +327,6 @@ class SslStream(SecurityProperties):
         if self._isLent:
             return InvalidOperationError("another stream uses this one")
         return self._authenticated.error
-
-    def _read(self, take: Callable[[], bytes | BaseException | None]) -> Deferred[bytes]:
-        error = self._unusable()
-        return self._reader.request(take) if error is None else fail(again(error))
-
-    def read(self, n: int = 65536) -> Deferred[bytes]:
-        """
-        Read what is there, or wait until something is.
-
-        @param n: the most bytes to read; positive.
-        @return: a Deferred that fires with 1 to C{n} bytes, or none at the
-            clean end of the stream.  It fails with L{TruncationError},
-            L{TlsError}, L{ReadTimeout}, L{StreamClosedError},
-            L{NotSupportedError} if another read is in progress,
-            L{InvalidOperationError} before authentication, or the
-            L{AuthenticationError} after a failed one.  Cancelled, nothing is
-            lost.
-        """
-        if not _isCount(n) or n < 1:
-            return fail(ValueError(f"read 1 byte or more, not {n!r}"))
-        return self._read(lambda: self._reader.upTo(n))
-
-    def readExactly(self, n: int) -> Deferred[bytes]:
-        """
-        Read so many bytes.
-
-        @return: as for L{read}, but it fires with exactly C{n} bytes, and fails
-            with L{IncompleteReadError} if the stream ends cleanly before.
-        """
-        if not _isCount(n) or n < 0:
-            return fail(ValueError(f"read 0 bytes or more, not {n!r}"))
-        return self._read(lambda: self._reader.exactly(n))
-
-    def readUntil(
-        self, separator: bytes | bytearray | memoryview, limit: int = 65536
-    ) -> Deferred[bytes]:
-        """
-        Read up to a separator.
-
-        @param limit: the most bytes to read, with the separator.
-        @return: as for L{read}, but it fires with all bytes up to and with the
-            separator, fails with L{IncompleteReadError} if the stream ends
-            cleanly before, and with L{LimitExceededError}, with nothing
-            consumed, if there is no separator within the limit.
-        """
-        try:
-            wanted = bytes(memoryview(separator))
-        except TypeError as e:
-            return fail(e)
-        if not wanted:
-            return fail(ValueError("an empty separator separates nothing"))
-        if not _isCount(limit) or limit < len(wanted):
-            return fail(ValueError(f"the limit must have room for {wanted!r}, not {limit!r}"))
-        searched = [0]
-        return self._read(lambda: self._reader.until(wanted, limit, searched))
-
-    def write(self, data: bytes | bytearray | memoryview) -> Deferred[None]:
-        """
-        Write all of C{data}.
-
-        @return: a Deferred that fires with L{None} once the inner transport
-            would take more.  It fails with L{TlsError}, L{TruncationError},
-            L{WriteTimeout}, L{StreamClosedError}, L{NotSupportedError} if
-            another write is in progress, L{InvalidOperationError} before
-            authentication and after L{shutdown}, or the L{AuthenticationError}
-            after a failed one.  Cancelled or timed out while a part was not yet
-            handed over, the connection is aborted.
-        """
-        try:
-            octets = data if type(data) is bytes else bytes(memoryview(data))
-        except TypeError as e:
-            return fail(e)
-        error = self._unusable()
-        return self._writer.request(octets) if error is None else fail(again(error))
-
-    def flush(self) -> Deferred[None]:
-        """
-        @return: a Deferred that fires with L{None} once everything written has
-            been handed over to the inner transport.
-        """
-        error = self._unusable()
-        return self._writer.whenFinished() if error is None else fail(again(error))
 
     def _send(self, data: bytes) -> None:
         if self._protocol is not None:
@@ -449,15 +339,6 @@ class SslStream(SecurityProperties):
             transport.pauseProducing()
         else:
             transport.resumeProducing()
-
-    def __aiter__(self) -> SslStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        data = await self.read()
-        if not data:
-            raise StopAsyncIteration
-        return data
 
     # The end
 
@@ -638,10 +519,6 @@ class SslStream(SecurityProperties):
     def __repr__(self) -> str:
         state = "unauthenticated" if self._protocol is None else self._protocol.wireState.value
         return f"<SslStream {state}>"
-
-
-def _isCount(n: object) -> bool:
-    return isinstance(n, int) and not isinstance(n, bool)
 
 
 def _revocation(isChecked: bool) -> X509RevocationMode:
