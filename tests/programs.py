@@ -184,6 +184,18 @@ def runTwistd(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return runTool([*TWISTD, *arguments], environment=environment(home))
 
 
+def runPython(program: str) -> str:
+    """
+    Run a program of Python's to its end, which has to be a good one.
+
+    @return: what it printed.
+    """
+    ended = runTool([sys.executable, "-c", program], environment=environment(sharedDirectory()))
+    if ended.returncode or ended.stderr:
+        raise AssertionError(f"{ended.returncode}:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
 def runSslstream(*arguments: str) -> subprocess.CompletedProcess[str]:
     """
     Run C{sslstream} to its end.

@@ -36,6 +36,7 @@ from txsslstream import (
     TlsCipherSuite,
 )
 from txsslstream.ciphersuites import propertiesOf
+from txsslstream.sessions import sessions
 
 DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -297,7 +298,13 @@ class Wire:
     @ivar clock: for everything on this wire.
     """
 
-    def __init__(self, segment: int = 0) -> None:
+    def __init__(self, segment: int = 0, keepsSessions: bool = False) -> None:
+        """
+        @param keepsSessions: whether a client on this wire may go on with a
+            session that began on another.
+        """
+        if not keepsSessions:
+            sessions.clear()
         self.clock = Clock()
         self.client = MemoryTransport("client")
         self.server = MemoryTransport("server")
@@ -432,8 +439,11 @@ class Pair:
     A client's and a server's stream in memory, not yet authenticated.
     """
 
-    def __init__(self, segment: int = 0, **arguments: Any) -> None:
-        self.wire = Wire(segment)
+    def __init__(self, segment: int = 0, keepsSessions: bool = False, **arguments: Any) -> None:
+        """
+        @param keepsSessions: see L{Wire.__init__}.
+        """
+        self.wire = Wire(segment, keepsSessions)
         self.bystanders = (Bystander(), Bystander())
         self.wire.connect(*self.bystanders)
         self.clock = self.wire.clock

@@ -75,6 +75,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "chain",
         "security",
         "judgement",
+        "sessions",
+        "resumption",
         "authentication",
     ),
     # The protocol and the stream.

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from OpenSSL import SSL, crypto
+from OpenSSL import crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -59,7 +59,7 @@ from txsslstream import (
     X509Store,
     _waiting,
 )
-from txsslstream._openssl import TlsEngine, contextFor
+from txsslstream._openssl import contextFor
 from txsslstream.authentication import Authentication
 
 from .support import (
@@ -3016,60 +3016,3 @@ class _Silent:
 
         self.answers.append(Deferred(cancelled))
         return self.answers[-1]
-
-
-@perVersion(segments=(0,))
-class ResumedSession(Conversation):
-    """
-    A session that goes on, which nothing of ours brings about yet.
-    """
-
-    def setUp(self) -> None:
-        """
-        Let servers issue tickets, and clients show the one they have.
-        """
-        self.patch(SSL, "OP_NO_TICKET", 0)
-        contextFor.cache_clear()
-        self.addCleanup(contextFor.cache_clear)
-        self.session: Any = None
-        initialize = TlsEngine.__init__
-
-        def withSession(engine: TlsEngine, *arguments: Any) -> None:
-            initialize(engine, *arguments)
-            if not engine.parameters.isServer and self.session is not None:
-                engine.connection.set_session(self.session)
-
-        self.patch(TlsEngine, "__init__", withSession)
-        connected = Recorder(True)
-        self.begin({"remoteCertificateValidationCallback": connected})
-        # The ticket of TLS 1.3 comes with the first data.
-        self.assertAuthenticated()
-        protocol: Any = self.pair.client._protocol
-        self.session = protocol.getHandle().get_session()
-
-    def test_judgedAgain(self) -> None:
-        """
-        The peer is judged as if it were new: with its certificate, the chain and
-        everything that is wrong with it.
-        """
-        recorder = Recorder(True)
-        self.begin({"remoteCertificateValidationCallback": recorder, "targetHost": "elsewhere"})
-        self.assertAuthenticated()
-        self.assertTrue(self.pair.client.isResumed)
-        ((certificate, chain, errors),) = recorder.calls
-        self.assertEqual(certificate, SERVER.certificate)
-        self.assertEqual(
-            [each.certificate for each in chain.chainElements],
-            [SERVER.certificate, AUTHORITY.certificate],
-        )
-        self.assertEqual(errors, SslPolicyErrors.RemoteCertificateNameMismatch)
-
-    def test_refused(self) -> None:
-        """
-        What was accepted then can be refused now.
-        """
-        self.begin({"remoteCertificateValidationCallback": Recorder(False)})
-        error = self.failureResultOf(self.sides["client"], AuthenticationError).value
-        self.assertIn("was refused by remoteCertificateValidationCallback", str(error))
-        self.assertFalse(self.pair.client.isAuthenticated)
-        self.failureResultOf(self.sides["server"], AuthenticationError)

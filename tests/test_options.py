@@ -140,6 +140,7 @@ TOLD = {
     "enabledSslProtocols",
     "cipherSuitesPolicy",
     "encryptionPolicy",
+    "allowTlsResume",
 }
 
 

@@ -33,6 +33,8 @@ OTHERS: dict[str, Any] = {
     "asksForCertificate": True,
     "insistsOnCertificate": True,
     "acceptableIssuers": (AUTHORITY.certificate,),
+    "resumes": True,
+    "sessionScope": "a policy",
 }
 
 

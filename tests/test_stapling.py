@@ -857,7 +857,9 @@ class Handshakes(Surroundings):
         @param select: chooses the server's certificate.
         @param client: more options of the client's.
         """
-        streams = {} if select is None else {"localCertificateSelectionCallback": select}
+        streams: dict[str, Any] = (
+            {} if select is None else {"localCertificateSelectionCallback": select}
+        )
         self.pair = pair = Pair(self.segment, **streams)
         self.sides = pair.authenticate(
             self.version,

@@ -34,6 +34,7 @@ from .crossing import (
     Negotiated,
     Presented,
     Received,
+    ResumableSession,
     Step,
 )
 from .enums import (
@@ -225,12 +226,9 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
     _chooseVersions(context, _chooseCiphers(context, parameters))
     context.set_options(
-        SSL.OP_NO_COMPRESSION
-        | SSL.OP_NO_RENEGOTIATION
-        | SSL.OP_CIPHER_SERVER_PREFERENCE
-        | SSL.OP_NO_TICKET
+        SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
     )
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    _chooseSessions(context, parameters)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
     for issuer in parameters.acceptableIssuers:
         context.add_client_ca(issuer)
@@ -258,6 +256,29 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
     return context
 
 
+def _chooseSessions(context: SSL.Context, parameters: TlsParameters) -> None:
+    """
+    Which sessions may go on, and who remembers them.
+    """
+    if not parameters.resumes or (parameters.isServer and parameters.asksForCertificate):
+        # A ticket has room for a client's own certificate, not for those that
+        # lead to its root: such sessions are remembered here.
+        context.set_options(SSL.OP_NO_TICKET)
+    if not parameters.resumes:
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    elif parameters.isServer:
+        context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+        # For a name that nobody accepts is forgotten with the handshake.
+        lib.SSL_CTX_set_tlsext_servername_callback(context._context, _nameCallback)
+        # Required by OpenSSL where clients have certificates.  No two contexts
+        # know each other's sessions anyway.
+        context.set_session_id(b"txsslstream")
+    else:
+        # Who takes the sessions is us.
+        context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT | SSL.SESS_CACHE_NO_INTERNAL)
+        lib.SSL_CTX_set_tlsext_servername_callback(context._context, _resumptionCallback)
+
+
 class TlsEngine:
     """
     One side of one TLS connection between two memory BIOs, from the first byte
@@ -272,7 +293,10 @@ class TlsEngine:
         cannot be read.
     @ivar keyTypes: the kinds of keys that the peer is content with when it asks
         for a certificate; L{None} if it has not asked.
+    @ivar hasNews: whether the peer has sent a message of the handshake's since
+        that was over, such as a ticket.
     @ivar reasons: OpenSSL's words for a failure, outermost first.
+    @ivar session: the earlier session that the server is offered to go on with.
     @ivar wasAskedForCertificate: whether the peer wanted a certificate of ours.
     """
 
@@ -287,11 +311,13 @@ class TlsEngine:
         "alertSent",
         "connection",
         "decisions",
+        "hasNews",
         "isEncrypting",
         "isPeerUnreadable",
         "keyTypes",
         "parameters",
         "reasons",
+        "session",
         "wasAskedForCertificate",
     )
 
@@ -314,6 +340,8 @@ class TlsEngine:
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
         self.isPeerUnreadable = False
+        self.hasNews = False
+        self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.reasons: list[str] = []
         # What OpenSSL is told about the peer, once that is known.
@@ -341,6 +369,36 @@ class TlsEngine:
                     mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
                 lib.SSL_set_verify(ssl, mode, _verifyCallback)
             self.connection.set_accept_state()
+
+    def resume(self, session: ResumableSession) -> None:
+        """
+        Offer a server to go on with an earlier session.  Called before the
+        first step.
+        """
+        start = ffi.new("unsigned char[]", session.encoded)
+        position = ffi.new("const unsigned char **", start)
+        decoded = lib.d2i_SSL_SESSION(ffi.NULL, position, len(session.encoded))
+        if decoded and lib.SSL_set_session(self.connection._ssl, decoded):
+            self.session = session
+        lib.SSL_SESSION_free(decoded)
+        lib.ERR_clear_error()
+
+    @property
+    def isResumed(self) -> bool:
+        """
+        Whether an earlier session goes on.
+        """
+        return bool(lib.SSL_session_reused(self.connection._ssl))
+
+    def encodedSession(self) -> bytes:
+        """
+        @return: the session as it is now, with its secrets and the last ticket.
+        """
+        session = lib.SSL_get_session(self.connection._ssl)
+        size = max(lib.i2d_SSL_SESSION(session, ffi.NULL), 0)
+        start = ffi.new("unsigned char[]", size)
+        lib.i2d_SSL_SESSION(session, ffi.new("unsigned char **", start))
+        return bytes(ffi.buffer(start, size))
 
     def feed(self, data: bytes) -> None:
         """
@@ -417,6 +475,7 @@ class TlsEngine:
         The handshake is over: answer no more questions.
         """
         self.decisions = None
+        self.session = None
         self._flight = ServerFlight()
         self._sent.clear()
         self._held.clear()
@@ -431,6 +490,8 @@ class TlsEngine:
         @raise ValueError: its own certificate cannot be read.
         """
         ssl = self.connection._ssl
+        if self.session is not None and self.isResumed:
+            return self.session.presented
         if self._sent:
             ders = self._sent
         else:
@@ -489,6 +550,21 @@ class TlsEngine:
         lib.X509_STORE_CTX_set_error(context, self._verdict)
         return int(self._verdict == lib.X509_V_OK)
 
+    def _judgeResumed(self) -> TlsAlert | None:
+        """
+        A server has answered: if a session goes on, nobody would ask any more
+        what is to be thought of it.
+        """
+        if self._verdict is not None or not self.isResumed:
+            return None
+        presented = None if self.decisions is None else self.presented()
+        if presented is None or self.decisions is None:
+            return TlsAlert.internal_error
+        refusal = self.decisions.peerPresented(presented)
+        lib.ERR_clear_error()
+        self._verdict = int(lib.X509_V_OK if refusal is None else lib.X509_V_ERR_CERT_REJECTED)
+        return refusal
+
     def _presentCertificate(self) -> int:
         self.wasAskedForCertificate = True
         if self.decisions is None:
@@ -534,6 +610,12 @@ class TlsEngine:
             self.alertReceived = description
         else:
             self.alertSent = description
+
+    def _noteMove(self) -> None:
+        """
+        A client is about to look at a message.
+        """
+        self.hasNews = True
 
     def _noteMessage(self, kind: int, body: bytes) -> None:
         """
@@ -664,6 +746,14 @@ def takeOutput(connection: SSL.Connection) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def keepResumable(connection: SSL.Connection) -> None:
+    """
+    A connection is gone, as it may be, without any fault: its session may still
+    go on (RFC 5246 section 7.2.1).
+    """
+    lib.SSL_set_shutdown(connection._ssl, lib.SSL_SENT_SHUTDOWN | lib.SSL_RECEIVED_SHUTDOWN)
+
+
 def takeUnread(connection: SSL.Connection) -> bytes:
     """
     @return: all bytes from the peer that OpenSSL has not asked for: what came
@@ -762,10 +852,32 @@ def _stapleCallback(ssl: Any, _: Any) -> int:
     return _guarded(ssl, refusal, TlsEngine._stapleOurs)
 
 
+@_callback("int (*)(SSL *, int *, void *)")
+def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
+    # Meant for servers, but OpenSSL asks on clients, too: behind ServerHello, in
+    # TLS 1.3 behind EncryptedExtensions.  No other callback can end a client's
+    # resumption with an alert of ours.
+    refused: TlsAlert | None = TlsAlert.internal_error
+    refusal = _guarded(ssl, refused, TlsEngine._judgeResumed)
+    if refusal is None:
+        accepted: int = lib.SSL_TLSEXT_ERR_OK
+        return accepted
+    alert[0] = refusal.value
+    return int(lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+
+
+@_callback("int (*)(SSL *, int *, void *)")
+def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
+    accepted: int = lib.SSL_TLSEXT_ERR_OK
+    return accepted
+
+
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+    elif where == SSL.SSL_CB_CONNECT_LOOP:
+        _guarded(ssl, None, TlsEngine._noteMove)
 
 
 @_callback("void (*)(int, int, int, const void *, size_t, SSL *, void *)")

@@ -27,8 +27,15 @@ from twisted.python.failure import Failure
 
 from ._openssl import TlsEngine
 from ._waiting import PausableCall, pause
+from .certificates import SslStreamCertificateContext
 from .crossing import Negotiated, Presented, Step
-from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509RevocationMode
+from .enums import (
+    SslPolicyErrors,
+    SslProtocols,
+    TlsAlert,
+    X509ChainStatusFlags,
+    X509RevocationMode,
+)
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -45,6 +52,7 @@ from .options import (
 )
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
+from .resumption import Resumption, resumptionFor
 from .security import SecurityInfo, securityInfo
 from .stapling import Stapler, staplerOf
 from .states import WireState
@@ -118,6 +126,9 @@ class Authentication:
             and options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
         )
         self.engine = TlsEngine(options.parameters, self, name, wantsStaple)
+        self._resumption: Resumption | None = None
+        if isinstance(options, SslClientAuthenticationOptions):
+            self._resumption = resumptionFor(options, self.engine)
         self.judgement = Judgement(
             options, self.engine, sender, clock, localCertificateSelectionCallback
         )
@@ -132,6 +143,7 @@ class Authentication:
         # Whether the hello that a client begins with is still being held back.
         self._isSilent = False
         self.facts: Negotiated | None = None
+        self._presented: Presented | None = None
         self._stapler: Stapler | None = None
         self._tellsPeer = True
         self._alert: TlsAlert | None = None
@@ -152,17 +164,23 @@ class Authentication:
                 maybeDeferred(self.judgement.chooseBeforeHello), self._preselected, self._fail
             )
         else:
-            self._proceed()
+            self._greet(None)
 
     def _preselected(self, answer: object) -> None:
         """
         A client's callback has answered before the hello.  What it has chosen
-        does not matter: it is asked again by who wants to see it.
+        matters for whether an earlier session can go on; otherwise it is asked
+        again by who wants to see it.
         """
         if isinstance(answer, TlsAlert):
             self._fail()
         else:
-            self._proceed()
+            self._greet(answer.certificate if isinstance(answer, TlsParameters) else None)
+
+    def _greet(self, choice: SslStreamCertificateContext | None) -> None:
+        if self._resumption is not None:
+            self._resumption.offer(choice)
+        self._proceed()
 
     @property
     def isWaiting(self) -> bool:
@@ -255,7 +273,15 @@ class Authentication:
             self._fail()
             return
         isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
-        if isFlight and not self.judgement.isMade and self._nobodyIsExpected(step):
+        # On a client OpenSSL itself asks about a session that goes on.
+        isResumed = self.isServer and self.engine.isResumed
+        if (
+            (isFlight or isResumed)
+            and not self.judgement.isMade
+            and (
+                step is Step.complete or isResumed or not self.engine.parameters.asksForCertificate
+            )
+        ):
             self._held = (output, step)
             self._await(maybeDeferred(self._judgeUnasked, step), self._letGo, self._refuseHeld)
             return
@@ -263,18 +289,15 @@ class Authentication:
         if step is Step.complete:
             self._finish(None)
 
-    def _nobodyIsExpected(self, step: Step) -> bool:
-        """
-        Whether no certificate of the peer will come any more.
-        """
-        return step is Step.complete or not self.engine.parameters.asksForCertificate
-
     def _judgeUnasked(self, step: Step) -> Deferred[TlsAlert | None]:
         """
         Judge a peer about which OpenSSL does not ask: one without certificate,
-        or one whose session goes on.
+        or a client whose session goes on.
         """
-        known = self.engine.presented() if step is Step.complete else None
+        isKnown = step is Step.complete or self.engine.isResumed
+        # Who was asked later, in mid-conversation, is nobody in another one.
+        wasAsked = not self.isServer or self.engine.parameters.asksForCertificate
+        known = self.engine.presented() if isKnown and wasAsked else None
         return self.judgement.ofNobody() if known is None else self.judgement.of(known)
 
     def _letGo(self, refusal: TlsAlert | None) -> None:
@@ -341,10 +364,22 @@ class Authentication:
         self.judgement.release()
         if error is None:
             self.facts = self.engine.negotiated()
+            self.engine.hasNews = False
+            if self.facts.protocol is not SslProtocols.Tls13:
+                self.keepSession()
         self.engine.release()
         if owner is not None:
             owner.changed(WireState.open if error is None else WireState.failed)
             owner.finished(error)
+
+    def keepSession(self) -> None:
+        """
+        Let another connection go on with the session.  In TLS 1.3 there is a
+        ticket for that when the engine has news after the handshake.
+        """
+        self.engine.hasNews = False
+        if self._resumption is not None and self._presented is not None:
+            self._resumption.keep(self._presented)
 
     # Giving up
 
@@ -407,6 +442,7 @@ class Authentication:
         """
         answer = pause(lambda: self.judgement.of(presented).addCallback(_acceptance), None)
         if answer is _ACCEPTED:
+            self._presented = presented
             return None
         return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
 
@@ -472,9 +508,12 @@ class Authentication:
         """
         Our certificate, if the peer was shown one.
         """
-        chosen = self.engine.parameters.certificate
-        isShown = self.isServer or self.engine.wasAskedForCertificate
-        return chosen.certificate if chosen is not None and isShown else None
+        shown = self.engine.parameters.certificate
+        if self._resumption is not None:
+            shown = self._resumption.shown
+        elif not self.isServer and not self.engine.wasAskedForCertificate:
+            shown = None
+        return None if shown is None else shown.certificate
 
     def describe(self, leaveInnerStreamOpen: bool) -> SecurityInfo | None:
         """

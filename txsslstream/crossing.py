@@ -6,12 +6,13 @@ asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from cryptography import x509
 
+from .certificates import SslStreamCertificateContext
 from .ciphersuites import TlsCipherSuite
 from .enums import SslProtocols, TlsAlert, X509ChainStatusFlags
 from .parameters import TlsParameters
@@ -66,6 +67,21 @@ class Presented:
 
     certificates: tuple[x509.Certificate, ...]
     staple: bytes | None = None
+
+
+@dataclass(frozen=True)
+class ResumableSession:
+    """
+    What a client needs to go on with an earlier session.
+
+    @ivar encoded: the session with its secrets, as only OpenSSL reads it.
+    @ivar presented: what the server showed when the session began.
+    @ivar shown: what was shown to it.
+    """
+
+    encoded: bytes = field(repr=False)
+    presented: Presented
+    shown: SslStreamCertificateContext | None
 
 
 @dataclass(frozen=True)

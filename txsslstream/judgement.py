@@ -162,6 +162,7 @@ class Judgement:
         @return: as L{of}.
         """
         errors = SslPolicyErrors.None_
+        self.remoteCertificate = self.remoteChain = None
         if not self._isServer or self._engine.parameters.asksForCertificate:
             errors = SslPolicyErrors.RemoteCertificateNotAvailable
         return self._decide(errors)

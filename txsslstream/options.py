@@ -244,6 +244,7 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
             False,
             certificate=self.clientCertificateContext,
             choosesCertificate=bool(self.clientCertificates),
+            resumes=self.allowTlsResume,
         )
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
@@ -300,10 +301,18 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
             True,
             certificate=self.serverCertificateContext or self.serverCertificate,
             asksForCertificate=self.clientCertificateRequired,
+            resumes=self.allowTlsResume,
+            sessionScope=self._sessionScope,
             acceptableIssuers=self._acceptableIssuers,
             insistsOnCertificate=self.clientCertificateRequired
             and self.remoteCertificateValidationCallback is None,
         )
+
+    @property
+    def _sessionScope(self) -> X509ChainPolicy | None:
+        # Who has been judged by one policy is nobody for another.
+        hasIdentities = self.allowTlsResume and self.clientCertificateRequired
+        return self.chainPolicy if hasIdentities else None
 
     @property
     def _acceptableIssuers(self) -> tuple[x509.Certificate, ...]:

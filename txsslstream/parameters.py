@@ -6,7 +6,7 @@ context is built from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,6 +91,9 @@ class TlsParameters:
     @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
         sends none.
     @ivar acceptableIssuers: whom a server names in CertificateRequest.
+    @ivar resumes: whether earlier sessions may go on.
+    @ivar sessionScope: what else sessions must have in common that a server lets
+        go on.
     """
 
     isServer: bool
@@ -103,3 +106,5 @@ class TlsParameters:
     asksForCertificate: bool = False
     insistsOnCertificate: bool = False
     acceptableIssuers: tuple[x509.Certificate, ...] = ()
+    resumes: bool = False
+    sessionScope: Hashable = None

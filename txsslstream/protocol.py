@@ -33,6 +33,7 @@ from zope.interface import classImplements
 from ._inner import abort
 from ._openssl import (
     enableWholeWrites,
+    keepResumable,
     receive,
     send,
     sendCloseNotify,
@@ -226,6 +227,8 @@ class SslStreamProtocol(InspectableProtocol):
         if self._lostTLSConnection:
             return
         data, why, reasons = receive(self._tlsConnection)
+        if self._authentication.engine.hasNews:
+            self._authentication.keepSession()
         # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         if data and not self._isReadingOver and not self._aborted:
@@ -407,6 +410,8 @@ class SslStreamProtocol(InspectableProtocol):
         authentication = self._authentication
         if authentication is not None:
             self._noteEnd(authentication, reason)
+            if self._handshakeDone and not isinstance(self._failure, TlsError):
+                keepResumable(self._tlsConnection)
             self._lostTLSConnection = True
         elif self._handshakeDone:
             self._securitySoFar()
