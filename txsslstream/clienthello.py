@@ -356,21 +356,23 @@ class ClientHelloReader:
     def _read(self, data: bytes) -> None:
         for start, end in self._records.contents(data):
             header = self._records.header
-            if start == end and len(header) == HEADER_SIZE:
+            if start < end:
+                self._add(data[start:end])
+            elif len(header) == HEADER_SIZE:
                 self._refuse(_faultOf(header))
-            self._add(data[start:end])
             if self.state is not HelloState.incomplete:
                 return
 
     def _add(self, content: bytes) -> None:
         self._header += content[: _MESSAGE_HEADER - len(self._header)]
         self._size += len(content)
-        if self._header and self._header[0] != _CLIENT_HELLO:
-            self._refuse(f"a handshake message of type {self._header[0]} instead of a ClientHello")
-        if len(self._header) < _MESSAGE_HEADER:
-            return
+        kind = self._header[0]
         size = _MESSAGE_HEADER + int.from_bytes(self._header[1:], "big")
-        if size > self.LIMIT:
+        if kind != _CLIENT_HELLO:
+            self._refuse(f"a handshake message of type {kind} instead of a ClientHello")
+        elif len(self._header) < _MESSAGE_HEADER:
+            return
+        elif size > self.LIMIT:
             self._refuse(f"a ClientHello of {size} bytes, of which at most {self.LIMIT} are read")
         elif size <= self._size:
             received = self.received
