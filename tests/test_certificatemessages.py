@@ -12,6 +12,7 @@ from unittest.mock import patch
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.messages import codes, vector
 from tests.support import AUTHORITY, CLIENT, SERVER, VERSIONS, Authority, Pair
 from txsslstream import SslProtocols, SslStreamCertificateContext, _openssl
 from txsslstream.certificatemessages import certificateList, keyTypes
@@ -55,20 +56,6 @@ SCHEMES: tuple[tuple[str, int, str, str], ...] = (
     ("mldsa65", 0x0905, "", ""),
     ("grease", 0x0A0A, "", ""),
 )
-
-
-def vector(content: bytes, width: int) -> bytes:
-    """
-    @return: it, behind its length.
-    """
-    return len(content).to_bytes(width, "big") + content
-
-
-def codes(*numbers: int) -> bytes:
-    """
-    @return: a list of code points, behind its length.
-    """
-    return vector(b"".join(each.to_bytes(2, "big") for each in numbers), 2)
 
 
 def request12(types: bytes, *schemes: int, rest: bytes = b"\0\0") -> bytes:

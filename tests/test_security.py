@@ -59,7 +59,6 @@ from txsslstream import (
     X509ChainStatusFlags,
     X509RevocationMode,
 )
-from txsslstream.security import groupNamed
 
 RSA_SERVER = AUTHORITY.issue("localhost", key=rsaKey())
 
@@ -423,15 +422,6 @@ class GroupTests(SecurityMixin, SynchronousTestCase):
             wire.flush()
             for side in (client, server):
                 self.assertEqual((side.keyExchangeGroup, side.keyExchangeStrength), (name, bits))
-
-    def test_unknown(self) -> None:
-        """
-        A group that came after this package keeps OpenSSL's name; its size is
-        not made up.
-        """
-        self.assertEqual(groupNamed("kyber2048"), ("kyber2048", 0))
-        self.assertEqual(groupNamed("P-256"), ("secp256r1", 256))
-        self.assertEqual(groupNamed(None), (None, 0))
 
 
 @perVersion()

@@ -16,6 +16,7 @@ from OpenSSL._util import lib
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
+from tests.messages import inBytes, message, record
 from tests.support import AUTHORITY, rsaKey
 from txsslstream.ciphersuites import TlsCipherSuite
 from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
@@ -88,20 +89,6 @@ def handshake(
     return sent
 
 
-def record(kind: int, content: bytes) -> bytes:
-    """
-    @return: one record.
-    """
-    return bytes((kind, 3, 3)) + len(content).to_bytes(2, "big") + content
-
-
-def message(kind: int, body: bytes) -> bytes:
-    """
-    @return: one handshake message.
-    """
-    return bytes((kind,)) + len(body).to_bytes(3, "big") + body
-
-
 def hello(suite: int, session: bytes = b"") -> bytes:
     """
     @return: a ServerHello.
@@ -134,13 +121,6 @@ def read(*pieces: bytes) -> tuple[int | None, int | None]:
     for piece in pieces:
         flight.feed(piece)
     return flight.cipherSuite(), flight.dhePrimeBits()
-
-
-def inBytes(data: bytes) -> list[bytes]:
-    """
-    @return: each byte on its own.
-    """
-    return [data[index : index + 1] for index in range(len(data))]
 
 
 #: A flight with both facts, and what they are.

@@ -25,6 +25,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.messages import record
 from tests.revocations import (
     MUST_STAPLE,
     REVOKED,
@@ -48,7 +49,6 @@ from tests.support import (
     serverOptions,
 )
 from tests.test_revocation import Web
-from tests.test_serverflight import record
 from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,

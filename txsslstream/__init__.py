@@ -7,6 +7,7 @@ wait, and the truth about what was negotiated.
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, X509ChainElement, X509ChainStatus
 from .ciphersuites import TlsCipherSuite
+from .clienthello import SslClientHelloInfo
 from .endpoints import SslStreamClientEndpoint, SslStreamServerEndpoint
 from .enums import (
     CipherAlgorithmType,
@@ -50,6 +51,7 @@ from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
+from .servernames import ServerNames
 from .stores import X509Store
 from .stream import SslStream
 from .trust import SslCertificateTrust
@@ -75,9 +77,11 @@ __all__ = [
     "ReadTimeout",
     "RetrievalError",
     "SecurityInfo",
+    "ServerNames",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
+    "SslClientHelloInfo",
     "SslPolicyErrors",
     "SslProtocols",
     "SslServerAuthenticationOptions",

@@ -10,9 +10,10 @@ what cannot be read here is merely left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from .enums import SslProtocols
+from .vectors import codePoints, firstVector, labelled, vectors
 
 _SIGNATURE_ALGORITHMS = 13
 
@@ -53,23 +54,6 @@ _SIGNATURE_KEYS_13 = {
 }
 
 
-def _vectors(data: bytes, width: int, trailer: int = 0) -> Iterator[bytes]:
-    """
-    @param width: bytes of each length.
-    @param trailer: bytes of the length of what follows each, which is skipped.
-    @return: the vectors of which all of C{data} consists, as far as it does.
-    """
-    position = 0
-    while position + width <= len(data):
-        start = position + width
-        position = start + int.from_bytes(data[position:start], "big")
-        if position > len(data):
-            return
-        yield data[start:position]
-        if trailer:
-            position += trailer + int.from_bytes(data[position : position + trailer], "big")
-
-
 def _behindContext(body: bytes, isTls13: bool) -> bytes:
     return body[1 + body[0] :] if isTls13 and body else body
 
@@ -80,7 +64,7 @@ def certificateList(body: bytes, isTls13: bool) -> list[bytes]:
     @return: the certificates in it, in DER.
     """
     entries = _behindContext(body, isTls13)[3:]
-    return list(_vectors(entries, 3, 2 if isTls13 else 0))
+    return list(vectors(entries, 3, 2 if isTls13 else 0))
 
 
 def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
@@ -92,8 +76,9 @@ def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
         C{"ECDSA"}, one for each curve, such as C{"ECDSA secp256r1"}.
     """
     if protocol is SslProtocols.Tls13:
-        algorithms = _extension(_behindContext(body, True), _SIGNATURE_ALGORITHMS)[2:]
-        return _keysFor(algorithms, _SIGNATURE_KEYS_13)
+        extensions, _ = firstVector(_behindContext(body, True), 2)
+        content = dict(labelled(extensions)).get(_SIGNATURE_ALGORITHMS, b"")
+        return _keysFor(content, _SIGNATURE_KEYS_13)
     count = body[0] if body else 0
     types = {_CERTIFICATE_TYPES[each] for each in body[1 : 1 + count] if each in _CERTIFICATE_TYPES}
     if protocol is not SslProtocols.Tls12:
@@ -101,24 +86,12 @@ def keyTypes(body: bytes, protocol: SslProtocols) -> frozenset[str]:
         return frozenset(types)
     if "ECDSA" in types:
         types |= {"Ed25519", "Ed448"}
-    algorithms = next(_vectors(body[1 + count :], 2), b"")
-    return _keysFor(algorithms, _SIGNATURE_KEYS_12) & types
+    return _keysFor(body[1 + count :], _SIGNATURE_KEYS_12) & types
 
 
-def _keysFor(algorithms: bytes, kinds: Mapping[int, str]) -> frozenset[str]:
-    codes = (
-        int.from_bytes(algorithms[at : at + 2], "big") for at in range(0, len(algorithms) - 1, 2)
-    )
-    return frozenset(kinds[each] for each in codes if each in kinds)
-
-
-def _extension(block: bytes, wanted: int) -> bytes:
-    extensions = next(_vectors(block, 2), b"")
-    position = 0
-    while position + 4 <= len(extensions):
-        kind = int.from_bytes(extensions[position : position + 2], "big")
-        end = position + 4 + int.from_bytes(extensions[position + 2 : position + 4], "big")
-        if kind == wanted:
-            return extensions[position + 4 : end]
-        position = end
-    return b""
+def _keysFor(data: bytes, kinds: Mapping[int, str]) -> frozenset[str]:
+    """
+    @param data: begins with a list of signature schemes.
+    """
+    algorithms, _ = firstVector(data, 2)
+    return frozenset(kinds[each] for each in codePoints(algorithms) if each in kinds)

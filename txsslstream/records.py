@@ -6,6 +6,8 @@ section 5.1).  No I/O.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .enums import TlsAlert
 
 CHANGE_CIPHER_SPEC = 20
@@ -13,7 +15,8 @@ ALERT = 21
 HANDSHAKE = 22
 APPLICATION_DATA = 23
 
-_HEADER = 5
+#: In bytes.
+HEADER_SIZE = 5
 
 
 def recordKinds(data: bytes) -> set[int]:
@@ -23,9 +26,9 @@ def recordKinds(data: bytes) -> set[int]:
     """
     kinds = set()
     position = 0
-    while position + _HEADER <= len(data):
+    while position + HEADER_SIZE <= len(data):
         kinds.add(data[position])
-        position += _HEADER + int.from_bytes(data[position + 3 : position + 5], "big")
+        position += HEADER_SIZE + int.from_bytes(data[position + 3 : position + 5], "big")
     return kinds
 
 
@@ -39,35 +42,51 @@ def alertRecord(alert: TlsAlert) -> bytes:
 
 class RecordBoundary:
     """
-    Watches a stream of records for whether it has stopped inside of one.
+    Watches a stream of records, however it is cut: what is inside of which, and
+    whether it has stopped inside of one.
+
+    @ivar header: the header of the latest record, as far as it has come.
     """
 
-    __slots__ = ("_header", "_missing")
+    __slots__ = ("_missing", "header")
 
     def __init__(self) -> None:
-        self._header = b""
+        self.header = b""
         self._missing = 0
 
     def feed(self, data: bytes) -> None:
         """
         Watch more bytes.
         """
+        for _ in self.contents(data):
+            pass
+
+    def contents(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """
+        Watch more bytes, as far as this is iterated.
+
+        @return: where in them the content of the record with L{header} begins
+            and ends; both are the same where the header itself went on.
+        """
         position = 0
         while position < len(data):
+            start = position
             if self._missing:
-                step = min(self._missing, len(data) - position)
-                self._missing -= step
+                position = min(start + self._missing, len(data))
+                self._missing -= position - start
             else:
-                step = min(_HEADER - len(self._header), len(data) - position)
-                self._header += data[position : position + step]
-                if len(self._header) == _HEADER:
-                    self._missing = int.from_bytes(self._header[3:], "big")
-                    self._header = b""
-            position += step
+                if len(self.header) == HEADER_SIZE:
+                    self.header = b""
+                position = min(start + HEADER_SIZE - len(self.header), len(data))
+                self.header += data[start:position]
+                start = position
+                if len(self.header) == HEADER_SIZE:
+                    self._missing = int.from_bytes(self.header[3:], "big")
+            yield start, position
 
     @property
     def isInside(self) -> bool:
         """
         Whether the last byte was not the last of a record.
         """
-        return bool(self._header or self._missing)
+        return bool(self._missing or len(self.header) % HEADER_SIZE)

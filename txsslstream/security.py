@@ -15,6 +15,7 @@ from ._openssl import certificatesOf, describe
 from .certificatefacts import factsOf
 from .chain import X509Chain
 from .ciphersuites import TlsCipherSuite, propertiesOf
+from .codepoints import groupNamed
 from .crossing import Negotiated
 from .enums import (
     CipherAlgorithmType,
@@ -24,42 +25,6 @@ from .enums import (
 )
 from .errors import InvalidOperationError
 from .parameters import SslApplicationProtocol
-
-#: The named groups (IANA "TLS Supported Groups") that OpenSSL implements, by
-#: its names in lower case: the registered name and the size in bits of the
-#: field that the Diffie-Hellman part works in.  ML-KEM alone has no such part:
-#: its parameter set's number.
-_GROUPS: dict[str, tuple[str, int]] = {
-    "secp256r1": ("secp256r1", 256),
-    "prime256v1": ("secp256r1", 256),
-    "p-256": ("secp256r1", 256),
-    "secp384r1": ("secp384r1", 384),
-    "p-384": ("secp384r1", 384),
-    "secp521r1": ("secp521r1", 521),
-    "p-521": ("secp521r1", 521),
-    "x25519": ("x25519", 255),
-    "x448": ("x448", 448),
-    "brainpoolp256r1": ("brainpoolP256r1", 256),
-    "brainpoolp384r1": ("brainpoolP384r1", 384),
-    "brainpoolp512r1": ("brainpoolP512r1", 512),
-    "brainpoolp256r1tls13": ("brainpoolP256r1tls13", 256),
-    "brainpoolp384r1tls13": ("brainpoolP384r1tls13", 384),
-    "brainpoolp512r1tls13": ("brainpoolP512r1tls13", 512),
-    "sm2": ("curveSM2", 256),
-    "curvesm2": ("curveSM2", 256),
-    "ffdhe2048": ("ffdhe2048", 2048),
-    "ffdhe3072": ("ffdhe3072", 3072),
-    "ffdhe4096": ("ffdhe4096", 4096),
-    "ffdhe6144": ("ffdhe6144", 6144),
-    "ffdhe8192": ("ffdhe8192", 8192),
-    "mlkem512": ("MLKEM512", 512),
-    "mlkem768": ("MLKEM768", 768),
-    "mlkem1024": ("MLKEM1024", 1024),
-    "x25519mlkem768": ("X25519MLKEM768", 255),
-    "secp256r1mlkem768": ("SecP256r1MLKEM768", 256),
-    "secp384r1mlkem1024": ("SecP384r1MLKEM1024", 384),
-    "curvesm2mlkem768": ("curveSM2MLKEM768", 256),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,14 +231,6 @@ def describeForeign(connection: Any) -> SecurityInfo:
         remoteChain=X509Chain.found(certificates.verified) if certificates.verified else None,
         targetHostName=facts.serverName,
     )
-
-
-def groupNamed(name: str | None) -> tuple[str | None, int]:
-    """
-    @param name: OpenSSL's name of a group.
-    @return: its registered name and its size in bits; 0 if that is not known.
-    """
-    return (None, 0) if name is None else _GROUPS.get(name.lower(), (name, 0))
 
 
 class SecurityProperties:

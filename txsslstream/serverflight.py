@@ -10,7 +10,7 @@ No I/O, bounded, and it never raises: what cannot be read is L{None}.
 
 from __future__ import annotations
 
-from .records import HANDSHAKE
+from .records import HANDSHAKE, RecordBoundary
 
 _SERVER_HELLO = 2
 _SERVER_KEY_EXCHANGE = 12
@@ -33,13 +33,11 @@ class ServerFlight:
     #: More than OpenSSL itself accepts for a certificate list, in bytes.
     LIMIT = 128 * 1024
 
-    __slots__ = ("_bodies", "_header", "_isOver", "_left", "_room", "_unread")
+    __slots__ = ("_bodies", "_isOver", "_records", "_room", "_unread")
 
     def __init__(self) -> None:
         self._room = self.LIMIT
-        # Of the record that is being read, and how much of it is to come.
-        self._header = bytearray()
-        self._left = 0
+        self._records = RecordBoundary()
         # The messages from the first incomplete one on.
         self._unread = bytearray()
         # The first of each kind.
@@ -52,21 +50,14 @@ class ServerFlight:
         """
         data = data[: self._room]
         self._room -= len(data)
-        position = 0
-        while position < len(data) and not self._isOver:
-            start = position
-            if self._left:
-                position = min(start + self._left, len(data))
-                self._left -= position - start
-                self._unread += data[start:position]
-                continue
-            position = min(start + 5 - len(self._header), len(data))
-            self._header += data[start:position]
+        if self._isOver:
+            return
+        for start, end in self._records.contents(data):
             # Nothing behind another kind of record is of interest.
-            self._isOver = self._header[0] != HANDSHAKE
-            if len(self._header) == 5:
-                self._left = int.from_bytes(self._header[3:], "big")
-                self._header.clear()
+            self._isOver = self._records.header[0] != HANDSHAKE
+            if self._isOver:
+                break
+            self._unread += data[start:end]
         self._readMessages()
 
     def _readMessages(self) -> None:
