@@ -79,12 +79,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "chain",
         "security",
         "judgement",
+        "hello",
+        "failures",
+        "_deadline",
         "sessions",
         "resumption",
         "authentication",
     ),
     # The protocol and the stream.
-    ("_inner", "_patience", "inspection", "protocol", "_sides", "_readwrite", "stream"),
+    (
+        "_inner",
+        "_patience",
+        "inspection",
+        "protocol",
+        "_sides",
+        "_readwrite",
+        "_arguments",
+        "stream",
+    ),
     ("endpoints",),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
@@ -114,6 +126,7 @@ TWISTED_BELOW: Mapping[str, frozenset[str]] = {
             "twisted.internet.defer.Deferred",
             "twisted.internet.defer.fail",
             "twisted.internet.defer.succeed",
+            "twisted.logger.Logger",
             "twisted.python.failure.Failure",
         }
     ),
@@ -158,6 +171,7 @@ PUBLIC = [
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",
+    "ServerOptionsSelection",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -414,6 +428,8 @@ def undocumented(modules: Iterable[Module]) -> list[str]:
             yield f"{path} has no docstring"
         for node in scope.body:
             if not isinstance(node, _Definition) or node.name.startswith("_"):
+                continue
+            if "overload" in [ast.unparse(each) for each in node.decorator_list]:
                 continue
             if isinstance(node, ast.ClassDef):
                 yield from missing(node, f"{path}.{node.name}")

@@ -45,7 +45,11 @@ from .errors import (
 )
 from .interfaces import IRetriever, ISslStream
 from .names import certificateMatchesHost
-from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
+from .options import (
+    ServerOptionsSelection,
+    SslClientAuthenticationOptions,
+    SslServerAuthenticationOptions,
+)
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
 from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
@@ -78,6 +82,7 @@ __all__ = [
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",
+    "ServerOptionsSelection",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",

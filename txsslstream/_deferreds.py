@@ -5,9 +5,11 @@ Small tools for Deferreds.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
@@ -34,6 +36,58 @@ def forgetFrames(error: BaseException | None) -> None:
         seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__
+
+
+class Decision:
+    """
+    What somebody is deciding, one thing at a time.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._awaited: Deferred[Any] | None = None
+
+    @property
+    def isAwaited(self) -> bool:
+        """
+        Whether somebody is deciding.
+        """
+        return self._awaited is not None
+
+    def expect(self, decision: Deferred[Any], decided: Callable[[Any], None]) -> None:
+        """
+        Wait for a decision.
+
+        @param decided: called with the result or a Failure, unless it is given up
+            before.
+        """
+
+        def done(result: Any) -> None:
+            if self._awaited is decision:
+                self._awaited = None
+                decided(result)
+
+        self._awaited = decision
+        decision.addBoth(done)
+
+    def giveUp(self) -> None:
+        """
+        Wait no more.
+        """
+        decision, self._awaited = self._awaited, None
+        if decision is not None:
+            self.dismiss(decision)
+
+    def dismiss(self, decision: Deferred[Any]) -> None:
+        """
+        Cancel a decision that nobody waits for; its outcome is ours to swallow.
+        """
+        decision.addErrback(lambda _: None)
+        try:
+            decision.cancel()
+        except Exception:
+            self._log.failure("a callback's Deferred failed to be cancelled")
 
 
 class Occurrence(Generic[_T]):

@@ -21,19 +21,19 @@ from typing import Any
 
 from cryptography import x509
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from ._deadline import Deadline
+from ._deferreds import Decision
 from ._openssl import TlsEngine
 from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
+from .clienthello import HelloState
 from .crossing import Negotiated, Presented, Step
 from .enums import (
-    SslPolicyErrors,
     SslProtocols,
     TlsAlert,
-    X509ChainStatusFlags,
     X509RevocationMode,
 )
 from .errors import (
@@ -42,13 +42,15 @@ from .errors import (
     HandshakeInterrupted,
     HandshakeTimeout,
 )
-from .judgement import UNCHANGED, Judgement
+from .failures import handshakeError, notTls
+from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
+from .judgement import UNCHANGED, Judgement, Reason
 from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
+    ServerOptionsSelection,
     SslClientAuthenticationOptions,
-    SslServerAuthenticationOptions,
 )
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
@@ -57,16 +59,6 @@ from .security import SecurityInfo, securityInfo
 from .stapling import Stapler, staplerOf
 from .states import WireState
 
-#: What OpenSSL says about bytes that are no TLS.
-_NOT_TLS = (
-    "wrong version number",
-    "http request",
-    "https proxy request",
-    "unknown protocol",
-    "packet length too long",
-    "invalid alert",
-)
-
 
 @dataclass
 class Owner:
@@ -74,11 +66,14 @@ class Owner:
     Whom an authentication works for.
 
     @ivar write: takes bytes for the peer.
+    @ivar equipped: told when options have been chosen and the engine is there,
+        with all that the peer has sent before.
     @ivar changed: told of each new state.
     @ivar finished: told of the end, with the error or L{None}.
     """
 
     write: Callable[[bytes], None]
+    equipped: Callable[[bytes], None]
     changed: Callable[[WireState], None]
     finished: Callable[[AuthenticationError | None], None]
 
@@ -91,8 +86,11 @@ class Authentication:
     """
     One handshake with its verdict.
 
+    @ivar options: what was asked for.
     @ivar engine: OpenSSL's side of it.
     @ivar judgement: what is thought of the peer.
+    @ivar hello: as long as a server has to choose by the client's hello: there is
+        neither engine nor judgement then, nor options if they are to be chosen.
     @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
     """
@@ -100,44 +98,39 @@ class Authentication:
     #: More than this, in bytes, is not taken from a peer while somebody decides.
     WITHHELD_LIMIT = 64 * 1024
 
-    _log = Logger()
+    options: AuthenticationOptions
+    engine: TlsEngine
+    judgement: Judgement
 
     def __init__(
         self,
-        options: AuthenticationOptions,
+        options: AuthenticationOptions | ServerOptionsSelection,
         sender: object,
         clock: IReactorTime,
         *,
-        handshakeTimeout: float | None,
+        handshakeTimeout: tuple[float | None] | None = None,
         localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None,
     ) -> None:
         """
         @param sender: the stream, as callbacks get it.
+        @param handshakeTimeout: a time-out, in a tuple, to use instead of that
+            of the options.
         @param localCertificateSelectionCallback: a server's, if it has one.
         """
-        self.options = options
-        self.isServer = isinstance(options, SslServerAuthenticationOptions)
-        name = None
-        if isinstance(options, SslClientAuthenticationOptions):
-            name = serverNameFor(options.targetHost)
-            localCertificateSelectionCallback = options.localCertificateSelectionCallback
-        wantsStaple = (
-            not self.isServer
-            and options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
-        )
-        self.engine = TlsEngine(options.parameters, self, name, wantsStaple)
-        self._resumption: Resumption | None = None
-        if isinstance(options, SslClientAuthenticationOptions):
-            self._resumption = resumptionFor(options, self.engine)
-        self.judgement = Judgement(
-            options, self.engine, sender, clock, localCertificateSelectionCallback
-        )
+        self.isServer = not isinstance(options, SslClientAuthenticationOptions)
+        self._sender: object = sender
         self._clock = clock
-        self.handshakeTimeout = handshakeTimeout
-        self._timer: IDelayedCall | None = None
+        self._reason = Reason()
+        self._resumption: Resumption | None = None
+        self._givenTimeout = handshakeTimeout
+        self.handshakeTimeout = self._timeoutOf(options)
+        self.hello = helloPhase(options, sender, localCertificateSelectionCallback)
+        # What the peer is told if there is no engine.
+        self._alertSent: TlsAlert | None = None
+        self._deadline = Deadline(clock, self._timedOut)
         self._owner: Owner | None = None
         self._call: PausableCall[Step] | None = None
-        self._decision: Deferred[Any] | None = None
+        self._decision = Decision()
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
         # Whether the hello that a client begins with is still being held back.
@@ -147,6 +140,26 @@ class Authentication:
         self._stapler: Stapler | None = None
         self._tellsPeer = True
         self._alert: TlsAlert | None = None
+        if self.hello is None and not isinstance(options, ServerOptionsSelection):
+            self._equip(options, options.parameters)
+
+    def _timeoutOf(self, options: AuthenticationOptions | ServerOptionsSelection) -> float | None:
+        return (self._givenTimeout or (options.handshakeTimeout,))[0]
+
+    def _equip(self, options: AuthenticationOptions, parameters: TlsParameters) -> None:
+        """
+        Make what works with options.
+        """
+        self.options = options
+        name = None
+        wantsStaple = False
+        if isinstance(options, SslClientAuthenticationOptions):
+            name = serverNameFor(options.targetHost)
+            wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+        self.engine = TlsEngine(parameters, self, name, wantsStaple)
+        if isinstance(options, SslClientAuthenticationOptions):
+            self._resumption = resumptionFor(options, self.engine)
+        self.judgement = Judgement(options, self.engine, self._sender, self._clock, self._reason)
 
     # The way through
 
@@ -155,9 +168,10 @@ class Authentication:
         Send what comes first and start the clock.
         """
         self._owner = owner
-        if self.handshakeTimeout is not None:
-            self._timer = self._clock.callLater(self.handshakeTimeout, self._timedOut)
-        if self.judgement.asksBeforeHello:
+        self._deadline.begin(self.handshakeTimeout)
+        if self.hello is not None:
+            self._changed(WireState.hello)
+        elif self.judgement.asksBeforeHello:
             self._isSilent = True
             self._changed(WireState.handshaking)
             self._await(
@@ -165,6 +179,36 @@ class Authentication:
             )
         else:
             self._greet(None)
+
+    def _readHello(self, hello: HelloPhase, data: bytes) -> None:
+        state = hello.feed(data)
+        if state is HelloState.complete:
+            self._await(maybeDeferred(hello.choose), self._chosen, self._fail)
+        elif state is HelloState.invalid:
+            self._reason.note(notTls(hello.reader.reason))
+            output, self._alertSent = judgeHello(hello.reader.received, self)
+            self._write(output)
+            self._fail()
+
+    def _chosen(self, choice: Choice) -> None:
+        """
+        A server's options and its certificate have been chosen.
+        """
+        assert self.hello is not None
+        received = self.hello.reader.received + self._takeWithheld()
+        self.hello = None
+        self._equip(choice.options, choice.parameters)
+        self.handshakeTimeout = self._timeoutOf(choice.options)
+        self._deadline.change(self.handshakeTimeout)
+        if self._owner is not None:
+            self._owner.equipped(received)
+        self.engine.feed(received)
+        self._proceed()
+
+    def _takeWithheld(self) -> bytes:
+        data = bytes(self._withheld)
+        self._withheld.clear()
+        return data
 
     def _preselected(self, answer: object) -> None:
         """
@@ -187,7 +231,12 @@ class Authentication:
         """
         Whether somebody is deciding.
         """
-        return self._isSilent or self._call is not None or self._held is not None
+        return (
+            self._isSilent
+            or self._call is not None
+            or self._held is not None
+            or self._decision.isAwaited
+        )
 
     @property
     def isFinished(self) -> bool:
@@ -205,8 +254,11 @@ class Authentication:
         if self.isWaiting:
             self._withheld += data
             return len(self._withheld) < self.WITHHELD_LIMIT
-        self.engine.feed(data)
-        self._proceed()
+        if self.hello is not None:
+            self._readHello(self.hello, data)
+        else:
+            self.engine.feed(data)
+            self._proceed()
         return True
 
     def _proceed(self) -> None:
@@ -235,29 +287,35 @@ class Authentication:
         """
 
         def decided(result: Any) -> None:
-            if self._decision is not decision:
-                return
-            self._decision = None
             self._changed(WireState.handshaking)
-            if self._withheld:
-                self.engine.feed(bytes(self._withheld))
-                self._withheld.clear()
+            if self._withheld and self.hello is None:
+                self.engine.feed(self._takeWithheld())
             if isinstance(result, Failure):
-                self.judgement.refuse(
-                    AuthenticationError("deciding about the connection failed"), result.value
-                )
+                self._decisionFailed(result)
                 refuse()
             else:
                 answer(result)
 
         if self.isFinished:
             # The question itself has made an end of it.
-            self._dismiss(decision)
+            self._decision.dismiss(decision)
             return
-        self._decision = decision
-        decision.addBoth(decided)
-        if self._decision is decision:
+        self._decision.expect(decision, decided)
+        if self._decision.isAwaited:
             self._changed(WireState.waiting)
+
+    def _decisionFailed(self, failure: Failure) -> None:
+        error = failure.value
+        if self.hello is None:
+            self._reason.note(AuthenticationError("deciding about the connection failed"), error)
+            return
+        alert: TlsAlert
+        if isinstance(error, ChoiceRefused):
+            self._reason.note(AuthenticationError(str(error)))
+            alert = error.alert
+        else:
+            alert = self._reason.callbackFailed(failure)
+        self._write(self._plainAlert(alert))
 
     def _stepped(self, step: Step) -> None:
         """
@@ -323,7 +381,7 @@ class Authentication:
         self._fail()
 
     def _plainAlert(self, alert: TlsAlert) -> bytes:
-        self.engine.alertSent = alert
+        self._alertSent = alert
         return alertRecord(alert)
 
     def _write(self, data: bytes) -> None:
@@ -333,34 +391,36 @@ class Authentication:
     # The outcome
 
     def _fail(self) -> None:
-        error = self.judgement.error or self._engineError()
-        error.alert = self.engine.alertReceived
-        error.alertSent = self.engine.alertSent if self._tellsPeer else None
+        error = self._reason.error or handshakeError(self.engine)
+        alertSent = self._alertSent
+        if self._isEquipped:
+            error.alert = self.engine.alertReceived
+            alertSent = alertSent or self.engine.alertSent
+        error.alertSent = alertSent if self._tellsPeer else None
         self._finish(error)
 
-    def _engineError(self) -> AuthenticationError:
-        reasons = ", ".join(self.engine.reasons) or "no reason given"
-        if self.engine.isPeerUnreadable:
-            return AuthenticationError(
-                "the remote certificate cannot be read",
-                sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
-                chainStatus=X509ChainStatusFlags.InvalidExtension,
-            )
-        if self.engine.alertReceived is not None:
-            return AuthenticationError(f"the peer refused the handshake: {reasons}")
-        if any(reason in _NOT_TLS for reason in self.engine.reasons):
-            return AuthenticationError(f"the peer does not speak TLS: {reasons}")
-        errors = SslPolicyErrors.None_
-        if "peer did not return a certificate" in self.engine.reasons:
-            errors = SslPolicyErrors.RemoteCertificateNotAvailable
-        return AuthenticationError(f"the handshake failed: {reasons}", sslPolicyErrors=errors)
+    @property
+    def _isEquipped(self) -> bool:
+        """
+        Whether there are options and an engine.
+        """
+        return hasattr(self, "engine")
 
     def _finish(self, error: AuthenticationError | None) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self._deadline.end()
         owner, self._owner = self._owner, None
         self._call = None
+        self._sender = None
+        if self.hello is not None:
+            self.hello.release()
+            self.hello = None
+        if self._isEquipped:
+            self._settle(error)
+        if owner is not None:
+            owner.changed(WireState.open if error is None else WireState.failed)
+            owner.finished(error)
+
+    def _settle(self, error: AuthenticationError | None) -> None:
         self.judgement.release()
         if error is None:
             self.facts = self.engine.negotiated()
@@ -368,9 +428,6 @@ class Authentication:
             if self.facts.protocol is not SslProtocols.Tls13:
                 self.keepSession()
         self.engine.release()
-        if owner is not None:
-            owner.changed(WireState.open if error is None else WireState.failed)
-            owner.finished(error)
 
     def keepSession(self) -> None:
         """
@@ -384,7 +441,6 @@ class Authentication:
     # Giving up
 
     def _timedOut(self) -> None:
-        self._timer = None
         what = " while a callback was deciding" if self.isWaiting else ""
         self._giveUp(
             HandshakeTimeout(f"no end of the handshake within {self.handshakeTimeout} s{what}")
@@ -409,30 +465,20 @@ class Authentication:
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         if self.isFinished:
             return
-        self.judgement.refuse(error, cause)
-        decision, self._decision = self._decision, None
+        self._reason.note(error, cause)
         call = self._call
         if call is not None:
             call.refuse()
         elif self._held is not None:
             self._refuseHeld(TlsAlert.user_canceled)
         else:
-            if not (self._isSilent or self.engine.isEncrypting):
-                self._write(self._plainAlert(TlsAlert.user_canceled))
+            isEncrypting = self.hello is None and self.engine.isEncrypting
+            if not (self._isSilent or isEncrypting):
+                isChoosing = self.hello is not None and self.hello.isChoosing
+                alert = TlsAlert.internal_error if isChoosing else TlsAlert.user_canceled
+                self._write(self._plainAlert(alert))
             self._fail()
-        if decision is not None:
-            self._dismiss(decision)
-
-    def _dismiss(self, decision: Deferred[Any]) -> None:
-        """
-        Cancel a decision that nobody waits for any more; its outcome is ours to
-        swallow.
-        """
-        decision.addErrback(lambda _: None)
-        try:
-            decision.cancel()
-        except Exception:
-            self._log.failure("a callback's Deferred failed to be cancelled")
+        self._decision.giveUp()
 
     # The questions of OpenSSL
 
@@ -494,6 +540,8 @@ class Authentication:
         The server's name: what a client asked for, in Unicode; empty if it
         asked for none.
         """
+        if self.hello is not None or not self._isEquipped:
+            return "" if self.hello is None else self.hello.serverName
         return self.judgement.targetHost(self.facts or self.engine.negotiated())
 
     @property
@@ -501,7 +549,10 @@ class Authentication:
         """
         Whether the peer's certificate was to be checked for revocation.
         """
-        return self.options.certificateRevocationCheckMode is not X509RevocationMode.NoCheck
+        return (
+            self._isEquipped
+            and self.options.certificateRevocationCheckMode is not X509RevocationMode.NoCheck
+        )
 
     @property
     def localCertificate(self) -> x509.Certificate | None:
@@ -523,7 +574,7 @@ class Authentication:
         facts = self.facts
         isAuthenticated = facts is not None
         if facts is None:
-            if self._isSilent or not self.isWaiting:
+            if self._isSilent or not self.isWaiting or not self._isEquipped:
                 return None
             facts = self.engine.negotiated()
         return securityInfo(

@@ -49,6 +49,37 @@ _MOST_NAMES = 10
 _MOST_PROBLEMS = 10
 
 
+class Reason:
+    """
+    Why a connection is refused.
+
+    @ivar error: the error that tells it, if so.
+    """
+
+    error: AuthenticationError | None = None
+
+    def note(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
+        """
+        Note a reason; the first one stays.
+        """
+        if self.error is None:
+            error.__cause__ = cause
+            self.error = error
+
+    def callbackFailed(
+        self, failure: Failure, errors: SslPolicyErrors = SslPolicyErrors.None_
+    ) -> TlsAlert:
+        """
+        Note that a callback has raised, or given an answer that is none.
+
+        @return: the alert for that.
+        """
+        what = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+        error = AuthenticationError(f"a callback failed: {what}", sslPolicyErrors=errors)
+        self.note(error, failure.value)
+        return TlsAlert.internal_error
+
+
 class Judgement:
     """
     One judgement of one peer.
@@ -57,7 +88,6 @@ class Judgement:
     @ivar remoteChain: the chain that was judged.
     @ivar sslPolicyErrors: what was found wrong.
     @ivar isMade: whether the peer has been judged, with or without certificate.
-    @ivar error: why the connection is refused, if so.
     """
 
     def __init__(
@@ -66,22 +96,25 @@ class Judgement:
         engine: TlsEngine,
         sender: object,
         clock: IReactorTime,
-        localSelection: LocalCertificateSelectionCallback | None,
+        reason: Reason,
     ) -> None:
         """
         @param sender: the stream, as callbacks get it.
+        @param reason: where to note why the connection is refused.
         @param clock: measures time where something is fetched.
         """
         self.remoteCertificate: x509.Certificate | None = None
         self.remoteChain: X509Chain | None = None
         self.sslPolicyErrors = SslPolicyErrors.None_
         self.isMade = False
-        self.error: AuthenticationError | None = None
+        self._reason = reason
         self._options = options
         self._engine = engine
         self._sender: object = sender
         self._clock = clock
-        self._localSelection = localSelection
+        self._localSelection: LocalCertificateSelectionCallback | None = None
+        if isinstance(options, SslClientAuthenticationOptions):
+            self._localSelection = options.localCertificateSelectionCallback
         self._isChosen = False
         self._isServer = isinstance(options, SslServerAuthenticationOptions)
 
@@ -91,14 +124,6 @@ class Judgement:
         """
         self._sender = None
         self._localSelection = None
-
-    def refuse(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
-        """
-        Note why the connection is refused; the first reason stays.
-        """
-        if self.error is None:
-            error.__cause__ = cause
-            self.error = error
 
     def of(self, peer: Presented) -> Deferred[TlsAlert | None]:
         """
@@ -202,7 +227,7 @@ class Judgement:
         if len(problems) > _MOST_PROBLEMS:
             details.append(f"and {len(problems) - _MOST_PROBLEMS} problems more")
         flags = X509ChainStatusFlags.NoError if chain is None else chain.flags
-        self.refuse(
+        self._reason.note(
             AuthenticationError(
                 f"the remote certificate {what}" + "".join(f"; {each}" for each in details),
                 sslPolicyErrors=self.sslPolicyErrors,
@@ -216,12 +241,12 @@ class Judgement:
         return alertFor(chain.countingFlags)
 
     def _chainFailed(self, failure: Failure) -> TlsAlert:
-        if self.error is not None:
+        if self._reason.error is not None:
             # Nobody waits any more, and the frames would hold one another.
             forgetFrames(failure.value)
             failure.tb = None
             return TlsAlert.internal_error
-        self.refuse(
+        self._reason.note(
             AuthenticationError(
                 f"the remote certificate could not be judged: {failure.getErrorMessage()}",
                 sslPolicyErrors=SslPolicyErrors.RemoteCertificateChainErrors,
@@ -231,27 +256,17 @@ class Judgement:
         return TlsAlert.internal_error
 
     def _callbackFailed(self, failure: Failure) -> TlsAlert:
-        self.refuse(
-            AuthenticationError(
-                f"a callback failed: {type(failure.value).__name__}: {failure.getErrorMessage()}",
-                sslPolicyErrors=self.sslPolicyErrors,
-            ),
-            failure.value,
-        )
-        return TlsAlert.internal_error
+        return self._reason.callbackFailed(failure, self.sslPolicyErrors)
 
     @property
     def hasChoice(self) -> bool:
         """
-        Whether which certificate we show is still to be chosen.  The choice
-        stands when OpenSSL asks again, for the hello that answers a
-        HelloRetryRequest.
+        Whether which certificate a client shows is still to be chosen.
         """
-        if self._isChosen:
+        options = self._options
+        if self._isChosen or not isinstance(options, SslClientAuthenticationOptions):
             return False
-        if isinstance(self._options, SslServerAuthenticationOptions):
-            return bool(self._options.serverCertificateSelectionCallback or self._localSelection)
-        return self._localSelection is not None or bool(self._options.clientCertificates)
+        return self._localSelection is not None or bool(options.clientCertificates)
 
     @property
     def asksBeforeHello(self) -> bool:
@@ -259,7 +274,7 @@ class Judgement:
         Whether a client's callback is asked before anything is known of the
         server (.NET does so, too).
         """
-        return not self._isServer and self._localSelection is not None
+        return self._localSelection is not None
 
     def choose(self) -> Deferred[object]:
         """
@@ -268,32 +283,15 @@ class Judgement:
         @return: a Deferred of parameters, L{UNCHANGED}, or the alert of a
             refusal.
         """
-        if isinstance(self._options, SslServerAuthenticationOptions):
-            select = self._options.serverCertificateSelectionCallback
-            if select is not None:
-                answer = maybeDeferred(
-                    select, self._sender, self.targetHost(self._engine.negotiated())
-                )
-            else:
-                assert self._localSelection is not None
-                configured = self._options.parameters.certificate
-                answer = maybeDeferred(
-                    self._localSelection,
-                    self._sender,
-                    "",
-                    () if configured is None else (configured,),
-                    None,
-                    (),
-                )
-        elif self._localSelection is None:
+        options = self._options
+        assert isinstance(options, SslClientAuthenticationOptions)
+        if self._localSelection is None:
             chosen = bestCandidate(
-                self._options.candidates, self._engine.acceptableIssuers(), self._engine.keyTypes
+                options.candidates, self._engine.acceptableIssuers(), self._engine.keyTypes
             )
             return succeed(self._chosen(chosen))
-        else:
-            issuers = tuple(name.rfc4514_string() for name in self._engine.acceptableIssuers())
-            return self._askClient(self._engine.peerCertificate(), issuers)
-        return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
+        issuers = tuple(name.rfc4514_string() for name in self._engine.acceptableIssuers())
+        return self._ask(self._engine.peerCertificate(), issuers)
 
     def chooseBeforeHello(self) -> Deferred[object]:
         """
@@ -306,9 +304,9 @@ class Judgement:
             self._isChosen = False
             return answer
 
-        return self._askClient(None, ()).addCallback(remains)
+        return self._ask(None, ()).addCallback(remains)
 
-    def _askClient(
+    def _ask(
         self, remoteCertificate: x509.Certificate | None, issuers: tuple[str, ...]
     ) -> Deferred[object]:
         options = self._options
@@ -326,10 +324,6 @@ class Judgement:
 
     def _chosen(self, certificate: Any) -> object:
         self._isChosen = True
-        if certificate is None and self._isServer:
-            name = self.targetHost(self._engine.negotiated())
-            self.refuse(AuthenticationError(f"no certificate for the server name {name!r}"))
-            return TlsAlert.unrecognized_name
         chosen = None if certificate is None else contextWithKey(certificate)
         parameters = replace(self._engine.parameters, certificate=chosen)
         if parameters == self._engine.parameters:

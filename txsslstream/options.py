@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
 from typing import Any, TypeAlias
@@ -40,6 +40,10 @@ LocalCertificateSelectionCallback = Callable[[Any, str, Any, Any, Any], Any]
 
 #: C{(stream, hostName)}, answered like the one above.
 ServerCertificateSelectionCallback = Callable[[Any, str], Any]
+
+#: C{(stream, SslClientHelloInfo, state)}, answered with
+#: L{SslServerAuthenticationOptions}, or a Deferred or coroutine of them.
+ServerOptionsSelectionCallback = Callable[[Any, Any, Any], Any]
 
 
 _EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
@@ -328,6 +332,43 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
         return _connectionFor(self, tlsProtocol)
 
 
+@dataclass(frozen=True)
+class ServerOptionsSelection:
+    """
+    A server's options, chosen for each client by its hello (.NET:
+    C{ServerOptionsSelectionCallback}).  Takes the place of options wherever a
+    server takes them.
+
+    @ivar serverOptionsSelectionCallback: called as C{(stream,
+        SslClientHelloInfo, state)} before a byte is answered; it may wait.  With
+        the answer L{None} the client is refused with the alert
+        C{unrecognized_name}.
+    @ivar state: whatever the callback is to get as its third argument.
+    @ivar handshakeTimeout: seconds for all until there are options; theirs
+        counts from the beginning, too.
+    """
+
+    serverOptionsSelectionCallback: Any
+    state: Any = field(default=None, hash=False)
+    handshakeTimeout: float | None = 30
+
+    def __post_init__(self) -> None:
+        if not callable(self.serverOptionsSelectionCallback):
+            kind = type(self.serverOptionsSelectionCallback).__name__
+            raise TypeError(f"serverOptionsSelectionCallback is a Callable, not {kind}")
+        checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """
+        C{IOpenSSLServerConnectionCreator}: for
+        L{txsslstream.SslStreamFactory}, and for nobody else's.
+        """
+        return _connectionFor(self, tlsProtocol)
+
+
+#: What a server is given: options, or how to come by them.
+ServerOptions: TypeAlias = SslServerAuthenticationOptions | ServerOptionsSelection
+
 #: The options of either side.
 AuthenticationOptions: TypeAlias = SslClientAuthenticationOptions | SslServerAuthenticationOptions
 
@@ -361,7 +402,9 @@ def contextWithKey(some: SomeCertificate) -> SslStreamCertificateContext:
     return found
 
 
-def _connectionFor(options: AuthenticationOptions, tlsProtocol: Any) -> Any:
+def _connectionFor(
+    options: AuthenticationOptions | ServerOptionsSelection, tlsProtocol: Any
+) -> Any:
     connect = getattr(tlsProtocol, "connectionFromOptions", None)
     if connect is None:
         raise InvalidOperationError(

@@ -49,6 +49,7 @@ from .inspection import InspectableProtocol
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
+    ServerOptionsSelection,
     SslClientAuthenticationOptions,
     SslServerAuthenticationOptions,
 )
@@ -60,9 +61,26 @@ if TYPE_CHECKING:
 
 classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
 classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
+classImplements(ServerOptionsSelection, IOpenSSLServerConnectionCreator)
 
 #: As much as OpenSSL gets at once, in bytes.
 _WRITE_SIZE = 1 << 16
+
+
+class _NoConnectionYet:
+    """
+    What Twisted's factory gets that asks for an OpenSSL connection too early.
+    """
+
+    def set_accept_state(self) -> None:
+        """
+        Only servers have something to choose.
+        """
+
+    def set_app_data(self, data: object) -> None:
+        """
+        Nobody asks for it.
+        """
 
 
 class SslStreamProtocol(InspectableProtocol):
@@ -96,29 +114,36 @@ class SslStreamProtocol(InspectableProtocol):
 
     # Connecting
 
-    def connectionFromOptions(self, options: AuthenticationOptions) -> Any:
+    def connectionFromOptions(self, options: AuthenticationOptions | ServerOptionsSelection) -> Any:
         """
         Choose the life that authenticates.  Called through the options by the
         factory, before there is a transport.
 
-        @return: the OpenSSL connection for the base class.
+        @return: the OpenSSL connection for the base class, or something in its
+            place if there is something to choose first.
         """
-        timeout = self.handshakeTimeoutOverride or (options.handshakeTimeout,)
         self._authentication = Authentication(
             options,
             self.callbackSender or self,
             self.factory._clock,
-            handshakeTimeout=timeout[0],
+            handshakeTimeout=self.handshakeTimeoutOverride,
             localCertificateSelectionCallback=self.localCertificateSelectionCallback,
         )
         self._connectsWrappedLater = self._connectWrapped
         self._connectWrapped = False
         self._isWrappedConnected = not self._connectsWrappedLater
-        if not options.requireCloseNotify:
+        if self._authentication.hello is not None:
+            return _NoConnectionYet()
+        self._equipped(b"")
+        return self._tlsConnection
+
+    def _equipped(self, received: bytes) -> None:
+        assert self._authentication is not None
+        if not self._authentication.options.requireCloseNotify:
             self._boundary = RecordBoundary()
-        connection = self._authentication.engine.connection
-        enableWholeWrites(connection)
-        return connection
+            self._boundary.feed(received)
+        self._tlsConnection = self._authentication.engine.connection
+        enableWholeWrites(self._tlsConnection)
 
     def makeConnection(self, transport: Any) -> None:
         """
@@ -140,8 +165,15 @@ class SslStreamProtocol(InspectableProtocol):
             if self._handshakeDone and not self._authenticated.hasHappened:
                 self._authenticated.happened(None)
         elif self._state is WireState.fresh:
+            if self._authentication.hello is not None:
+                self._tlsConnection = None
             self._authentication.begin(
-                Owner(self.transport.write, self._moved, self._authenticationFinished)
+                Owner(
+                    self.transport.write,
+                    self._equipped,
+                    self._moved,
+                    self._authenticationFinished,
+                )
             )
 
     def _moved(self, state: WireState) -> None:
@@ -208,10 +240,10 @@ class SslStreamProtocol(InspectableProtocol):
         """
         Take bytes from the transport.
         """
-        if self._tlsConnection is None:
+        authentication = self._authentication
+        if self._tlsConnection is None and authentication is None:
             # None could be made, and the transport has yet to notice its end.
             return
-        authentication = self._authentication
         if self._boundary is not None:
             self._boundary.feed(data)
         if authentication is None or self._handshakeDone:
@@ -450,8 +482,8 @@ class SslStreamFactory(TLSMemoryBIOFactory):
     Makes an L{SslStreamProtocol} around each protocol of another factory.
 
     Its first argument may be L{SslClientAuthenticationOptions} (with C{isClient}
-    true), L{SslServerAuthenticationOptions} (with C{isClient} false), or
-    anything that C{TLSMemoryBIOFactory} takes.
+    true), L{SslServerAuthenticationOptions} or L{ServerOptionsSelection} (with
+    C{isClient} false), or anything that C{TLSMemoryBIOFactory} takes.
     """
 
     protocol = SslStreamProtocol
@@ -461,7 +493,9 @@ class SslStreamFactory(TLSMemoryBIOFactory):
         # where a deprecated creator came from.
         def __init__(
             self,
-            contextFactory: SomeConnectionCreator | AuthenticationOptions,
+            contextFactory: (
+                SomeConnectionCreator | AuthenticationOptions | ServerOptionsSelection
+            ),
             isClient: bool,
             wrappedFactory: IProtocolFactory,
             clock: IReactorTime | None = None,

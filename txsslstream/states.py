@@ -21,6 +21,8 @@ class WireState(Enum):
 
     #: No byte was exchanged.
     fresh = "fresh"
+    #: A server reads the client's hello before it is answered, to choose by it.
+    hello = "hello"
     #: Handshake messages are exchanged.
     handshaking = "handshaking"
     #: The handshake stands still while somebody decides.
@@ -62,7 +64,8 @@ class WriterState(Enum):
 
 
 WIRE_TRANSITIONS: Mapping[WireState, frozenset[WireState]] = {
-    WireState.fresh: frozenset({WireState.handshaking, WireState.failed}),
+    WireState.fresh: frozenset({WireState.hello, WireState.handshaking, WireState.failed}),
+    WireState.hello: frozenset({WireState.waiting, WireState.handshaking, WireState.failed}),
     WireState.handshaking: frozenset({WireState.waiting, WireState.open, WireState.failed}),
     WireState.waiting: frozenset({WireState.handshaking, WireState.failed}),
     WireState.open: frozenset({WireState.closing, WireState.closed, WireState.failed}),

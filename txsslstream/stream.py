@@ -11,9 +11,8 @@ and a write ends when that is so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
@@ -23,12 +22,13 @@ from twisted.python.failure import Failure
 from typing_extensions import Self
 from zope.interface import implementer
 
+from ._arguments import GivenToStream
 from ._deferreds import Occurrence, again, forgetFrames
 from ._inner import InnerStream, defaultClock
 from ._patience import Patience, unsentBytes
 from ._readwrite import ReadWrite
 from .certificates import SomeCertificate
-from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
+from .enums import EncryptionPolicy, SslProtocols
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -41,11 +41,11 @@ from .errors import (
 )
 from .interfaces import ISslStream
 from .options import (
-    AuthenticationOptions,
     LocalCertificateSelectionCallback,
     RemoteCertificateValidationCallback,
+    ServerOptions,
+    ServerOptionsSelectionCallback,
     SslClientAuthenticationOptions,
-    SslServerAuthenticationOptions,
     checkedTimeout,
 )
 from .protocol import SslStreamFactory, SslStreamProtocol
@@ -135,7 +135,11 @@ class SslStream(ReadWrite, SecurityProperties):
             write now, for the reason why.
         """
         # First, for nothing may be taken over in vain.
-        self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
+        self._given = GivenToStream(
+            remoteCertificateValidationCallback,
+            localCertificateSelectionCallback,
+            EncryptionPolicy(encryptionPolicy),
+        )
         unread = b""
         self._outer: SslStream | None = None
         if isinstance(innerStream, SslStream):
@@ -145,8 +149,6 @@ class SslStream(ReadWrite, SecurityProperties):
         self._clock: IReactorTime = clock or defaultClock(innerStream)
         self._inner = InnerStream(innerStream, leaveInnerStreamOpen, self._clock, self._innerLost)
         self._inner.feed(unread)
-        self._validation = remoteCertificateValidationCallback
-        self._selection = localCertificateSelectionCallback
         self._leaveInnerStreamOpen = leaveInnerStreamOpen
         self._protocol: SslStreamProtocol | None = None
         self._handshakeTimeout: tuple[float | None] | None = None
@@ -184,68 +186,47 @@ class SslStream(ReadWrite, SecurityProperties):
             a cancellation, by subclasses), L{InvalidOperationError},
             L{NotSupportedError} or L{ValueError}.
         """
+        return self._authenticate(
+            lambda: self._given.client(
+                targetHost, clientCertificates, enabledSslProtocols, checkCertificateRevocation
+            )
+        )
 
-        def options() -> AuthenticationOptions:
-            if isinstance(targetHost, SslClientAuthenticationOptions):
-                if clientCertificates or enabledSslProtocols or checkCertificateRevocation:
-                    raise InvalidOperationError("give either options or single arguments")
-                chosen = targetHost
-            else:
-                chosen = SslClientAuthenticationOptions(
-                    targetHost,
-                    clientCertificates,
-                    enabledSslProtocols=enabledSslProtocols,
-                    certificateRevocationCheckMode=_revocation(checkCertificateRevocation),
-                )
-            if self._selection is not None:
-                _agree(self._selection, chosen.localCertificateSelectionCallback)
-                chosen = replace(chosen, localCertificateSelectionCallback=self._selection)
-            return chosen
-
-        return self._authenticate(options)
-
+    @overload
     def authenticateAsServer(
         self,
-        serverCertificate: SomeCertificate | SslServerAuthenticationOptions,
+        serverCertificate: SomeCertificate | ServerOptions,
         clientCertificateRequired: bool = False,
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
-    ) -> Deferred[SslStream]:
+    ) -> Deferred[SslStream]: ...
+
+    @overload
+    def authenticateAsServer(
+        self, serverOptionsSelectionCallback: ServerOptionsSelectionCallback, state: Any = None
+    ) -> Deferred[SslStream]: ...
+
+    def authenticateAsServer(self, *arguments: Any, **named: Any) -> Deferred[SslStream]:
         """
         Authenticate as the server, and perhaps the client (.NET:
-        C{AuthenticateAsServerAsync}).
+        C{AuthenticateAsServerAsync}): with a certificate, with all options, or
+        with a callback that chooses the options by the client's hello.
 
         @param serverCertificate: what to present, with its key, or all options.
         @param clientCertificateRequired: whether to ask the client for one.
         @param enabledSslProtocols: the permitted versions.
         @param checkCertificateRevocation: whether an unknown status of a
             client's certificate refuses.
+        @param serverOptionsSelectionCallback: see
+            L{txsslstream.ServerOptionsSelection}.
+        @param state: what the callback is to get as its third argument.
 
         @return: as for L{authenticateAsClient}.
         """
-
-        def options() -> AuthenticationOptions:
-            if isinstance(serverCertificate, SslServerAuthenticationOptions):
-                if clientCertificateRequired or enabledSslProtocols or checkCertificateRevocation:
-                    raise InvalidOperationError("give either options or single arguments")
-                chosen = serverCertificate
-            else:
-                chosen = SslServerAuthenticationOptions(
-                    serverCertificate,
-                    clientCertificateRequired=clientCertificateRequired,
-                    enabledSslProtocols=enabledSslProtocols,
-                    certificateRevocationCheckMode=_revocation(checkCertificateRevocation),
-                )
-            if self._selection is not None and chosen.serverCertificateSelectionCallback:
-                raise InvalidOperationError(
-                    "either localCertificateSelectionCallback or serverCertificateSelectionCallback"
-                )
-            return chosen
-
-        return self._authenticate(options)
+        return self._authenticate(lambda: self._given.server(*arguments, **named))
 
     def _authenticate(
-        self, makeOptions: Callable[[], AuthenticationOptions]
+        self, makeOptions: Callable[[], SslClientAuthenticationOptions | ServerOptions]
     ) -> Deferred[SslStream]:
         if self._isClosing:
             return fail(StreamClosedError("the stream is closed"))
@@ -255,11 +236,6 @@ class SslStream(ReadWrite, SecurityProperties):
             return fail(InvalidOperationError("the stream has been authenticated before"))
         try:
             options = makeOptions()
-            if self._validation is not None:
-                _agree(self._validation, options.remoteCertificateValidationCallback)
-                options = replace(options, remoteCertificateValidationCallback=self._validation)
-            if self._encryptionPolicy is not EncryptionPolicy.RequireEncryption:
-                options = replace(options, encryptionPolicy=self._encryptionPolicy)
         except Exception as e:
             return fail(e)
         isClient = isinstance(options, SslClientAuthenticationOptions)
@@ -267,7 +243,7 @@ class SslStream(ReadWrite, SecurityProperties):
         protocol = SslStreamProtocol(factory, _Application(self))
         protocol.callbackSender = self
         protocol.handshakeTimeoutOverride = self._handshakeTimeout
-        protocol.localCertificateSelectionCallback = self._selection
+        protocol.localCertificateSelectionCallback = self._given.selection
         protocol.leaveInnerStreamOpen = self._leaveInnerStreamOpen
         protocol.shutdownTimeout = self._shutdownTimeout
         self._protocol = protocol
@@ -519,15 +495,3 @@ class SslStream(ReadWrite, SecurityProperties):
     def __repr__(self) -> str:
         state = "unauthenticated" if self._protocol is None else self._protocol.wireState.value
         return f"<SslStream {state}>"
-
-
-def _revocation(isChecked: bool) -> X509RevocationMode:
-    return X509RevocationMode.Online if isChecked else X509RevocationMode.NoCheck
-
-
-def _agree(ours: object, theirs: object) -> None:
-    """
-    A callback may be given to the stream and in the options if it is the same.
-    """
-    if theirs is not None and ours != theirs:
-        raise InvalidOperationError("the stream and the options name different callbacks")

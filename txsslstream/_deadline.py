@@ -1,0 +1,55 @@
+# -*- test-case-name: tests.test_deadline -*-
+"""
+A limit for something that takes time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+
+class Deadline:
+    """
+    So many seconds, from a beginning on.
+    """
+
+    def __init__(self, clock: IReactorTime, expired: Callable[[], None]) -> None:
+        """
+        @param expired: called once when they are over.
+        """
+        self._clock = clock
+        self._expired = expired
+        self._began = 0.0
+        self._timer: IDelayedCall | None = None
+
+    def begin(self, seconds: float | None) -> None:
+        """
+        Begin now.
+
+        @param seconds: until then, or L{None} for ever.
+        """
+        self._began = self._clock.seconds()
+        self.change(seconds)
+
+    def change(self, seconds: float | None) -> None:
+        """
+        Have other seconds, from the same beginning on.
+        """
+        self.end()
+        if seconds is not None:
+            left = self._began + seconds - self._clock.seconds()
+            self._timer = self._clock.callLater(max(left, 0), self._over)
+
+    def _over(self) -> None:
+        self._timer = None
+        self._expired()
+
+    def end(self) -> None:
+        """
+        It is not needed any more.
+        """
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
