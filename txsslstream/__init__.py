@@ -29,6 +29,7 @@ from .errors import (
     AuthenticationError,
     CertificateError,
     HandshakeCancelled,
+    HandshakeFailureReason,
     HandshakeInterrupted,
     HandshakeTimeout,
     IncompleteReadError,
@@ -42,7 +43,8 @@ from .errors import (
     TruncationError,
     WriteTimeout,
 )
-from .interfaces import IRetriever, ISslStream
+from .interfaces import IHandshakeObserver, IRetriever, ISslStream
+from .metrics import SslStreamMetrics
 from .names import certificateMatchesHost
 from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
@@ -62,10 +64,12 @@ __all__ = [
     "EncryptionPolicy",
     "ExchangeAlgorithmType",
     "HandshakeCancelled",
+    "HandshakeFailureReason",
     "HandshakeInterrupted",
     "HandshakeTimeout",
     "HashAlgorithmType",
     "HttpRetriever",
+    "IHandshakeObserver",
     "IRetriever",
     "ISslStream",
     "IncompleteReadError",
@@ -85,6 +89,7 @@ __all__ = [
     "SslStreamCertificateContext",
     "SslStreamClientEndpoint",
     "SslStreamFactory",
+    "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
     "StoreLocation",

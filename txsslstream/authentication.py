@@ -32,10 +32,12 @@ from .enums import SslPolicyErrors, TlsAlert, X509ChainStatusFlags, X509Revocati
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
+    HandshakeFailureReason,
     HandshakeInterrupted,
     HandshakeTimeout,
 )
 from .judgement import UNCHANGED, Judgement
+from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
@@ -87,6 +89,7 @@ class Authentication:
     @ivar judgement: what is thought of the peer.
     @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
+    @ivar watch: tells observers.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
@@ -123,6 +126,7 @@ class Authentication:
         )
         self._clock = clock
         self.handshakeTimeout = handshakeTimeout
+        self.watch = Watch(self.isServer, clock)
         self._timer: IDelayedCall | None = None
         self._owner: Owner | None = None
         self._call: PausableCall[Step] | None = None
@@ -143,6 +147,7 @@ class Authentication:
         Send what comes first and start the clock.
         """
         self._owner = owner
+        self.watch.started()
         if self.handshakeTimeout is not None:
             self._timer = self._clock.callLater(self.handshakeTimeout, self._timedOut)
         if self.judgement.asksBeforeHello:
@@ -313,6 +318,7 @@ class Authentication:
         error = self.judgement.error or self._engineError()
         error.alert = self.engine.alertReceived
         error.alertSent = self.engine.alertSent if self._tellsPeer else None
+        error.reason = reasonOf(error)
         self._finish(error)
 
     def _engineError(self) -> AuthenticationError:
@@ -326,7 +332,9 @@ class Authentication:
         if self.engine.alertReceived is not None:
             return AuthenticationError(f"the peer refused the handshake: {reasons}")
         if any(reason in _NOT_TLS for reason in self.engine.reasons):
-            return AuthenticationError(f"the peer does not speak TLS: {reasons}")
+            return AuthenticationError(
+                f"the peer does not speak TLS: {reasons}", reason=HandshakeFailureReason.notTls
+            )
         errors = SslPolicyErrors.None_
         if "peer did not return a certificate" in self.engine.reasons:
             errors = SslPolicyErrors.RemoteCertificateNotAvailable
@@ -343,6 +351,7 @@ class Authentication:
             self.facts = self.engine.negotiated()
         self.engine.release()
         if owner is not None:
+            self.watch.ended(error, self.facts)
             owner.changed(WireState.open if error is None else WireState.failed)
             owner.finished(error)
 

@@ -499,6 +499,7 @@ class SslStreamProtocol(BufferingTLSTransport, SecurityProperties):
         authentication = self._authentication
         if authentication is not None:
             self._noteEnd(authentication, reason)
+            authentication.watch.closed()
             self._lostTLSConnection = True
         elif self._handshakeDone:
             self._securitySoFar()
