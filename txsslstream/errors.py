@@ -139,33 +139,33 @@ class HandshakeFailureReason(Enum):
     cancelled = "cancelled"
     #: The peer, or the network, was gone before the end.
     connectionLost = "connectionLost"
-    #: The peer refused, and said so.
-    alertReceived = "alertReceived"
+    #: C{remoteCertificateValidationCallback} refused a peer that has no fault.
+    callbackRefused = "callbackRefused"
     #: What the peer sent is no TLS.
     notTls = "notTls"
-    #: No version, suite or application protocol in common, or the peer does not
-    #: keep to the rules.
-    protocolError = "protocolError"
+    #: A callback failed, or we did: the log or the error's cause tells more.
+    internalError = "internalError"
     #: The peer has shown no certificate where one was needed.
     certificateMissing = "certificateMissing"
     #: It does not lead to a trusted root.
     certificateUntrusted = "certificateUntrusted"
     #: It, or one of its issuers', is revoked.
     certificateRevoked = "certificateRevoked"
-    #: Whether one is revoked could not be found out.
-    revocationUnknown = "revocationUnknown"
     #: One has expired, or is not valid yet.
     certificateExpired = "certificateExpired"
+    #: Whether one is revoked could not be found out.
+    revocationUnknown = "revocationUnknown"
     #: Anything else is wrong with one, such as a signature or a constraint.
     certificateInvalid = "certificateInvalid"
     #: It is good, but for somebody else.
     certificateNameMismatch = "certificateNameMismatch"
-    #: C{remoteCertificateValidationCallback} refused a peer that has no fault.
-    callbackRefused = "callbackRefused"
+    #: The peer refused, and said so.
+    alertReceived = "alertReceived"
     #: The client wants a server of which there is no certificate.
     serverNameUnknown = "serverNameUnknown"
-    #: A callback failed, or we did: the log or the error's cause tells more.
-    internalError = "internalError"
+    #: No version, suite or application protocol in common, or the peer does not
+    #: keep to the rules.
+    protocolError = "protocolError"
 
 
 class AuthenticationError(Exception):
