@@ -84,6 +84,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_deadline",
         "sessions",
         "resumption",
+        "metrics",
         "authentication",
     ),
     # The protocol and the stream.
@@ -97,7 +98,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_arguments",
         "stream",
     ),
-    ("endpoints",),
+    ("endpoints", "prometheus"),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
     # The names of all.
@@ -136,6 +137,9 @@ TWISTED_BELOW: Mapping[str, frozenset[str]] = {
 FENCE = "_openssl"
 PRIVATE_TO_FENCE = frozenset({"_ssl", "_from_ssl", "_into_ssl", "_lib", "_ffi"})
 
+#: What is an extra, and the only module that knows it; nothing imports that.
+EXTRAS: Mapping[str, str] = {"prometheus": "prometheus_client"}
+
 #: Lines of code in a room, and the rooms that may be larger.
 ROOM_SIZE = 400
 LARGER: Mapping[str, int] = {
@@ -157,10 +161,12 @@ PUBLIC = [
     "EncryptionPolicy",
     "ExchangeAlgorithmType",
     "HandshakeCancelled",
+    "HandshakeFailureReason",
     "HandshakeInterrupted",
     "HandshakeTimeout",
     "HashAlgorithmType",
     "HttpRetriever",
+    "IHandshakeObserver",
     "IRetriever",
     "ISslStream",
     "IncompleteReadError",
@@ -183,6 +189,7 @@ PUBLIC = [
     "SslStreamCertificateContext",
     "SslStreamClientEndpoint",
     "SslStreamFactory",
+    "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
     "StoreLocation",
@@ -406,6 +413,19 @@ def reactorAtOnce(modules: Iterable[Module]) -> list[str]:
     ]
 
 
+def unasked(modules: Iterable[Module]) -> list[str]:
+    """
+    Nobody gets an extra who has not asked for it.
+    """
+    return [
+        f"{module.name} imports {each.target}"
+        for module in modules
+        for name, package in EXTRAS.items()
+        for each in module.imports
+        if each.isFrom(f"{PACKAGE}.{name}") or (each.isFrom(package) and module.name != name)
+    ]
+
+
 def tooLarge(modules: Iterable[Module]) -> list[str]:
     """
     No room outgrows its size.
@@ -582,6 +602,27 @@ class HouseTests(SynchronousTestCase):
             ("stream", "try:\n    from twisted.internet import reactor\nfinally:\n    pass", said),
             ("stream", "def f():\n    from twisted.internet import reactor", []),
             ("stream", "async def f():\n    from twisted.internet import reactor", []),
+        )
+
+    def test_extras(self) -> None:
+        """
+        What is an extra is known to one module each, which no other imports.
+        """
+        self.check(
+            unasked,
+            (
+                "metrics",
+                "def f():\n    from prometheus_client import Counter",
+                ["metrics imports prometheus_client.Counter"],
+            ),
+            ("metrics", "import prometheus_client", ["metrics imports prometheus_client"]),
+            (
+                "__init__",
+                "from .prometheus import PrometheusObserver",
+                ["__init__ imports txsslstream.prometheus.PrometheusObserver"],
+            ),
+            ("__init__", "from . import prometheus", ["__init__ imports txsslstream.prometheus"]),
+            ("prometheus", "from prometheus_client import Counter", []),
         )
 
     def test_size(self) -> None:

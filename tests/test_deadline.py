@@ -18,7 +18,13 @@ class DeadlineTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.expired: list[float] = []
-        self.deadline = Deadline(self.clock, lambda: self.expired.append(self.clock.seconds()))
+        self.deadline = Deadline(self.clock)
+
+    def expire(self) -> None:
+        """
+        What is to happen at the end.
+        """
+        self.expired.append(self.clock.seconds())
 
     def advance(self, seconds: float) -> None:
         """
@@ -31,7 +37,7 @@ class DeadlineTests(SynchronousTestCase):
         It expires once, when its time is over.
         """
         self.advance(10)
-        self.deadline.begin(3)
+        self.deadline.begin(3, self.expire)
         self.advance(2.5)
         self.assertEqual(self.expired, [])
         self.advance(10)
@@ -42,7 +48,7 @@ class DeadlineTests(SynchronousTestCase):
         """
         Without a limit it never does.
         """
-        self.deadline.begin(None)
+        self.deadline.begin(None, self.expire)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_change(self) -> None:
@@ -51,9 +57,9 @@ class DeadlineTests(SynchronousTestCase):
         """
         for limit, end in ((5, 5), (1, 2.5), (None, None)):
             self.setUp()
-            self.deadline.begin(3)
+            self.deadline.begin(3, self.expire)
             self.advance(2)
-            self.deadline.change(limit)
+            self.deadline.change(limit, self.expire)
             self.advance(10)
             self.assertEqual(self.expired[:1], [end] if end else [], limit)
 
@@ -61,7 +67,7 @@ class DeadlineTests(SynchronousTestCase):
         """
         What has ended does not expire, and leaves no timer.
         """
-        self.deadline.begin(3)
+        self.deadline.begin(3, self.expire)
         self.deadline.end()
         self.deadline.end()
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,19 +1,32 @@
 """
-Tests for what the documentation states as tables.
+Tests for what the documentation states as tables, and for examples.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+from prometheus_client import CollectorRegistry, generate_latest
+from twisted.internet import task
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.wsgi import WSGIResource
 
+from txsslstream import HandshakeFailureReason, SslStreamMetrics, metrics
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
 from txsslstream.enums import TlsAlert, X509ChainStatusFlags
+from txsslstream.prometheus import PrometheusObserver
 
-TRUST = (Path(__file__).parents[1] / "docs" / "trust.md").read_text()
+from .support import Pair
+
+DOCS = Path(__file__).parents[1] / "docs"
+TRUST = (DOCS / "trust.md").read_text()
+METRICS = (DOCS / "metrics.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -65,6 +78,100 @@ class TrustTests(SynchronousTestCase):
         self.assertIn(f"between the first and the root; {DEFAULT_DEPTH} unless", TRUST)
 
 
+class MetricsTests(SynchronousTestCase):
+    """
+    Tests for F{docs/metrics.md}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Let nobody observe, and Prometheus' own registry as it is.
+        """
+        self.registry = CollectorRegistry()
+        self.patch(PrometheusObserver.__init__, "__defaults__", (self.registry,))
+        self.patch(metrics, "_observers", ())
+
+    def run_(self, section: str, **names: object) -> list[Any]:
+        """
+        Run the first example behind a heading.
+
+        @param names: what it finds there.
+        @return: who observes now.
+        """
+        code = METRICS.split(f"# {section}")[1].split("```python\n")[1].split("```")[0]
+        exec(compile(code, section, "exec"), names)
+        return list(metrics._observers)
+
+    def test_reasons(self) -> None:
+        """
+        Every reason is explained, and no other, in the order in which they are
+        declared.
+        """
+        section = METRICS.split("## Why handshakes fail")[1].split("\n## ")[0]
+        _, *rows = re.findall(r"^\| `(\w+)` \| ", section, re.MULTILINE)
+        self.assertEqual(rows, [each.value for each in HandshakeFailureReason])
+
+    def test_counters(self) -> None:
+        """
+        What stands beside .NET's counters is there, and nothing else is.
+        """
+        section = METRICS.split("| .NET's counter")[1].split("\n\n")[0]
+        cells = re.findall(r"^\| .* \| (`.*) \|$|^\| \| (`.*) \|$", section, re.MULTILINE)
+        named = {each for row in cells for each in re.findall(r"`([a-z]\w+)`", "".join(row))}
+        there = {*SslStreamMetrics().asdict(), *SslStreamMetrics().allDurations.asdict()}
+        self.assertEqual(named, there - {"client", "server"})
+
+    def test_counting(self) -> None:
+        """
+        The example of counters counts.
+        """
+        printed: list[object] = []
+        (counters,) = self.run_("Metrics", print=lambda *values: printed.extend(values))
+        self.assertEqual(printed[-1], SslStreamMetrics().asdict())
+        Pair().authenticate()
+        self.assertEqual(counters.allOpenSessions, 2)
+
+    def test_observer(self) -> None:
+        """
+        The example of an observer logs failures.
+        """
+        self.run_("An observer of your own")
+        with capturedLogs() as logged:
+            for side in Pair().authenticate(client={"targetHost": "elsewhere.example"}):
+                side.addErrback(lambda _: None)
+        self.assertEqual(
+            [formatEvent(event) for event in logged],
+            ["certificateNameMismatch after 0.0 s", "alertReceived after 0.0 s"],
+        )
+
+    def test_prometheus(self) -> None:
+        """
+        The example for Prometheus listens where it says, and has what the
+        table says.
+        """
+        reactor = MemoryReactorClock()
+        self.patch(task, "react", lambda main: ensureDeferred(main(reactor)))
+        (observer,) = self.run_("Prometheus")
+        self.assertIsInstance(observer, PrometheusObserver)
+        site: Any
+        ((port, site, _, interface),) = reactor.tcpServers
+        self.assertEqual((port, interface), (9464, "127.0.0.1"))
+        self.assertIsInstance(site.resource.children[b"metrics"], WSGIResource)
+        rows = re.findall(r"^\| `(txsslstream_\w+)` \| (\w+): (.*) \|$", METRICS, re.MULTILINE)
+        Pair().authenticate()
+        text = generate_latest(self.registry).decode()
+        self.assertEqual(
+            {(name, kind) for name, kind, _ in rows},
+            set(re.findall(r"^# TYPE (\w+(?<!_created)) (\w+)$", text, re.MULTILINE)),
+        )
+        for name, _, labels in rows:
+            used = re.search(rf"^{name}(?:_sum)?{{(.*)}} ", text, re.MULTILINE)
+            assert used is not None
+            self.assertEqual(
+                set(re.findall(r"`(\w+)`", labels)), set(re.findall(r"(\w+)=", used[1])), name
+            )
+
+
 def _sources() -> str:
-    package = Path(__file__).parents[1] / "txsslstream"
+    package = DOCS.parent / "txsslstream"
     return "".join(each.read_text() for each in package.glob("*.py"))

@@ -30,6 +30,7 @@ from .errors import (
     AuthenticationError,
     CertificateError,
     HandshakeCancelled,
+    HandshakeFailureReason,
     HandshakeInterrupted,
     HandshakeTimeout,
     IncompleteReadError,
@@ -43,7 +44,8 @@ from .errors import (
     TruncationError,
     WriteTimeout,
 )
-from .interfaces import IRetriever, ISslStream
+from .interfaces import IHandshakeObserver, IRetriever, ISslStream
+from .metrics import SslStreamMetrics
 from .names import certificateMatchesHost
 from .options import (
     ServerOptionsSelection,
@@ -68,10 +70,12 @@ __all__ = [
     "EncryptionPolicy",
     "ExchangeAlgorithmType",
     "HandshakeCancelled",
+    "HandshakeFailureReason",
     "HandshakeInterrupted",
     "HandshakeTimeout",
     "HashAlgorithmType",
     "HttpRetriever",
+    "IHandshakeObserver",
     "IRetriever",
     "ISslStream",
     "IncompleteReadError",
@@ -94,6 +98,7 @@ __all__ = [
     "SslStreamCertificateContext",
     "SslStreamClientEndpoint",
     "SslStreamFactory",
+    "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
     "StoreLocation",

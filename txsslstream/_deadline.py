@@ -15,36 +15,34 @@ class Deadline:
     So many seconds, from a beginning on.
     """
 
-    def __init__(self, clock: IReactorTime, expired: Callable[[], None]) -> None:
-        """
-        @param expired: called once when they are over.
-        """
+    def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._expired = expired
         self._began = 0.0
         self._timer: IDelayedCall | None = None
 
-    def begin(self, seconds: float | None) -> None:
+    def begin(self, seconds: float | None, expired: Callable[[], None]) -> None:
         """
         Begin now.
 
         @param seconds: until then, or L{None} for ever.
+        @param expired: called once when they are over.
         """
         self._began = self._clock.seconds()
-        self.change(seconds)
+        self.change(seconds, expired)
 
-    def change(self, seconds: float | None) -> None:
+    def change(self, seconds: float | None, expired: Callable[[], None]) -> None:
         """
         Have other seconds, from the same beginning on.
         """
         self.end()
         if seconds is not None:
             left = self._began + seconds - self._clock.seconds()
-            self._timer = self._clock.callLater(max(left, 0), self._over)
+            # Only the timer knows whom to call: else there would be a cycle.
+            self._timer = self._clock.callLater(max(left, 0), self._over, expired)
 
-    def _over(self) -> None:
+    def _over(self, expired: Callable[[], None]) -> None:
         self._timer = None
-        self._expired()
+        expired()
 
     def end(self) -> None:
         """

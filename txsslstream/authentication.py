@@ -45,6 +45,7 @@ from .errors import (
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
 from .judgement import UNCHANGED, Judgement, Reason
+from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
@@ -55,7 +56,6 @@ from .options import (
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
 from .resumption import Resumption, resumptionFor
-from .security import SecurityInfo, securityInfo
 from .stapling import Stapler, staplerOf
 from .states import WireState
 
@@ -93,6 +93,7 @@ class Authentication:
         neither engine nor judgement then, nor options if they are to be chosen.
     @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
+    @ivar watch: tells observers.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
@@ -127,7 +128,8 @@ class Authentication:
         self.hello = helloPhase(options, sender, localCertificateSelectionCallback)
         # What the peer is told if there is no engine.
         self._alertSent: TlsAlert | None = None
-        self._deadline = Deadline(clock, self._timedOut)
+        self._deadline = Deadline(clock)
+        self.watch = Watch(self.isServer, clock)
         self._owner: Owner | None = None
         self._call: PausableCall[Step] | None = None
         self._decision = Decision()
@@ -168,7 +170,8 @@ class Authentication:
         Send what comes first and start the clock.
         """
         self._owner = owner
-        self._deadline.begin(self.handshakeTimeout)
+        self.watch.started()
+        self._deadline.begin(self.handshakeTimeout, self._timedOut)
         if self.hello is not None:
             self._changed(WireState.hello)
         elif self.judgement.asksBeforeHello:
@@ -199,7 +202,7 @@ class Authentication:
         self.hello = None
         self._equip(choice.options, choice.parameters)
         self.handshakeTimeout = self._timeoutOf(choice.options)
-        self._deadline.change(self.handshakeTimeout)
+        self._deadline.change(self.handshakeTimeout, self._timedOut)
         if self._owner is not None:
             self._owner.equipped(received)
         self.engine.feed(received)
@@ -397,6 +400,7 @@ class Authentication:
             error.alert = self.engine.alertReceived
             alertSent = alertSent or self.engine.alertSent
         error.alertSent = alertSent if self._tellsPeer else None
+        error.reason = reasonOf(error)
         self._finish(error)
 
     @property
@@ -417,6 +421,7 @@ class Authentication:
         if self._isEquipped:
             self._settle(error)
         if owner is not None:
+            self.watch.ended(error, self.facts)
             owner.changed(WireState.open if error is None else WireState.failed)
             owner.finished(error)
 
@@ -566,28 +571,14 @@ class Authentication:
             shown = None
         return None if shown is None else shown.certificate
 
-    def describe(self, leaveInnerStreamOpen: bool) -> SecurityInfo | None:
+    @property
+    def factsSoFar(self) -> Negotiated | None:
         """
-        @return: the properties; without certificates while somebody decides
-            about them, and L{None} before that and after a failure.
+        What is negotiated; L{None} while nobody decides about it, and after a
+        failure.
         """
-        facts = self.facts
-        isAuthenticated = facts is not None
-        if facts is None:
-            if self._isSilent or not self.isWaiting or not self._isEquipped:
-                return None
-            facts = self.engine.negotiated()
-        return securityInfo(
-            facts,
-            isAuthenticated=isAuthenticated,
-            isServer=self.isServer,
-            checkCertRevocationStatus=self.checksRevocation,
-            localCertificate=self.localCertificate if isAuthenticated else None,
-            remoteCertificate=self.judgement.remoteCertificate if isAuthenticated else None,
-            remoteChain=self.judgement.remoteChain if isAuthenticated else None,
-            targetHostName=self.targetHostName,
-            leaveInnerStreamOpen=leaveInnerStreamOpen,
-        )
+        isKnown = self.isWaiting and not self._isSilent and self._isEquipped
+        return self.engine.negotiated() if self.facts is None and isKnown else self.facts
 
 
 def _acceptance(refusal: TlsAlert | None) -> object:

@@ -11,6 +11,7 @@ type as well, so that both habits of catching work.
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -126,6 +127,47 @@ class WriteTimeout(_OperationTimeout):
     """
 
 
+class HandshakeFailureReason(Enum):
+    """
+    Why a handshake failed, in one word, for those who count failures: one of
+    few, whatever a peer does.
+    """
+
+    #: It took longer than C{handshakeTimeout}.
+    timeout = "timeout"
+    #: We gave it up: it was cancelled, or the stream closed or aborted.
+    cancelled = "cancelled"
+    #: The peer, or the network, was gone before the end.
+    connectionLost = "connectionLost"
+    #: C{remoteCertificateValidationCallback} refused a peer that has no fault.
+    callbackRefused = "callbackRefused"
+    #: What the peer sent is no TLS.
+    notTls = "notTls"
+    #: A callback failed, or we did: the log or the error's cause tells more.
+    internalError = "internalError"
+    #: The peer has shown no certificate where one was needed.
+    certificateMissing = "certificateMissing"
+    #: It does not lead to a trusted root.
+    certificateUntrusted = "certificateUntrusted"
+    #: It, or one of its issuers', is revoked.
+    certificateRevoked = "certificateRevoked"
+    #: One has expired, or is not valid yet.
+    certificateExpired = "certificateExpired"
+    #: Whether one is revoked could not be found out.
+    revocationUnknown = "revocationUnknown"
+    #: Anything else is wrong with one, such as a signature or a constraint.
+    certificateInvalid = "certificateInvalid"
+    #: It is good, but for somebody else.
+    certificateNameMismatch = "certificateNameMismatch"
+    #: The peer refused, and said so.
+    alertReceived = "alertReceived"
+    #: The client wants a server of which there is no certificate.
+    serverNameUnknown = "serverNameUnknown"
+    #: No version, suite or application protocol in common, or the peer does not
+    #: keep to the rules.
+    protocolError = "protocolError"
+
+
 class AuthenticationError(Exception):
     """
     The handshake failed or its result was refused (.NET:
@@ -139,7 +181,11 @@ class AuthenticationError(Exception):
     @ivar problems: what is wrong with the peer, a sentence each.
     @ivar alert: the alert that the peer sent, or L{None}.
     @ivar alertSent: the alert that we sent, or L{None}.
+    @ivar reason: in one word why the handshake failed; L{None} if it has not
+        failed, for one side may be done when the other refuses it.
     """
+
+    reason: HandshakeFailureReason | None = None
 
     def __init__(
         self,
@@ -151,7 +197,12 @@ class AuthenticationError(Exception):
         problems: tuple[str, ...] = (),
         alert: TlsAlert | None = None,
         alertSent: TlsAlert | None = None,
+        reason: HandshakeFailureReason | None = None,
     ) -> None:
+        """
+        @param reason: where nothing else tells it; see
+            L{txsslstream.metrics.reasonOf}.
+        """
         # The bases that Twisted contributes to the subclasses have
         # constructors of their own kind; none of them does anything else.
         Exception.__init__(self, message)
@@ -161,6 +212,8 @@ class AuthenticationError(Exception):
         self.problems = problems
         self.alert = alert
         self.alertSent = alertSent
+        if reason is not None:
+            self.reason = reason
 
     def __str__(self) -> str:
         details = [str(self.args[0])]
@@ -178,6 +231,7 @@ class HandshakeTimeout(AuthenticationError, TimeoutError):
     """
 
     osError = None
+    reason = HandshakeFailureReason.timeout
 
 
 class HandshakeCancelled(AuthenticationError, CancelledError):
@@ -186,11 +240,15 @@ class HandshakeCancelled(AuthenticationError, CancelledError):
     aborted meanwhile.
     """
 
+    reason = HandshakeFailureReason.cancelled
+
 
 class HandshakeInterrupted(AuthenticationError, TruncationError):
     """
     The connection was lost before the handshake ended.
     """
+
+    reason = HandshakeFailureReason.connectionLost
 
 
 class RetrievalError(Exception):

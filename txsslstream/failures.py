@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._openssl import TlsEngine
 from .enums import SslPolicyErrors, X509ChainStatusFlags
-from .errors import AuthenticationError
+from .errors import AuthenticationError, HandshakeFailureReason
 
 #: What OpenSSL says about bytes that are no TLS.
 _NOT_TLS = (
@@ -45,4 +45,6 @@ def notTls(reason: str) -> AuthenticationError:
     """
     @return: the error that tells of bytes that are no TLS.
     """
-    return AuthenticationError(f"the peer does not speak TLS: {reason}")
+    return AuthenticationError(
+        f"the peer does not speak TLS: {reason}", reason=HandshakeFailureReason.notTls
+    )

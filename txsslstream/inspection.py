@@ -17,7 +17,7 @@ from ._deferreds import Occurrence
 from .authentication import Authentication
 from .errors import AuthenticationError, InvalidOperationError
 from .interfaces import ISslStream
-from .security import SecurityInfo, SecurityProperties, describeForeign
+from .security import SecurityInfo, SecurityProperties, describeForeign, securityInfo
 from .states import WireState
 
 
@@ -85,7 +85,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties):
         security = self._security
         if security is None:
             if self._authentication is not None:
-                security = self._authentication.describe(self.leaveInnerStreamOpen)
+                security = _describe(self._authentication, self.leaveInnerStreamOpen)
             elif self._handshakeDone and self._tlsConnection is not None:
                 security = describeForeign(self._tlsConnection)
             if security is None or not security.isAuthenticated:
@@ -114,3 +114,26 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties):
         Seconds for the whole handshake, or L{None}.
         """
         return None if self._authentication is None else self._authentication.handshakeTimeout
+
+
+def _describe(authentication: Authentication, leaveInnerStreamOpen: bool) -> SecurityInfo | None:
+    """
+    @return: the properties, without certificates while somebody decides about
+        them.
+    """
+    facts = authentication.factsSoFar
+    if facts is None:
+        return None
+    isAuthenticated = authentication.facts is not None
+    judgement = authentication.judgement
+    return securityInfo(
+        facts,
+        isAuthenticated=isAuthenticated,
+        isServer=authentication.isServer,
+        checkCertRevocationStatus=authentication.checksRevocation,
+        localCertificate=authentication.localCertificate if isAuthenticated else None,
+        remoteCertificate=judgement.remoteCertificate if isAuthenticated else None,
+        remoteChain=judgement.remoteChain if isAuthenticated else None,
+        targetHostName=authentication.targetHostName,
+        leaveInnerStreamOpen=leaveInnerStreamOpen,
+    )

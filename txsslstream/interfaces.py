@@ -10,6 +10,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from .enums import SslProtocols
+from .errors import HandshakeFailureReason
+
 
 class ISslStream(Interface):
     """
@@ -87,4 +90,48 @@ class IRetriever(Interface):
         @return: a Deferred that fires with the body of a 200 answer or fails
             with L{RetrievalError<txsslstream.errors.RetrievalError>}.
             Cancelling it ends the retrieval.
+        """
+
+
+class IHandshakeObserver(Interface):
+    """
+    Is told how the connections of this process fare (.NET: the events and
+    counters of C{System.Net.Security}); see
+    L{addObserver<txsslstream.metrics.addObserver>}.
+
+    Of each connection it hears C{handshakeStarted}, then one of
+    C{handshakeCompleted} and C{handshakeFailed}, and after
+    C{handshakeCompleted}, in the end, C{connectionClosed}; each once, in the
+    reactor's thread, before the application hears of it.  It never hears who the
+    peer is or what was said: what it gets can be counted.
+    """
+
+    def handshakeStarted(isServer: bool) -> None:
+        """
+        An authentication has begun.
+
+        @param isServer: our role, here and below.
+        """
+
+    def handshakeCompleted(
+        isServer: bool, protocol: SslProtocols, isResumed: bool, seconds: float
+    ) -> None:
+        """
+        It has succeeded, for this side.
+
+        @param protocol: the version: one.
+        @param isResumed: whether an earlier session went on.
+        @param seconds: how long it took, with all callbacks.
+        """
+
+    def handshakeFailed(isServer: bool, reason: HandshakeFailureReason, seconds: float) -> None:
+        """
+        It has failed, or was given up.
+
+        @param seconds: how long it took.
+        """
+
+    def connectionClosed(isServer: bool, protocol: SslProtocols) -> None:
+        """
+        A connection whose handshake was completed is gone, for whatever reason.
         """

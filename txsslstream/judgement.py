@@ -30,7 +30,7 @@ from .enums import (
     X509ChainStatusFlags,
     X509VerificationFlags,
 )
-from .errors import AuthenticationError, printable
+from .errors import AuthenticationError, HandshakeFailureReason, printable
 from .names import certificateMatchesHost, hostsOf, unicodeHostName
 from .options import (
     AuthenticationOptions,
@@ -234,6 +234,8 @@ class Judgement:
                 chainStatus=flags,
                 chainElements=() if chain is None else chain.chainElements,
                 problems=tuple(problems),
+                # Nobody else objects to a peer without a fault.
+                reason=None if self.sslPolicyErrors else HandshakeFailureReason.callbackRefused,
             )
         )
         if chain is None:

@@ -444,6 +444,7 @@ class SslStreamProtocol(InspectableProtocol):
             self._noteEnd(authentication, reason)
             if self._handshakeDone and not isinstance(self._failure, TlsError):
                 keepResumable(self._tlsConnection)
+            authentication.watch.closed()
             self._lostTLSConnection = True
         elif self._handshakeDone:
             self._securitySoFar()
