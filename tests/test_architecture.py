@@ -74,12 +74,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "stapling",
         "chain",
         "security",
+        "channelbinding",
         "judgement",
         "authentication",
     ),
     # The protocol and the stream.
     ("_inner", "_patience", "inspection", "protocol", "_sides", "_readwrite", "stream"),
-    ("endpoints",),
+    ("endpoints", "insecure"),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
     # The names of all.
@@ -133,6 +134,8 @@ PLUGIN_IMPORTS = frozenset({"twisted.application.service.ServiceMaker"})
 PUBLIC = [
     "AuthenticationError",
     "CertificateError",
+    "ChannelBinding",
+    "ChannelBindingKind",
     "CipherAlgorithmType",
     "CipherSuitesPolicy",
     "EncryptionPolicy",
@@ -169,6 +172,7 @@ PUBLIC = [
     "TlsAlert",
     "TlsCipherSuite",
     "TlsError",
+    "TransportContext",
     "TruncationError",
     "WriteTimeout",
     "X509CertificateCollection",

@@ -31,6 +31,7 @@ from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import (
     Certificates,
     Decisions,
+    KeyLog,
     Negotiated,
     Presented,
     Received,
@@ -255,7 +256,21 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
         lib.SSL_CTX_set_tlsext_status_cb(context._context, _stapleCallback)
     if parameters.asksForCertificate or parameters.choosesCertificate:
         lib.SSL_CTX_set_msg_callback(context._context, _messageCallback)
+    if parameters.logsSecrets:
+        lib.SSL_CTX_set_keylog_callback(context._context, _keyLogCallback)
     return context
+
+
+#: Whom every new connection tells its secrets; nobody unless asked.
+_keyLogOfAll: KeyLog | None = None
+
+
+def logAllSecrets(keyLog: KeyLog | None) -> None:
+    """
+    Have all connections that begin from now on tell their secrets, or none.
+    """
+    global _keyLogOfAll
+    _keyLogOfAll = keyLog
 
 
 class TlsEngine:
@@ -281,6 +296,7 @@ class TlsEngine:
         "_awaitsStaple",
         "_flight",
         "_held",
+        "_keyLogs",
         "_sent",
         "_verdict",
         "alertReceived",
@@ -301,15 +317,18 @@ class TlsEngine:
         decisions: Decisions,
         serverName: bytes | None = None,
         wantsStaple: bool = False,
+        keyLog: KeyLog | None = None,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
         @param wantsStaple: whether a client asks for an OCSP response (RFC 6066
             section 8).
+        @param keyLog: whom to tell the secrets.
         """
-        self.parameters = parameters
+        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        self.parameters = self._logged(parameters)
         self.decisions: Decisions | None = decisions
-        self.connection = SSL.Connection(contextFor(parameters), None)
+        self.connection = SSL.Connection(contextFor(self.parameters), None)
         self.alertReceived: TlsAlert | None = None
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
@@ -341,6 +360,9 @@ class TlsEngine:
                     mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
                 lib.SSL_set_verify(ssl, mode, _verifyCallback)
             self.connection.set_accept_state()
+
+    def _logged(self, parameters: TlsParameters) -> TlsParameters:
+        return replace(parameters, logsSecrets=True) if self._keyLogs else parameters
 
     def feed(self, data: bytes) -> None:
         """
@@ -505,8 +527,8 @@ class TlsEngine:
         """
         Show the certificate of these parameters.
         """
-        self.parameters = parameters
-        self.connection.set_context(contextFor(parameters))
+        self.parameters = self._logged(parameters)
+        self.connection.set_context(contextFor(self.parameters))
         # Taking over a context's certificate, OpenSSL has forgotten whom to ask.
         lib.SSL_set_cert_cb(self.connection._ssl, _certificateCallback, ffi.NULL)
 
@@ -534,6 +556,10 @@ class TlsEngine:
             self.alertReceived = description
         else:
             self.alertSent = description
+
+    def _logSecret(self, line: bytes) -> None:
+        for keyLog in self._keyLogs:
+            keyLog(line)
 
     def _noteMessage(self, kind: int, body: bytes) -> None:
         """
@@ -592,6 +618,56 @@ def certificatesOf(connection: SSL.Connection) -> Certificates:
         remote=remote,
         verified=tuple(connection.get_verified_chain(as_cryptography=True) or ()),
     )
+
+
+# What is above and the connection, tied together.
+
+
+def isSecretUnique(connection: SSL.Connection) -> bool | None:
+    """
+    @param connection: any pyOpenSSL connection after its first handshake.
+    @return: whether no other connection can have the same master secret: in TLS
+        1.3, and before with the extended master secret (RFC 7627).  L{None}
+        while another handshake is under way before TLS 1.3.
+    """
+    if lib.SSL_version(connection._ssl) == SSL.TLS1_3_VERSION:
+        return True
+    supported = lib.SSL_get_extms_support(connection._ssl)
+    return None if supported < 0 else bool(supported)
+
+
+def isRenegotiable(connection: SSL.Connection) -> bool:
+    """
+    @return: whether a further handshake may change the secrets.
+    """
+    return (
+        lib.SSL_version(connection._ssl) != SSL.TLS1_3_VERSION
+        and not lib.SSL_get_options(connection._ssl) & SSL.OP_NO_RENEGOTIATION
+    )
+
+
+def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
+    """
+    @return: the first Finished message of the latest handshake, before TLS 1.3
+        (RFC 5929 section 3.1).
+    """
+    # A client begins, unless an earlier session goes on.
+    isOurs = isServer == bool(lib.SSL_session_reused(connection._ssl))
+    finished = connection.get_finished() if isOurs else connection.get_peer_finished()
+    return finished or b""
+
+
+def exportKeyingMaterial(
+    connection: SSL.Connection, label: bytes, length: int, context: bytes | None
+) -> bytes:
+    """
+    @return: that many bytes (RFC 5705, RFC 8446 section 7.5).
+    @raise NotSupportedError: OpenSSL refuses.
+    """
+    try:
+        return connection.export_keying_material(label, length, context)
+    except SSL.Error:
+        raise NotSupportedError("OpenSSL does not export keying material here") from None
 
 
 # The record path, without exceptions: what a call of OpenSSL's came to is a
@@ -766,6 +842,11 @@ def _stapleCallback(ssl: Any, _: Any) -> int:
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+
+
+@_callback("void (*)(const SSL *, const char *)")
+def _keyLogCallback(ssl: Any, line: Any) -> None:
+    _guarded(ssl, None, lambda engine: engine._logSecret(ffi.string(line)))
 
 
 @_callback("void (*)(int, int, int, const void *, size_t, SSL *, void *)")

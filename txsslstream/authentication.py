@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -117,7 +118,8 @@ class Authentication:
             not self.isServer
             and options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
         )
-        self.engine = TlsEngine(options.parameters, self, name, wantsStaple)
+        keyLog = None if options.keyLog is None else partial(options.keyLog, clock)
+        self.engine = TlsEngine(options.parameters, self, name, wantsStaple, keyLog)
         self.judgement = Judgement(
             options, self.engine, sender, clock, localCertificateSelectionCallback
         )

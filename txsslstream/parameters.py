@@ -91,6 +91,8 @@ class TlsParameters:
     @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
         sends none.
     @ivar acceptableIssuers: whom a server names in CertificateRequest.
+    @ivar logsSecrets: whether somebody wants the secrets of the connections
+        (L{txsslstream.insecure}).
     """
 
     isServer: bool
@@ -103,3 +105,4 @@ class TlsParameters:
     asksForCertificate: bool = False
     insistsOnCertificate: bool = False
     acceptableIssuers: tuple[x509.Certificate, ...] = ()
+    logsSecrets: bool = False
