@@ -44,6 +44,9 @@ class _FileLog:
 
     path: Path
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def __call__(self, _: IReactorTime | None, line: bytes) -> None:
         try:
             self.append(line + b"\n")
@@ -80,6 +83,9 @@ class _CallableLog:
 
     sink: Callable[[bytes], object]
 
+    def __str__(self) -> str:
+        return repr(self.sink)
+
     def __call__(self, clock: IReactorTime, line: bytes) -> None:
         # OpenSSL is in the middle of its work, where nothing of the user's runs.
         # In a function of its own, for a delayed call shows its arguments.
@@ -91,8 +97,8 @@ class _CallableLog:
         except Exception as e:
             # The error itself may contain the line.
             _log.error(
-                "no TLS secret was logged: {sink!r} raised {kind}",
-                sink=self.sink,
+                "no TLS secret was logged: {sink} raised {kind}",
+                sink=str(self),
                 kind=type(e).__name__,
             )
 
@@ -172,10 +178,11 @@ def _opened(path: str | os.PathLike[str]) -> _FileLog:
     return keyLog
 
 
-def _warn(whose: str, keyLog: object) -> None:
+def _warn(whose: str, keyLog: _FileLog | _CallableLog) -> None:
     _log.warn(
-        "INSECURE: the TLS secrets of {whose} go to {keyLog}. "
+        "INSECURE: the TLS secrets of {whose} go to {sink}. "
         "Whoever reads them can read the connections.",
         whose=whose,
-        keyLog=keyLog,
+        # As a text: whoever keeps the event should not keep the function.
+        sink=str(keyLog),
     )
