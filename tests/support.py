@@ -432,8 +432,10 @@ class Pair:
     A client's and a server's stream in memory, not yet authenticated.
     """
 
+    wireClass: type[Wire] = Wire
+
     def __init__(self, segment: int = 0, **arguments: Any) -> None:
-        self.wire = Wire(segment)
+        self.wire = self.wireClass(segment)
         self.bystanders = (Bystander(), Bystander())
         self.wire.connect(*self.bystanders)
         self.clock = self.wire.clock
