@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from greenlet import getcurrent, greenlet
 from OpenSSL._util import ffi, lib
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogLevel, capturedLogs
@@ -251,6 +252,29 @@ class SinkMixin(KeyLogMixin):
             )
             random = bytes(pair.wire.client.everWritten[11:43]).hex()
             self.assertNotIn(random, str(events))
+
+    def test_outside(self) -> None:
+        """
+        The function is called by the reactor, not from within the handshake.
+        """
+        stacks: list[greenlet] = []
+        for isServer in (False, True):
+            pair = Pair()
+            client, server = self.sides(isServer, lambda _: stacks.append(getcurrent()))
+            pair.server.authenticateAsServer(server)
+            pair.client.authenticateAsClient(client)
+            # Without the clock.
+            while pair.wire.client.written or pair.wire.server.written:
+                for one, other in (("client", "server"), ("server", "client")):
+                    source = getattr(pair.wire, one)
+                    data = bytes(source.written)
+                    source.written.clear()
+                    getattr(pair.wire, other).protocol.dataReceived(data)
+            self.assertTrue(pair.client.isAuthenticated)
+            self.assertEqual(stacks, [])
+            pair.wire.flush()
+            self.assertEqual(stacks, [getcurrent()] * len(SECRETS[self.version]))
+            stacks.clear()
 
     def test_functionEndsIt(self) -> None:
         """

@@ -326,9 +326,11 @@ class TlsEngine:
         @param keyLog: whom to tell the secrets.
         """
         self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
-        self.parameters = self._logged(parameters)
+        if self._keyLogs:
+            parameters = replace(parameters, logsSecrets=True)
+        self.parameters = parameters
         self.decisions: Decisions | None = decisions
-        self.connection = SSL.Connection(contextFor(self.parameters), None)
+        self.connection = SSL.Connection(contextFor(parameters), None)
         self.alertReceived: TlsAlert | None = None
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
@@ -360,9 +362,6 @@ class TlsEngine:
                     mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
                 lib.SSL_set_verify(ssl, mode, _verifyCallback)
             self.connection.set_accept_state()
-
-    def _logged(self, parameters: TlsParameters) -> TlsParameters:
-        return replace(parameters, logsSecrets=True) if self._keyLogs else parameters
 
     def feed(self, data: bytes) -> None:
         """
@@ -527,8 +526,8 @@ class TlsEngine:
         """
         Show the certificate of these parameters.
         """
-        self.parameters = self._logged(parameters)
-        self.connection.set_context(contextFor(self.parameters))
+        self.parameters = parameters
+        self.connection.set_context(contextFor(parameters))
         # Taking over a context's certificate, OpenSSL has forgotten whom to ask.
         lib.SSL_set_cert_cb(self.connection._ssl, _certificateCallback, ffi.NULL)
 

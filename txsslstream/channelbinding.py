@@ -13,7 +13,6 @@ on a first connection should not fail on the next.
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -139,7 +138,7 @@ class Bindable:
             raise ValueError(f"a label has 1 to {LONGEST_LABEL} ASCII characters")
         if octets.startswith(_RESERVED):
             raise ValueError(f"TLS itself uses the label {octets.decode('ascii')!r}")
-        if not 1 <= index(length) <= LONGEST_EXPORT:
+        if not 1 <= length <= LONGEST_EXPORT:
             raise ValueError(f"1 to {LONGEST_EXPORT} bytes can be had, not {length}")
         if context is not None:
             context = bytes(memoryview(context))
