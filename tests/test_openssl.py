@@ -868,11 +868,15 @@ class Strangers(SynchronousTestCase):
 
     def test_nothingToExport(self) -> None:
         """
-        Before the handshake nothing can be exported.
+        Before the handshake nothing can be exported, and nobody has finished.
         """
         for version in VERSIONS:
             client, server = self.connections(version)
             for connection in (client, server):
+                for isServer in (False, True):
+                    self.assertRaises(
+                        NotSupportedError, _openssl.firstFinished, connection, isServer
+                    )
                 self.assertRaises(
                     NotSupportedError,
                     _openssl.exportKeyingMaterial,

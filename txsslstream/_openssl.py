@@ -649,11 +649,15 @@ def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
     """
     @return: the first Finished message of the latest handshake, before TLS 1.3
         (RFC 5929 section 3.1).
+    @raise NotSupportedError: there is none.
     """
     # A client begins, unless an earlier session goes on.
     isOurs = isServer == bool(lib.SSL_session_reused(connection._ssl))
     finished = connection.get_finished() if isOurs else connection.get_peer_finished()
-    return finished or b""
+    if not finished:
+        # Nothing would be equal on all connections.
+        raise NotSupportedError("there is no Finished message")
+    return finished
 
 
 def exportKeyingMaterial(
