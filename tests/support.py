@@ -439,11 +439,13 @@ class Pair:
     A client's and a server's stream in memory, not yet authenticated.
     """
 
+    wireClass: type[Wire] = Wire
+
     def __init__(self, segment: int = 0, keepsSessions: bool = False, **arguments: Any) -> None:
         """
         @param keepsSessions: see L{Wire.__init__}.
         """
-        self.wire = Wire(segment, keepsSessions)
+        self.wire = self.wireClass(segment, keepsSessions)
         self.bystanders = (Bystander(), Bystander())
         self.wire.connect(*self.bystanders)
         self.clock = self.wire.clock

@@ -19,7 +19,13 @@ from twisted.web.wsgi import WSGIResource
 from txsslstream import HandshakeFailureReason, SslStreamMetrics, metrics
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
-from txsslstream.enums import TlsAlert, X509ChainStatusFlags
+from txsslstream.channelbinding import (
+    LONGEST_CONTEXT,
+    LONGEST_EXPORT,
+    LONGEST_LABEL,
+    ChannelBinding,
+)
+from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
 
 from .support import Pair
@@ -27,6 +33,7 @@ from .support import Pair
 DOCS = Path(__file__).parents[1] / "docs"
 TRUST = (DOCS / "trust.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
+BINDING = (DOCS / "binding.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -170,6 +177,39 @@ class MetricsTests(SynchronousTestCase):
             self.assertEqual(
                 set(re.findall(r"`(\w+)`", labels)), set(re.findall(r"(\w+)=", used[1])), name
             )
+
+
+class BindingTests(SynchronousTestCase):
+    """
+    Tests for F{docs/binding.md}.
+    """
+
+    def test_kinds(self) -> None:
+        """
+        The table has every kind of channel binding with its number and its
+        registered name.
+        """
+        rows = re.findall(r"^\| `(\w+)` \((\d+)\) \| `([a-z-]+)` \|", BINDING, re.MULTILINE)
+        self.assertEqual(
+            rows,
+            [
+                (kind.name, str(kind.value), ChannelBinding(b"", kind).registeredName)
+                for kind in ChannelBindingKind
+                if kind is not ChannelBindingKind.Unknown
+            ],
+        )
+        self.assertIn(f"`Unknown` ({int(ChannelBindingKind.Unknown)})", BINDING)
+
+    def test_bounds(self) -> None:
+        """
+        The bounds of exported keys are the documented ones.
+        """
+        for words in (
+            f"1 to {LONGEST_LABEL} ASCII characters",
+            f"up to {LONGEST_CONTEXT:,} bytes",
+            f"1 to {LONGEST_EXPORT} bytes",
+        ):
+            self.assertIn(words, BINDING.replace("\n", " "))
 
 
 def _sources() -> str:

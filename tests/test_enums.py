@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import enums
 from txsslstream.enums import (
+    ChannelBindingKind,
     CipherAlgorithmType,
     EncryptionPolicy,
     ExchangeAlgorithmType,
@@ -67,6 +68,8 @@ DOTNET: dict[type[Enum], str] = {
         "AddressBook 1 AuthRoot 2 CertificateAuthority 3 Disallowed 4 My 5 Root 6 "
         "TrustedPeople 7 TrustedPublisher 8"
     ),
+    # The last one is ours.
+    ChannelBindingKind: "Unknown 0 Unique 25 Endpoint 26 Exporter 27",
     StoreLocation: "CurrentUser 1 LocalMachine 2",
     X509FindType: (
         "FindByThumbprint 0 FindBySubjectName 1 FindBySubjectDistinguishedName 2 "

@@ -847,6 +847,51 @@ class Strangers(SynchronousTestCase):
             client.set_alpn_protos([b"h2"])
             self.assertRefused(client, server, "no application protocol")
 
+    def test_keyLog(self) -> None:
+        """
+        No unknown connection's secrets are told to anybody, while an engine's
+        with the same context are.
+        """
+        lines: list[bytes] = []
+        self.addCleanup(_openssl.logAllSecrets, None)
+        for version in VERSIONS:
+            other, known = self.connections(version, logsSecrets=True)
+            _openssl.logAllSecrets(lines.append)
+            engine = TlsEngine(forServer(protocols=version), Answers())
+            shakeForeign(other, known)
+            self.assertEqual(lines, [])
+            self.assertIs(engine.connection.get_context(), known.get_context())
+            client, _ = self.connections(version)
+            shakeForeign(client, engine.connection)
+            self.assertNotEqual(lines, [])
+            lines.clear()
+
+    def test_nothingToExport(self) -> None:
+        """
+        Before the handshake nothing can be exported, and nobody has finished.
+        """
+        for version in VERSIONS:
+            client, server = self.connections(version)
+            for connection in (client, server):
+                for isServer in (False, True):
+                    self.assertRaises(
+                        NotSupportedError, _openssl.firstFinished, connection, isServer
+                    )
+                self.assertRaises(
+                    NotSupportedError,
+                    _openssl.exportKeyingMaterial,
+                    connection,
+                    b"EXPORTER-test",
+                    8,
+                    None,
+                )
+            shakeForeign(client, server)
+            one, other = (
+                _openssl.exportKeyingMaterial(each, b"EXPORTER-test", 8, None)
+                for each in (client, server)
+            )
+            self.assertEqual(one, other)
+
     def test_forgotten(self) -> None:
         """
         An engine that is gone is not asked; its connection's peer is refused.

@@ -35,6 +35,7 @@ OTHERS: dict[str, Any] = {
     "acceptableIssuers": (AUTHORITY.certificate,),
     "resumes": True,
     "sessionScope": "a policy",
+    "logsSecrets": True,
 }
 
 

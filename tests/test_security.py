@@ -585,8 +585,9 @@ class ReadingTests(SecurityMixin):
         The names that these tests know are those of the interface.
         """
         known = {*ALWAYS, *CERTIFICATES, *NEGOTIATED}
-        methods = {"security", "whenAuthenticated", "whenClosed"}
-        self.assertEqual(known | methods, set(ISslStream.names()))
+        others = {"security", "transportContext"}
+        methods = {"whenAuthenticated", "whenClosed", "exportKeyingMaterial"}
+        self.assertEqual(known | others | methods, set(ISslStream.names()))
 
     def test_before(self) -> None:
         """

@@ -6,10 +6,12 @@ wait, and the truth about what was negotiated.
 
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, X509ChainElement, X509ChainStatus
+from .channelbinding import ChannelBinding, TransportContext
 from .ciphersuites import TlsCipherSuite
 from .clienthello import SslClientHelloInfo
 from .endpoints import SslStreamClientEndpoint, SslStreamServerEndpoint
 from .enums import (
+    ChannelBindingKind,
     CipherAlgorithmType,
     EncryptionPolicy,
     ExchangeAlgorithmType,
@@ -65,6 +67,8 @@ from .trust import SslCertificateTrust
 __all__ = [
     "AuthenticationError",
     "CertificateError",
+    "ChannelBinding",
+    "ChannelBindingKind",
     "CipherAlgorithmType",
     "CipherSuitesPolicy",
     "EncryptionPolicy",
@@ -107,6 +111,7 @@ __all__ = [
     "TlsAlert",
     "TlsCipherSuite",
     "TlsError",
+    "TransportContext",
     "TruncationError",
     "WriteTimeout",
     "X509CertificateCollection",

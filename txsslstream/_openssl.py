@@ -31,6 +31,7 @@ from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import (
     Certificates,
     Decisions,
+    KeyLog,
     Negotiated,
     Presented,
     Received,
@@ -253,6 +254,8 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
         lib.SSL_CTX_set_tlsext_status_cb(context._context, _stapleCallback)
     if parameters.asksForCertificate or parameters.choosesCertificate:
         lib.SSL_CTX_set_msg_callback(context._context, _messageCallback)
+    if parameters.logsSecrets:
+        lib.SSL_CTX_set_keylog_callback(context._context, _keyLogCallback)
     return context
 
 
@@ -277,6 +280,18 @@ def _chooseSessions(context: SSL.Context, parameters: TlsParameters) -> None:
         # Who takes the sessions is us.
         context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT | SSL.SESS_CACHE_NO_INTERNAL)
         lib.SSL_CTX_set_tlsext_servername_callback(context._context, _resumptionCallback)
+
+
+#: Whom every new connection tells its secrets; nobody unless asked.
+_keyLogOfAll: KeyLog | None = None
+
+
+def logAllSecrets(keyLog: KeyLog | None) -> None:
+    """
+    Have all connections that begin from now on tell their secrets, or none.
+    """
+    global _keyLogOfAll
+    _keyLogOfAll = keyLog
 
 
 class TlsEngine:
@@ -305,6 +320,7 @@ class TlsEngine:
         "_awaitsStaple",
         "_flight",
         "_held",
+        "_keyLogs",
         "_sent",
         "_verdict",
         "alertReceived",
@@ -327,12 +343,17 @@ class TlsEngine:
         decisions: Decisions,
         serverName: bytes | None = None,
         wantsStaple: bool = False,
+        keyLog: KeyLog | None = None,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
         @param wantsStaple: whether a client asks for an OCSP response (RFC 6066
             section 8).
+        @param keyLog: whom to tell the secrets.
         """
+        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        if self._keyLogs:
+            parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
         self.decisions: Decisions | None = decisions
         self.connection = SSL.Connection(contextFor(parameters), None)
@@ -617,6 +638,10 @@ class TlsEngine:
         """
         self.hasNews = True
 
+    def _logSecret(self, line: bytes) -> None:
+        for keyLog in self._keyLogs:
+            keyLog(line)
+
     def _noteMessage(self, kind: int, body: bytes) -> None:
         """
         The peer sent a message that OpenSSL has not read yet.
@@ -674,6 +699,60 @@ def certificatesOf(connection: SSL.Connection) -> Certificates:
         remote=remote,
         verified=tuple(connection.get_verified_chain(as_cryptography=True) or ()),
     )
+
+
+# What is above and the connection, tied together.
+
+
+def isSecretUnique(connection: SSL.Connection) -> bool | None:
+    """
+    @param connection: any pyOpenSSL connection after its first handshake.
+    @return: whether no other connection can have the same master secret: in TLS
+        1.3, and before with the extended master secret (RFC 7627).  L{None}
+        while another handshake is under way before TLS 1.3.
+    """
+    if lib.SSL_version(connection._ssl) == SSL.TLS1_3_VERSION:
+        return True
+    supported = lib.SSL_get_extms_support(connection._ssl)
+    return None if supported < 0 else bool(supported)
+
+
+def isRenegotiable(connection: SSL.Connection) -> bool:
+    """
+    @return: whether a further handshake may change the secrets.
+    """
+    return (
+        lib.SSL_version(connection._ssl) != SSL.TLS1_3_VERSION
+        and not lib.SSL_get_options(connection._ssl) & SSL.OP_NO_RENEGOTIATION
+    )
+
+
+def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
+    """
+    @return: the first Finished message of the latest handshake, before TLS 1.3
+        (RFC 5929 section 3.1).
+    @raise NotSupportedError: there is none.
+    """
+    # A client begins, unless an earlier session goes on.
+    isOurs = isServer == bool(lib.SSL_session_reused(connection._ssl))
+    finished = connection.get_finished() if isOurs else connection.get_peer_finished()
+    if not finished:
+        # Nothing would be equal on all connections.
+        raise NotSupportedError("there is no Finished message")
+    return finished
+
+
+def exportKeyingMaterial(
+    connection: SSL.Connection, label: bytes, length: int, context: bytes | None
+) -> bytes:
+    """
+    @return: that many bytes (RFC 5705, RFC 8446 section 7.5).
+    @raise NotSupportedError: OpenSSL refuses.
+    """
+    try:
+        return connection.export_keying_material(label, length, context)
+    except SSL.Error:
+        raise NotSupportedError("OpenSSL does not export keying material here") from None
 
 
 # The record path, without exceptions: what a call of OpenSSL's came to is a
@@ -878,6 +957,11 @@ def _infoCallback(ssl: Any, where: int, result: int) -> None:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
     elif where == SSL.SSL_CB_CONNECT_LOOP:
         _guarded(ssl, None, TlsEngine._noteMove)
+
+
+@_callback("void (*)(const SSL *, const char *)")
+def _keyLogCallback(ssl: Any, line: Any) -> None:
+    _guarded(ssl, None, lambda engine: engine._logSecret(ffi.string(line)))
 
 
 @_callback("void (*)(int, int, int, const void *, size_t, SSL *, void *)")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -158,7 +159,8 @@ class Authentication:
         if isinstance(options, SslClientAuthenticationOptions):
             name = serverNameFor(options.targetHost)
             wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
-        self.engine = TlsEngine(parameters, self, name, wantsStaple)
+        keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
+        self.engine = TlsEngine(parameters, self, name, wantsStaple, keyLog)
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
         self.judgement = Judgement(options, self.engine, self._sender, self._clock, self._reason)

@@ -6,9 +6,10 @@ asks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 
@@ -16,6 +17,10 @@ from .certificates import SslStreamCertificateContext
 from .ciphersuites import TlsCipherSuite
 from .enums import SslProtocols, TlsAlert, X509ChainStatusFlags
 from .parameters import TlsParameters
+
+#: Told one secret of a connection at a time, as a line in NSS' format without
+#: its end.  It must not raise.
+KeyLog: TypeAlias = Callable[[bytes], None]
 
 
 class Step(Enum):

@@ -184,6 +184,23 @@ class X509ChainStatusFlags(IntFlag):
     HasNotSupportedCriticalExtension = 134217728
 
 
+class ChannelBindingKind(IntEnum):
+    """
+    What ties an authentication to the connection below it
+    (C{System.Security.Authentication.ExtendedProtection.ChannelBindingKind}).
+    C{Exporter} is unknown to .NET; its number is the next one.
+
+    @cvar Unique: C{tls-unique} (RFC 5929 section 3).
+    @cvar Endpoint: C{tls-server-end-point} (RFC 5929 section 4).
+    @cvar Exporter: C{tls-exporter} (RFC 9266).
+    """
+
+    Unknown = 0
+    Unique = 25
+    Endpoint = 26
+    Exporter = 27
+
+
 class TlsAlert(IntEnum):
     """
     Alert descriptions (RFC 8446 section 6, and the older ones that TLS 1.2

@@ -15,14 +15,15 @@ from zope.interface import implementer
 
 from ._deferreds import Occurrence
 from .authentication import Authentication
-from .errors import AuthenticationError, InvalidOperationError
+from .channelbinding import Bindable, Channel
+from .errors import AuthenticationError, InvalidOperationError, StreamClosedError
 from .interfaces import ISslStream
 from .security import SecurityInfo, SecurityProperties, describeForeign, securityInfo
 from .states import WireState
 
 
 @implementer(ISslStream)
-class InspectableProtocol(BufferingTLSTransport, SecurityProperties):
+class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
     """
     A TLS protocol with the properties of L{ISslStream}.
 
@@ -100,6 +101,14 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties):
             canRead=isOpen and not self._isReadingOver,
             canWrite=isOpen and not self._isWritingOver,
         )
+
+    def _channel(self) -> Channel:
+        security = self.security
+        if not security.isAuthenticated:
+            raise InvalidOperationError("the connection must be authenticated first")
+        if self._tlsConnection is None:
+            raise StreamClosedError("the connection is gone")
+        return Channel(self._tlsConnection, security)
 
     @property
     def wireState(self) -> WireState:

@@ -53,6 +53,33 @@ class ISslStream(Interface):
     canTimeout = Attribute("Whether operations can time out.")
     leaveInnerStreamOpen = Attribute("Whether closing leaves the inner transport open.")
     security = Attribute("All of it as a L{txsslstream.SecurityInfo}.")
+    transportContext = Attribute(
+        "Gives channel bindings, as L{txsslstream.TransportContext}; it can always be read."
+    )
+
+    def exportKeyingMaterial(
+        label: str | bytes, length: int, context: bytes | None = None
+    ) -> bytes:
+        """
+        Derive a key that the two ends of this connection have in common (RFC
+        5705, RFC 8446 section 7.5).
+
+        @param label: what it is for, 1 to 249 ASCII characters; it should begin
+            with C{EXPORTER} and be registered.
+        @param length: how many bytes, 1 to 8160.
+        @param context: up to 65,535 bytes that both ends know.  L{None} and
+            no bytes give the same in TLS 1.3, and not before.
+        @return: that many bytes.
+        @raise NotSupportedError: a connection before TLS 1.3 has no extended
+            master secret (RFC 7627).
+        @raise InvalidOperationError: it is not authenticated yet, or another
+            handshake is under way.
+        @raise AuthenticationError: the authentication failed; the same error
+            each time.
+        @raise StreamClosedError: the connection is gone.
+        @raise ValueError: an argument is out of its bounds, or TLS itself uses
+            the label.
+        """
 
     def whenAuthenticated() -> Deferred[Any]:
         """

@@ -17,6 +17,7 @@ from operator import or_
 from typing import Any, TypeAlias
 
 from cryptography import x509
+from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import contextFor
 from .certificatefacts import readableName
@@ -173,6 +174,14 @@ class _AuthenticationOptions:
             customTrustStore=roots or (),
             revocationMode=self.certificateRevocationCheckMode,
         ).frozen()
+
+    @property
+    def keyLog(self) -> Callable[[IReactorTime, bytes], None] | None:
+        """
+        Told the secrets of the connection, if L{txsslstream.insecure} was asked
+        for that.
+        """
+        return None
 
     def _parameters(self, isServer: bool, **more: Any) -> TlsParameters:
         suites = self.cipherSuitesPolicy

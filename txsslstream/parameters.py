@@ -94,6 +94,8 @@ class TlsParameters:
     @ivar resumes: whether earlier sessions may go on.
     @ivar sessionScope: what else sessions must have in common that a server lets
         go on.
+    @ivar logsSecrets: whether somebody wants the secrets of the connections
+        (L{txsslstream.insecure}).
     """
 
     isServer: bool
@@ -108,3 +110,4 @@ class TlsParameters:
     acceptableIssuers: tuple[x509.Certificate, ...] = ()
     resumes: bool = False
     sessionScope: Hashable = None
+    logsSecrets: bool = False

@@ -28,6 +28,7 @@ from ._inner import InnerStream, defaultClock
 from ._patience import Patience, unsentBytes
 from ._readwrite import ReadWrite
 from .certificates import SomeCertificate
+from .channelbinding import Bindable, Channel
 from .enums import EncryptionPolicy, SslProtocols
 from .errors import (
     AuthenticationError,
@@ -98,7 +99,7 @@ class _Application(Protocol):
 
 
 @implementer(ISslStream)
-class SslStream(ReadWrite, SecurityProperties):
+class SslStream(ReadWrite, SecurityProperties, Bindable):
     """
     A TLS stream on any connected transport (.NET: C{SslStream}).
 
@@ -475,6 +476,14 @@ class SslStream(ReadWrite, SecurityProperties):
 
     def _securitySoFar(self) -> SecurityInfo | None:
         return None if self._protocol is None else self._protocol._securitySoFar()
+
+    def _channel(self) -> Channel:
+        if self._protocol is None:
+            raise InvalidOperationError("the stream must be authenticated first")
+        channel = self._protocol._channel()
+        if self._isClosing:
+            raise StreamClosedError("the stream is closed")
+        return channel
 
     @property
     def isServer(self) -> bool:

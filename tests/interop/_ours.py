@@ -20,6 +20,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from twisted.internet.task import react
 
 from txsslstream import (
     AuthenticationError,
+    ChannelBindingKind,
+    NotSupportedError,
     SslCertificateTrust,
     SslClientAuthenticationOptions,
     SslProtocols,
@@ -48,6 +51,10 @@ from txsslstream.echo import SampleServer, converse
 
 #: Where everything listens and connects.
 HOST = "127.0.0.1"
+
+#: What a key is exported for, and its bytes.
+EXPORTED = "EXPORTER-interop"
+EXPORTED_SIZE = 40
 
 _VERSIONS = {
     None: SslProtocols.None_,
@@ -71,6 +78,7 @@ class Outcome:
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
     @ivar isAnswered: whether the conversation was had.
+    @ivar bindings: see L{bindingsOf}.
     @ivar seconds: how long it took.
     @ivar growth: by how many bytes the most memory ever used has grown.
     """
@@ -85,6 +93,7 @@ class Outcome:
     received: str = ""
     shown: str = ""
     isAnswered: bool = False
+    bindings: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
     growth: int = 0
 
@@ -146,6 +155,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
     try:
         await stream.authenticateAsClient(options)
         outcome.isAccepted = True
+        outcome.bindings = bindingsOf(stream)
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
@@ -157,6 +167,30 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.problems = list(e.problems)
         outcome.takeElements(e.chainElements)
     await stream.close()
+
+
+def bindingsOf(stream: SslStream) -> dict[str, str]:
+    """
+    @return: the channel bindings that there are by their names, and the key for
+        L{EXPORTED} without context, in hexadecimal.
+    """
+    found = {EXPORTED: stream.exportKeyingMaterial(EXPORTED, EXPORTED_SIZE).hex()}
+    for kind in ChannelBindingKind:
+        with suppress(NotSupportedError):
+            binding = stream.transportContext.getChannelBinding(kind)
+            if binding is not None:
+                found[binding.registeredName] = binding.hex()
+    return found
+
+
+class BindingServer(SampleServer):
+    """
+    The sample's server, which tells of channel bindings.
+    """
+
+    async def _answer(self, stream: SslStream) -> None:
+        say(f"Bindings: {json.dumps(bindingsOf(stream))}")
+        await super()._answer(stream)
 
 
 async def run(reactor: Any, case: Mapping[str, Any]) -> Outcome:
@@ -205,7 +239,7 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
     )
-    port = reactor.listenTCP(0, SampleServer(options, say), interface=HOST)
+    port = reactor.listenTCP(0, BindingServer(options, say), interface=HOST)
     say(f"Listening on port {port.getHost().port}")
 
 
