@@ -87,6 +87,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "resumption",
         "metrics",
         "authentication",
+        "reauthentication",
     ),
     # The protocol and the stream.
     (

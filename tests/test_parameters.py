@@ -33,6 +33,7 @@ OTHERS: dict[str, Any] = {
     "asksForCertificate": True,
     "insistsOnCertificate": True,
     "acceptableIssuers": (AUTHORITY.certificate,),
+    "renegotiates": True,
     "resumes": True,
     "sessionScope": "a policy",
     "logsSecrets": True,

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -77,6 +77,13 @@ _MESSAGES = (_CERTIFICATE, _CERTIFICATE_REQUEST)
 #: Not among pyOpenSSL's names.  Without it OpenSSL completes our chain from the
 #: trusted roots in every handshake.
 _MODE_NO_AUTO_CHAIN = 0x8
+
+#: Nor are these.
+_OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
+_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
+
+#: What OpenSSL calls the state behind the last message of an authentication.
+_FINISHED = b"SSLv3/TLS read finished"
 
 #: A verification error for each alert that we want OpenSSL to send.
 _ERROR_FOR_ALERT: dict[TlsAlert, int] = {
@@ -227,7 +234,7 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
     _chooseVersions(context, _chooseCiphers(context, parameters))
     context.set_options(
-        SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+        SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _renegotiation(parameters)
     )
     _chooseSessions(context, parameters)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
@@ -257,6 +264,16 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
     if parameters.logsSecrets:
         lib.SSL_CTX_set_keylog_callback(context._context, _keyLogCallback)
     return context
+
+
+def _renegotiation(parameters: TlsParameters) -> int:
+    """
+    The option that tells who may begin another handshake.  OpenSSL's servers
+    let no client do so unless told to, but must themselves be able to.
+    """
+    if parameters.isServer:
+        return _OP_ALLOW_CLIENT_RENEGOTIATION if parameters.renegotiates else 0
+    return 0 if parameters.renegotiates else int(SSL.OP_NO_RENEGOTIATION)
 
 
 def _chooseSessions(context: SSL.Context, parameters: TlsParameters) -> None:
@@ -308,6 +325,7 @@ class TlsEngine:
         cannot be read.
     @ivar keyTypes: the kinds of keys that the peer is content with when it asks
         for a certificate; L{None} if it has not asked.
+    @ivar hasAnswered: whether a client has answered to L{requestCertificate}.
     @ivar hasNews: whether the peer has sent a message of the handshake's since
         that was over, such as a ticket.
     @ivar reasons: OpenSSL's words for a failure, outermost first.
@@ -327,6 +345,7 @@ class TlsEngine:
         "alertSent",
         "connection",
         "decisions",
+        "hasAnswered",
         "hasNews",
         "isEncrypting",
         "isPeerUnreadable",
@@ -343,12 +362,15 @@ class TlsEngine:
         decisions: Decisions,
         serverName: bytes | None = None,
         wantsStaple: bool = False,
+        offersLater: bool = False,
         keyLog: KeyLog | None = None,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
         @param wantsStaple: whether a client asks for an OCSP response (RFC 6066
             section 8).
+        @param offersLater: whether a client may be asked for its certificate in
+            mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
         """
         self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
@@ -362,6 +384,7 @@ class TlsEngine:
         self.wasAskedForCertificate = False
         self.isPeerUnreadable = False
         self.hasNews = False
+        self.hasAnswered = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.reasons: list[str] = []
@@ -382,6 +405,7 @@ class TlsEngine:
                 self.connection.set_tlsext_host_name(serverName)
             if wantsStaple:
                 lib.SSL_set_tlsext_status_type(ssl, lib.TLSEXT_STATUSTYPE_ocsp)
+            lib.SSL_set_post_handshake_auth(ssl, offersLater)
             self.connection.set_connect_state()
         else:
             if parameters.asksForCertificate:
@@ -450,6 +474,53 @@ class TlsEngine:
             return Step.incomplete
         self.reasons = _drainErrors()
         return Step.failed
+
+    def requestCertificate(self, insists: bool) -> list[str]:
+        """
+        Ask a client for its certificate in mid-conversation (RFC 8446 section
+        4.6.2; before TLS 1.3 by another handshake).
+
+        @param insists: whether OpenSSL itself refuses a client that shows none.
+        @return: OpenSSL's words if that is not possible.
+        """
+        ssl = self.connection._ssl
+        mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insists else 0)
+        lib.SSL_set_verify(ssl, mode, _verifyCallback)
+        self._verdict = None
+        self._sent.clear()
+        self.hasAnswered = False
+        lib.ERR_clear_error()
+        if lib.SSL_version(ssl) == SSL.TLS1_3_VERSION:
+            isPossible = lib.SSL_verify_client_post_handshake(ssl)
+        else:
+            # With the session that there is nobody would ask.
+            lib.SSL_set_options(ssl, _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION)
+            isPossible = lib.SSL_renegotiate(ssl)
+        if isPossible != 1:
+            lib.SSL_set_verify(ssl, SSL.VERIFY_NONE, _verifyCallback)
+            return _drainErrors() or ["no reason given"]
+        lib.SSL_do_handshake(ssl)
+        _asking.add(self)
+        return _drainErrors()
+
+    def receive(self, isPatient: bool) -> tuple[bytes, Received, str]:
+        """
+        As the function of that name, where OpenSSL may have to ask: what it
+        shares with others is not held meanwhile.
+
+        @param isPatient: whether to read all there is; if not, one record at
+            most.
+        """
+        pieces = []
+        ssl = self.connection._ssl
+        while True:
+            count = lib.SSL_read(ssl, _scratch, len(_scratchView))
+            if count > 0:
+                pieces.append(bytes(_scratchView[:count]))
+                if isPatient:
+                    continue
+                return pieces[0], Received.starved, ""
+            return b"".join(pieces), *_whyNothing(ssl, count)
 
     def output(self) -> bytes:
         """
@@ -527,15 +598,7 @@ class TlsEngine:
                 ders = list(dict.fromkeys((first, *ders)))
         if not ders:
             return None
-        own, *others = ders
-        readable = (_readable(each) for each in others)
-        return Presented(
-            (
-                x509.load_der_x509_certificate(own),
-                *(each for each in readable if each is not None),
-            ),
-            self._staple(),
-        )
+        return _presented(ders, self._staple())
 
     def _staple(self) -> bytes | None:
         start = ffi.new("unsigned char **")
@@ -555,7 +618,7 @@ class TlsEngine:
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
             own = x509.load_der_x509_certificate(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
-            presented = self.presented() or Presented((own,))
+            presented = self.presented() or _pathIn(context)
             if presented.certificates[0] != own:
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
@@ -634,9 +697,15 @@ class TlsEngine:
 
     def _noteMove(self) -> None:
         """
-        A client is about to look at a message.
+        A client is about to look at a message, or a server has done so.
         """
-        self.hasNews = True
+        if self.parameters.isServer:
+            state = ffi.string(lib.SSL_state_string_long(self.connection._ssl))
+            if state == _FINISHED and self in _asking:
+                _asking.discard(self)
+                self.hasAnswered = True
+        else:
+            self.hasNews = True
 
     def _logSecret(self, line: bytes) -> None:
         for keyLog in self._keyLogs:
@@ -721,10 +790,14 @@ def isRenegotiable(connection: SSL.Connection) -> bool:
     """
     @return: whether a further handshake may change the secrets.
     """
-    return (
-        lib.SSL_version(connection._ssl) != SSL.TLS1_3_VERSION
-        and not lib.SSL_get_options(connection._ssl) & SSL.OP_NO_RENEGOTIATION
-    )
+    ssl = connection._ssl
+    if lib.SSL_version(ssl) == SSL.TLS1_3_VERSION:
+        return False
+    engine = _engines.get(_address(ssl))
+    if engine is not None and engine.parameters.isServer:
+        # One of ours does it when its application says so.
+        return bool(engine.parameters.renegotiates or lib.SSL_total_renegotiations(ssl))
+    return not int(lib.SSL_get_options(ssl)) & SSL.OP_NO_RENEGOTIATION
 
 
 def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
@@ -789,12 +862,26 @@ def receive(connection: SSL.Connection) -> tuple[bytes, Received, str]:
         if filled:
             pieces.append(bytes(_scratchView[:filled]))
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        error = lib.SSL_get_error(ssl, count)
-        if error == lib.SSL_ERROR_WANT_READ:
-            return data, Received.starved, ""
-        if error == lib.SSL_ERROR_ZERO_RETURN:
-            return data, Received.ended, ""
-        return data, Received.broken, ", ".join(_drainErrors()) or "no reason given"
+        return data, *_whyNothing(ssl, count)
+
+
+def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
+    error = lib.SSL_get_error(ssl, result)
+    if error == lib.SSL_ERROR_WANT_READ:
+        return Received.starved, ""
+    if error == lib.SSL_ERROR_ZERO_RETURN:
+        return Received.ended, ""
+    return Received.broken, ", ".join(_drainErrors()) or "no reason given"
+
+
+def hasUnread(connection: SSL.Connection) -> bool:
+    """
+    @return: whether there are bytes of the peer's, encrypted or not, that nobody
+        has read.
+    """
+    start = ffi.new("char **")
+    size = lib.BIO_get_mem_data(connection._into_ssl, start)
+    return size > 0 or lib.SSL_pending(connection._ssl) > 0
 
 
 def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
@@ -855,6 +942,34 @@ def sendCloseNotify(connection: SSL.Connection) -> bool:
     return result == 1
 
 
+def _pathIn(context: Any) -> Presented:
+    """
+    @return: what OpenSSL has made of the certificates that it was shown.
+    """
+    stack = lib.X509_STORE_CTX_get1_chain(context)
+    certificates = [lib.sk_X509_value(stack, each) for each in range(lib.sk_X509_num(stack))]
+    ders = [_encoded(each) for each in certificates]
+    for each in certificates:
+        lib.X509_free(each)
+    lib.sk_X509_free(stack)
+    return _presented(ders)
+
+
+def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
+    """
+    @raise ValueError: the first certificate cannot be read.
+    """
+    own, *others = ders
+    readable = (_readable(each) for each in others)
+    return Presented(
+        (
+            x509.load_der_x509_certificate(own),
+            *(each for each in readable if each is not None),
+        ),
+        staple,
+    )
+
+
 def _encoded(certificate: Any) -> bytes:
     """
     @return: the DER encoding of an C{X509*}.
@@ -894,6 +1009,9 @@ def _callback(signature: str) -> Callable[[_Function], _Function]:
 
 
 _engines: WeakValueDictionary[int, TlsEngine] = WeakValueDictionary()
+
+#: The servers that wait for a client's answer in mid-conversation.
+_asking: WeakSet[TlsEngine] = WeakSet()
 
 
 def _address(pointer: Any) -> int:
@@ -955,7 +1073,7 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
-    elif where == SSL.SSL_CB_CONNECT_LOOP:
+    elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
         _guarded(ssl, None, TlsEngine._noteMove)
 
 

@@ -223,6 +223,13 @@ class Reader:
         """
         return self._operation is not None
 
+    @property
+    def isFilled(self) -> bool:
+        """
+        Whether something is unread.
+        """
+        return bool(self._buffer)
+
     def takeAll(self) -> bytes:
         """
         @return: all that is unread.

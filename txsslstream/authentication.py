@@ -45,7 +45,7 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason
+from .judgement import UNCHANGED, Judgement, Reason, acceptance, refusalIn
 from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
@@ -77,10 +77,6 @@ class Owner:
     equipped: Callable[[bytes], None]
     changed: Callable[[WireState], None]
     finished: Callable[[AuthenticationError | None], None]
-
-
-#: An answer unlike L{None}, which a question gets that nobody will answer.
-_ACCEPTED = object()
 
 
 class Authentication:
@@ -130,6 +126,7 @@ class Authentication:
         # What the peer is told if there is no engine.
         self._alertSent: TlsAlert | None = None
         self._deadline = Deadline(clock)
+        self._offersLater = False
         self.watch = Watch(self.isServer, clock)
         self._owner: Owner | None = None
         self._call: PausableCall[Step] | None = None
@@ -155,12 +152,15 @@ class Authentication:
         """
         self.options = options
         name = None
-        wantsStaple = False
+        wantsStaple = offersLater = False
         if isinstance(options, SslClientAuthenticationOptions):
             name = serverNameFor(options.targetHost)
             wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+            # As in .NET: whoever has something to show.
+            offersLater = bool(options.candidates or options.localCertificateSelectionCallback)
+        self._offersLater = offersLater
         keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
-        self.engine = TlsEngine(parameters, self, name, wantsStaple, keyLog)
+        self.engine = TlsEngine(parameters, self, name, wantsStaple, offersLater, keyLog)
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
         self.judgement = Judgement(options, self.engine, self._sender, self._clock, self._reason)
@@ -428,13 +428,26 @@ class Authentication:
             owner.finished(error)
 
     def _settle(self, error: AuthenticationError | None) -> None:
-        self.judgement.release()
         if error is None:
             self.facts = self.engine.negotiated()
+        if not self.mayBeAsked:
+            self.judgement.release()
+        if error is None and self.facts is not None:
             self.engine.hasNews = False
             if self.facts.protocol is not SslProtocols.Tls13:
                 self.keepSession()
         self.engine.release()
+
+    @property
+    def mayBeAsked(self) -> bool:
+        """
+        Whether OpenSSL may have questions in mid-conversation, once the peer
+        wants to.
+        """
+        if self.facts is None:
+            return False
+        isModern = self.facts.protocol is SslProtocols.Tls13
+        return self._offersLater if isModern else self.engine.parameters.renegotiates
 
     def keepSession(self) -> None:
         """
@@ -493,17 +506,33 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = pause(lambda: self.judgement.of(presented).addCallback(_acceptance), None)
-        if answer is _ACCEPTED:
+        answer = pause(lambda: self.judgement.of(presented).addCallback(acceptance), None)
+        refusal = refusalIn(answer)
+        if refusal is None:
             self._presented = presented
-            return None
-        return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
+        return refusal
 
     def peerPresentedNothing(self) -> bool:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        return pause(lambda: self.judgement.ofNobody().addCallback(_acceptance), None) is _ACCEPTED
+        answer = pause(lambda: self.judgement.ofNobody().addCallback(acceptance), None)
+        return refusalIn(answer) is None
+
+    def certificateWantedAgain(self) -> TlsParameters | TlsAlert | None:
+        """
+        The same in mid-conversation, where a server shows what it has shown.
+        """
+        if self.isServer:
+            return None
+        self.judgement.reopen()
+        return self.certificateWanted()
+
+    def judgedAgain(self, judgement: Judgement) -> None:
+        """
+        A client that had shown nothing has been judged by its certificate.
+        """
+        self.judgement = judgement
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
         """
@@ -530,8 +559,8 @@ class Authentication:
         self._stapler = stapler = staplerOf(certificate)
         if not stapler.canFetch:
             return True
-        answer = pause(lambda: stapler.prepare(self._clock).addCallback(_acceptance), None)
-        return answer is _ACCEPTED
+        answer = pause(lambda: stapler.prepare(self._clock).addCallback(acceptance), None)
+        return refusalIn(answer) is None
 
     def stapleWanted(self) -> bytes | None:
         """
@@ -581,7 +610,3 @@ class Authentication:
         """
         isKnown = self.isWaiting and not self._isSilent and self._isEquipped
         return self.engine.negotiated() if self.facts is None and isKnown else self.facts
-
-
-def _acceptance(refusal: TlsAlert | None) -> object:
-    return _ACCEPTED if refusal is None else refusal

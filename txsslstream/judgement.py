@@ -49,6 +49,28 @@ _MOST_NAMES = 10
 _MOST_PROBLEMS = 10
 
 
+#: An answer unlike L{None}, which a question gets that nobody will answer.
+_ACCEPTED = object()
+
+
+def acceptance(refusal: TlsAlert | None) -> object:
+    """
+    @param refusal: what L{Judgement.of} and L{Judgement.ofNobody} say.
+    @return: the same as an answer that a question gets only from somebody.
+    """
+    return _ACCEPTED if refusal is None else refusal
+
+
+def refusalIn(answer: object) -> TlsAlert | None:
+    """
+    @param answer: an L{acceptance}, or L{None} if nobody has answered.
+    @return: the alert of a refusal.
+    """
+    if answer is _ACCEPTED:
+        return None
+    return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
+
+
 class Reason:
     """
     Why a connection is refused.
@@ -87,6 +109,8 @@ class Judgement:
     @ivar remoteCertificate: the peer's certificate, once it was presented.
     @ivar remoteChain: the chain that was judged.
     @ivar sslPolicyErrors: what was found wrong.
+    @ivar isExpected: whether a client was asked for a certificate in
+        mid-conversation.
     @ivar isMade: whether the peer has been judged, with or without certificate.
     """
 
@@ -106,6 +130,7 @@ class Judgement:
         self.remoteCertificate: x509.Certificate | None = None
         self.remoteChain: X509Chain | None = None
         self.sslPolicyErrors = SslPolicyErrors.None_
+        self.isExpected = False
         self.isMade = False
         self._reason = reason
         self._options = options
@@ -188,7 +213,7 @@ class Judgement:
         """
         errors = SslPolicyErrors.None_
         self.remoteCertificate = self.remoteChain = None
-        if not self._isServer or self._engine.parameters.asksForCertificate:
+        if not self._isServer or self.isExpected or self._engine.parameters.asksForCertificate:
             errors = SslPolicyErrors.RemoteCertificateNotAvailable
         return self._decide(errors)
 
@@ -270,6 +295,12 @@ class Judgement:
             return False
         return self._localSelection is not None or bool(options.clientCertificates)
 
+    def reopen(self) -> None:
+        """
+        What is shown is to be chosen once more.
+        """
+        self._isChosen = False
+
     @property
     def asksBeforeHello(self) -> bool:
         """
@@ -303,7 +334,7 @@ class Judgement:
         """
 
         def remains(answer: object) -> object:
-            self._isChosen = False
+            self.reopen()
             return answer
 
         return self._ask(None, ()).addCallback(remains)

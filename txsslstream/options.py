@@ -101,7 +101,8 @@ class _AuthenticationOptions:
     @ivar trust: the trusted roots; L{None} for the system's.
     @ivar cipherSuitesPolicy: the permitted suites; L{None} for the default.
     @ivar encryptionPolicy: whether the connection may go unencrypted.
-    @ivar allowRenegotiation: must be false.
+    @ivar allowRenegotiation: whether the peer may begin another handshake in
+        mid-conversation (before TLS 1.3).  Its certificate must stay the same.
     @ivar allowTlsResume: whether an earlier session may go on.
     @ivar handshakeTimeout: seconds for the whole handshake, with all callbacks;
         L{None} for no limit.
@@ -145,8 +146,6 @@ class _AuthenticationOptions:
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
         if int(self.enabledSslProtocols) & ~_EVERY_VERSION:
             raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")
-        if self.allowRenegotiation:
-            raise NotSupportedError("renegotiation is always refused")
         if self.certificateChainPolicy is not None:
             _set(self, "certificateChainPolicy", self.certificateChainPolicy.frozen())
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
@@ -191,6 +190,7 @@ class _AuthenticationOptions:
             cipherSuites=None if suites is None else suites.allowedCipherSuites,
             encryptionPolicy=self.encryptionPolicy,
             applicationProtocols=tuple(map(bytes, self.applicationProtocols)),  # type: ignore[arg-type]
+            renegotiates=self.allowRenegotiation,
             **more,
         )
 

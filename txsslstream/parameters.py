@@ -91,6 +91,8 @@ class TlsParameters:
     @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
         sends none.
     @ivar acceptableIssuers: whom a server names in CertificateRequest.
+    @ivar renegotiates: whether the peer may begin another handshake (before TLS
+        1.3).
     @ivar resumes: whether earlier sessions may go on.
     @ivar sessionScope: what else sessions must have in common that a server lets
         go on.
@@ -108,6 +110,7 @@ class TlsParameters:
     asksForCertificate: bool = False
     insistsOnCertificate: bool = False
     acceptableIssuers: tuple[x509.Certificate, ...] = ()
+    renegotiates: bool = False
     resumes: bool = False
     sessionScope: Hashable = None
     logsSecrets: bool = False

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -33,6 +34,7 @@ from zope.interface import classImplements
 from ._inner import abort
 from ._openssl import (
     enableWholeWrites,
+    hasUnread,
     keepResumable,
     receive,
     send,
@@ -44,7 +46,13 @@ from ._patience import Patience, unsentBytes
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
-from .errors import AuthenticationError, InvalidOperationError, TlsError, TruncationError
+from .errors import (
+    AuthenticationError,
+    InvalidOperationError,
+    NotSupportedError,
+    TlsError,
+    TruncationError,
+)
 from .inspection import InspectableProtocol
 from .options import (
     AuthenticationOptions,
@@ -53,6 +61,7 @@ from .options import (
     SslClientAuthenticationOptions,
     SslServerAuthenticationOptions,
 )
+from .reauthentication import Reauthentication
 from .records import RecordBoundary
 from .states import WIRE_TRANSITIONS, WireState, checkedTransition
 
@@ -109,6 +118,9 @@ class SslStreamProtocol(InspectableProtocol):
     _isWrappedConnected = True
     _hasPausedTransport = False
     _hasReceivedData = False
+    _withheld: bytes = b""
+    _hasAsked = False
+    _reauthentication: Reauthentication | None = None
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
 
@@ -213,6 +225,8 @@ class SslStreamProtocol(InspectableProtocol):
             self._authenticated.failed(error)
             return
         self._handshakeDone = True
+        if self._authentication is not None and self._authentication.mayBeAsked:
+            self._expectQuestions(self._authentication)
         try:
             self._connectApplication()
         except Exception as e:
@@ -222,6 +236,62 @@ class SslStreamProtocol(InspectableProtocol):
             self._fail(e)
             self._authenticated.failed(e)
             self.abortConnection()
+
+    def _expectQuestions(self, authentication: Authentication) -> Reauthentication:
+        reauthentication = Reauthentication(
+            authentication,
+            self.callbackSender or self,
+            self.factory._clock,
+            self._readAgain,
+            self._abortFor,
+        )
+        self._reauthentication = reauthentication
+        return reauthentication
+
+    def _abortFor(self, error: Exception) -> None:
+        self._fail(error)
+        self.abortConnection()
+
+    def negotiateClientCertificateAsync(self) -> Deferred[None]:
+        """
+        Ask the client for its certificate in mid-conversation (.NET:
+        C{NegotiateClientCertificateAsync}): in TLS 1.3 by post-handshake
+        authentication (RFC 8446 section 4.6.2), before by another handshake.
+        Once for a connection, and when nothing is on its way: what the client
+        says before it answers makes this fail.
+
+        @return: a Deferred that fires with L{None} once the client has answered
+            and is accepted, with a certificate or without one.  It fails with
+            L{InvalidOperationError} if this is no authenticated server, it has
+            the client's certificate, there is something to read, or it was
+            called before; with L{NotSupportedError} if the client cannot be
+            asked (in TLS 1.3 it has to offer it); or with
+            L{AuthenticationError}, and the connection with it, if the client is
+            refused or does not answer in time.
+        """
+        authentication = self._authentication
+        problem = ""
+        if authentication is None or self._state is not WireState.open:
+            problem = "the connection must be authenticated, and open"
+        elif not self.isServer:
+            problem = "only a server asks for certificates"
+        elif self._hasAsked:
+            problem = "the client has been asked before"
+        elif self.remoteCertificate is not None:
+            problem = "the client has shown its certificate"
+        elif hasUnread(self._tlsConnection):
+            problem = "read first what the client has sent"
+        if problem or authentication is None:
+            return fail(InvalidOperationError(problem))
+        self._aggregator.flush()
+        reauthentication = self._reauthentication or self._expectQuestions(authentication)
+        try:
+            answered = reauthentication.ask()
+        except NotSupportedError as e:
+            return fail(e)
+        self._hasAsked = True
+        self._flushSendBIO()
+        return answered
 
     def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
@@ -246,7 +316,12 @@ class SslStreamProtocol(InspectableProtocol):
             return
         if self._boundary is not None:
             self._boundary.feed(data)
-        if authentication is None or self._handshakeDone:
+        if self._isDeciding:
+            self._withheld += data
+            if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
+                self._hasPausedTransport = True
+                self.transport.pauseProducing()
+        elif authentication is None or self._handshakeDone:
             super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
             self._hasPausedTransport = True
@@ -258,9 +333,31 @@ class SslStreamProtocol(InspectableProtocol):
             return
         if self._lostTLSConnection:
             return
-        data, why, reasons = receive(self._tlsConnection)
-        if self._authentication.engine.hasNews:
-            self._authentication.keepSession()
+        if self._reauthentication is not None:
+            self._reauthentication.receive()
+        else:
+            self._read(*receive(self._tlsConnection))
+
+    def _readAgain(self, data: bytes, why: Received, reasons: str) -> None:
+        """
+        What was read where OpenSSL may have had to ask.
+        """
+        # What is shown of us, or of the peer, may be another certificate now.
+        self._security = None
+        if self._appSendBuffer and why is not Received.broken:
+            self._unbufferPendingWrites()
+        self._read(data, why, reasons)
+        withheld, self._withheld = self._withheld, b""
+        if withheld and not self._lostTLSConnection and self._tlsConnection is not None:
+            if self._hasPausedTransport:
+                self._hasPausedTransport = False
+                self.transport.resumeProducing()
+            super().dataReceived(withheld)
+
+    def _read(self, data: bytes, why: Received, reasons: str) -> None:
+        authentication = self._authentication
+        if authentication is not None and authentication.engine.hasNews:
+            authentication.keepSession()
         # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         if data and not self._isReadingOver and not self._aborted:
@@ -296,8 +393,12 @@ class SslStreamProtocol(InspectableProtocol):
         """
         assert self._authentication is not None
         engine = self._authentication.engine
-        error: Exception
-        if not self.isServer and not self._hasReceivedData and engine.alertReceived in REFUSALS:
+        error: Exception | None = None
+        if self._reauthentication is not None:
+            error = self._reauthentication.error
+        if error is not None:
+            pass
+        elif not self.isServer and not self._hasReceivedData and engine.alertReceived in REFUSALS:
             error = AuthenticationError(
                 "the server refused this client", alert=engine.alertReceived
             )
@@ -310,12 +411,27 @@ class SslStreamProtocol(InspectableProtocol):
         self._fail(error)
         self._tlsShutdownFinished(None)
 
+    @property
+    def isAsking(self) -> bool:
+        """
+        Whether the client's certificate was asked for in mid-conversation and is
+        awaited.
+        """
+        return self._reauthentication is not None and self._reauthentication.isAsking
+
+    @property
+    def _isDeciding(self) -> bool:
+        """
+        Whether somebody decides in mid-conversation.
+        """
+        return self._reauthentication is not None and self._reauthentication.isWaiting
+
     # Sending
 
     def _write(self, data: Any) -> None:
         if self._authentication is None:
             super()._write(data)
-        elif not self._handshakeDone:
+        elif not self._handshakeDone or self._isDeciding:
             self._bufferedWrite(data)
         elif not self._lostTLSConnection and not self._isWritingOver:
             for start in range(0, len(data), _WRITE_SIZE):
@@ -361,6 +477,7 @@ class SslStreamProtocol(InspectableProtocol):
         if self._authentication is None:
             self.transport.loseWriteConnection()
         elif self._handshakeDone and not self._isWritingOver:
+            self._giveUpQuestions()
             self._shutdownTLS()
 
     def loseConnection(self) -> None:
@@ -374,11 +491,16 @@ class SslStreamProtocol(InspectableProtocol):
             authentication.cancel("the connection was closed before it was authenticated")
             return
         if authentication is not None:
+            self._giveUpQuestions()
             if self._lostTLSConnection:
                 return
             if self._state is WireState.open:
                 self._moved(WireState.closing)
         super().loseConnection()
+
+    def _giveUpQuestions(self) -> None:
+        if self._reauthentication is not None:
+            self._reauthentication.cancel("the connection was closed")
 
     def _shutdownTLS(self) -> None:
         if self._authentication is None:
@@ -429,6 +551,7 @@ class SslStreamProtocol(InspectableProtocol):
             return
         self._aborted = True
         self.disconnecting = True
+        self._giveUpQuestions()
         authentication.cancel(
             "the connection was aborted before it was authenticated", tellsPeer=False
         )
@@ -440,6 +563,8 @@ class SslStreamProtocol(InspectableProtocol):
         The inner transport is gone.
         """
         authentication = self._authentication
+        if self._reauthentication is not None:
+            self._reauthentication.connectionLost(reason)
         if authentication is not None:
             self._noteEnd(authentication, reason)
             if self._handshakeDone and not isinstance(self._failure, TlsError):

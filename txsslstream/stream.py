@@ -256,6 +256,26 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
         self._inner.connectTo(protocol)
         return authenticated
 
+    def negotiateClientCertificateAsync(self) -> Deferred[None]:
+        """
+        Ask the client for its certificate in mid-conversation (.NET:
+        C{NegotiateClientCertificateAsync}).  Until that is over there is no
+        reading and no writing.
+
+        @return: see
+            L{txsslstream.SslStreamProtocol.negotiateClientCertificateAsync}; it
+            fails with L{NotSupportedError} as well while a read or a write is in
+            progress.
+        """
+        error = self._unusable()
+        if error is not None or self._protocol is None:
+            return fail(again(error or InvalidOperationError("there is no connection")))
+        if self._reader.isBusy or self._writer.isBusy:
+            return fail(NotSupportedError("a read or a write is in progress"))
+        if self._reader.isFilled:
+            return fail(InvalidOperationError("read first what the client has sent"))
+        return self._protocol.negotiateClientCertificateAsync()
+
     def whenAuthenticated(self) -> Deferred[SslStream]:
         """
         See L{ISslStream.whenAuthenticated}.
@@ -303,6 +323,8 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
             return InvalidOperationError("the stream must be authenticated first")
         if self._isLent:
             return InvalidOperationError("another stream uses this one")
+        if self._protocol is not None and self._protocol.isAsking:
+            return NotSupportedError("the client's certificate is awaited")
         return self._authenticated.error
 
     def _send(self, data: bytes) -> None:
