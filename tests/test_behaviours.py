@@ -58,6 +58,7 @@ from .support import (
     serverOptions,
 )
 from .test_stream import noteCalls
+from .test_truncation import SERVER as STEADY_SERVER
 from .test_truncation import recordEnds
 
 MIB = 1 << 20
@@ -488,6 +489,25 @@ class TransferTests(StreamMixin):
             self.assertGreater(min(sizes), 1 << 14)
             self.assertEqual(len(sizes), len(data) >> 14)
 
+    def test_writtenAtOnce(self) -> None:
+        """
+        What is written in the moment of the authentication is held back as well,
+        as long as the transport is full.
+        """
+        for isServer in (False, True):
+            pair = Pair(self.segment)
+            stream, peer = (pair.server, pair.client) if isServer else (pair.client, pair.server)
+            writing = stream.whenAuthenticated().addCallback(SslStream.write, bytes(MIB))
+            reading = peer.whenAuthenticated().addCallback(SslStream.readExactly, MIB)
+            pair.authenticate(self.version, flush=False)
+            transport = pair.wire.server if isServer else pair.wire.client
+            most = 0
+            while pair.wire.step():
+                most = max(most, len(transport.written))
+            self.assertLess(most, 1 << 18)
+            self.assertIsNone(self.successResultOf(writing))
+            self.assertEqual(self.successResultOf(reading), bytes(MIB))
+
 
 @perVersion(segments=(0,))
 class CrowdTests(StreamMixin):
@@ -903,18 +923,25 @@ class ApplicationTests(ProtocolMixin):
     def test_refusedByApplication(self) -> None:
         """
         An application that gives the connection up as it is connected has told
-        the peer nothing, be it written before.
+        the peer nothing, be it written before: not a byte more leaves than
+        without that.
         """
         for event in ("made", "handshake"):
-            for link in self.links(
-                near=lambda event=event: Application(
-                    **{event: lambda each: each.transport.abortConnection()}
-                )
-            ):
-                link.near.tls.write(b"secret")
-                link.wire.flush()
-                self.assertLost(link.near, ConnectionAborted)
-                self.assertEqual(link.far.application.received, b"")
+            for isServer in (False, True):
+                sent = set()
+                for data in (b"", b"secret" * 100):
+                    link = self.link(
+                        isServer,
+                        near=Application(**{event: lambda each: each.transport.abortConnection()}),
+                        server={"serverCertificate": STEADY_SERVER},
+                    )
+                    link.near.tls.write(data)
+                    link.wire.flush()
+                    self.assertLost(link.near, ConnectionAborted)
+                    self.assertEqual(link.far.application.received, b"")
+                    sent.add(len(link.near.inner.everWritten))
+                    self.assertNothingLeft(link)
+                self.assertEqual(len(sent), 1)
 
     def test_sequence(self) -> None:
         """
@@ -1099,6 +1126,20 @@ class BacklogTests(ProtocolMixin):
             self.assertLost(link.far, ConnectionDone)
             self.assertLost(link.near, ConnectionDone)
 
+    def test_lastAnswer(self) -> None:
+        """
+        An application may still answer what comes together with the peer's end.
+        """
+        for link in self.opened(
+            near=lambda: Application(data=lambda each: each.transport.write(b"answer"))
+        ):
+            link.far.tls.write(b"question")
+            link.far.tls.loseWriteConnection()
+            link.wire.flush()
+            self.assertEqual(link.near.application.received, b"question")
+            self.assertEqual(link.far.application.received, b"answer")
+            self.assertLost(link.far, ConnectionDone)
+
 
 @perVersion(segments=(0,))
 class LeakTests(LeakMixin):
@@ -1163,7 +1204,8 @@ class ApplicationLeakTests(ProtocolMixin):
     def test_nothingLeft(self) -> None:
         """
         However a connection of an application's has ended, and whenever, nothing
-        is left of it, without the help of the garbage collector.
+        is left of it, without the help of the garbage collector; not in the log
+        either, where nobody else has asked.
         """
         ends: tuple[Callable[[Any, Wire], object], ...] = (
             lambda tls, _: tls.loseConnection(),
@@ -1186,8 +1228,6 @@ class ApplicationLeakTests(ProtocolMixin):
             wire.connect(client, server)
             for tls in (client, server):
                 assert tls is not None
-                # Else it would be logged, and the log has its source.
-                tls.whenAuthenticated().addErrback(lambda _: None)
                 for each in (tls, tls.wrappedProtocol, tls.transport, tls.getHandle()):
                     references.append(weakref.ref(each))
             del tls, each
@@ -1207,7 +1247,9 @@ class ApplicationLeakTests(ProtocolMixin):
             for isAuthenticated in (False, True):
                 for isServer in (False, True):
                     references: list[weakref.ref[Any]] = []
-                    live(end, isAuthenticated, isServer)
+                    with capturedLogs() as logged:
+                        live(end, isAuthenticated, isServer)
+                    self.assertEqual(bool(logged), not isAuthenticated)
                     self.assertEqual([each() for each in references], [None] * 8)
 
 
@@ -1289,8 +1331,9 @@ class SegmentTests(StreamMixin):
         """
         await authenticated
         seen.append(stream.security.asdict()["negotiatedApplicationProtocol"])
-        await stream.write(b"HELLO\n")
-        seen.append(await stream.readUntil(b"\n"))
+        await stream.write(b"HELLO\r")
+        await stream.write(b"\n")
+        seen.append(await stream.readUntil(b"\r\n"))
         await stream.write(patterned(2000))
         await stream.write(b"")
         await stream.shutdown()
@@ -1306,8 +1349,8 @@ class SegmentTests(StreamMixin):
         """
         await authenticated
         seen.append(stream.remoteCertificate)
-        seen.append(await stream.readUntil(b"\n"))
-        await stream.write(b"WELCOME\n")
+        seen.append(await stream.readUntil(b"\r\n"))
+        await stream.write(b"WELCOME\r\n")
         seen.append(b"".join([data async for data in stream]))
         for seed in range(3):
             await stream.write(patterned(1000, seed))

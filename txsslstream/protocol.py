@@ -214,10 +214,10 @@ class SslStreamProtocol(InspectableProtocol):
             self.transport.resumeProducing()
         if error is not None:
             if not self._authenticated.isObserved:
-                self._log.info(
-                    "TLS with {peer} failed: {error}",
-                    peer=self.transport.getPeer(),
-                    error=str(error),
+                # By the class: a log event may be kept, and with it its source.
+                peer = self.transport.getPeer()
+                SslStreamProtocol._log.info(
+                    "TLS with {peer} failed: {error}", peer=peer, error=str(error)
                 )
             self._fail(error)
             self._tlsShutdownFinished(None)
@@ -301,7 +301,9 @@ class SslStreamProtocol(InspectableProtocol):
             self.wrappedProtocol.handshakeCompleted()
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
-            self._unbufferPendingWrites()
+            # Not in vain: a producer is resumed by that, whoever has paused it.
+            if self._appSendBuffer:
+                self._unbufferPendingWrites()
             self._flushReceiveBIO()
 
     # Receiving
