@@ -5,11 +5,13 @@ Tests for F{docs/behaviour.md}: whatever it promises is shown by tests that run.
 from __future__ import annotations
 
 import re
+import sys
 import unittest
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -153,7 +155,16 @@ class CheckTests(SynchronousTestCase):
         """
         for promise in ("", "TODO", "it is so", "It is so"):
             self.assertEqual(len(problemsIn(f"| 1 | {promise} | {self.GOOD} |\n", 1)), 1, promise)
-        for shown in ("", "…", "TODO", "not ours", f"{self.GOOD} TODO", self.GOOD.strip("`")):
+        for shown in (
+            "",
+            "…",
+            "TODO",
+            "not ours",
+            "not ours, because",
+            f"{self.GOOD} TODO",
+            f"TODO {self.GOOD}",
+            self.GOOD.strip("`"),
+        ):
             (problem,) = problemsIn(f"| 1 | It is so. | {shown} |\n", 1)
             self.assertIn("neither tests nor a reason", problem)
 
@@ -163,13 +174,18 @@ class CheckTests(SynchronousTestCase):
         noticed.
         """
         self.patch(CheckTests.test_good, "__doc__", " ")
+        # Not a name by which pytest looks for tests.
+        untested: Any = ModuleType("tests.untested")
+        untested.BehaviourTests = BehaviourTests
+        sys.modules[untested.__name__] = untested
+        self.addCleanup(sys.modules.pop, untested.__name__)
         for name, problem in (
             ("tests.test_nowhere.ReadingTests.test_read", "there is no"),
             ("tests.test_stream.NoTests.test_read", "there is no"),
             ("tests.test_stream.ReadingTests.test_nothing", "there is no"),
             ("tests.test_stream.ReadingTests", "is not run"),
             ("nonsense", "there is no"),
-            ("tests.streams.LeakMixin.assertNothingSurvives", "is not run"),
+            ("tests.untested.BehaviourTests.test_shown", "is not run"),
             ("tests.test_stream.ReadingTests.bothRoles", "is not run"),
             (f"{__name__}.CheckTests.test_good", "promises nothing"),
             (f"{__name__}._Unmade.test_nothing", "is not run"),
