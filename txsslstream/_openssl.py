@@ -797,7 +797,7 @@ def isRenegotiable(connection: SSL.Connection) -> bool:
     if engine is not None and engine.parameters.isServer:
         # One of ours does it when its application says so.
         return bool(engine.parameters.renegotiates or lib.SSL_total_renegotiations(ssl))
-    return not int(lib.SSL_get_options(ssl)) & SSL.OP_NO_RENEGOTIATION
+    return not lib.SSL_get_options(ssl) & SSL.OP_NO_RENEGOTIATION
 
 
 def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
@@ -881,7 +881,7 @@ def hasUnread(connection: SSL.Connection) -> bool:
     """
     start = ffi.new("char **")
     size = lib.BIO_get_mem_data(connection._into_ssl, start)
-    return size > 0 or lib.SSL_pending(connection._ssl) > 0
+    return bool(size > 0 or lib.SSL_pending(connection._ssl))
 
 
 def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
