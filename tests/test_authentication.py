@@ -57,6 +57,7 @@ from txsslstream import (
     X509ChainTrustMode,
     X509RevocationMode,
     X509Store,
+    _openssl,
     _waiting,
 )
 from txsslstream._openssl import TlsEngine, contextFor
@@ -3029,8 +3030,9 @@ class ResumedSession(Conversation):
         Let servers issue tickets, and clients show the one they have.
         """
         self.patch(SSL, "OP_NO_TICKET", 0)
-        contextFor.cache_clear()
-        self.addCleanup(contextFor.cache_clear)
+        self.patch(_openssl, "_contexts", weakref.WeakValueDictionary())
+        _openssl._sharedContext.cache_clear()
+        self.addCleanup(_openssl._sharedContext.cache_clear)
         self.session: Any = None
         initialize = TlsEngine.__init__
 

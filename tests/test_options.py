@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
+from inspect import Parameter, signature
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -117,6 +118,10 @@ COMMON: dict[str, Any] = {
     "allowTlsResume": False,
     "handshakeTimeout": 7,
     "requireCloseNotify": False,
+    "keyExchangeGroups": ("x25519",),
+    "signatureAlgorithms": ("ecdsa_secp256r1_sha256",),
+    "allowRsaPssPadding": False,
+    "allowRsaPkcs1Padding": False,
 }
 #: The same for those of one side; some exclude others that it was built with.
 OF_CLIENT: dict[str, Any] = {
@@ -140,7 +145,45 @@ TOLD = {
     "enabledSslProtocols",
     "cipherSuitesPolicy",
     "encryptionPolicy",
+    "keyExchangeGroups",
+    "signatureAlgorithms",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
 }
+
+#: The arguments in the order of the contract, and those that are named only.
+POSITIONS_OF_CLIENT = (
+    "targetHost",
+    "clientCertificates",
+    "clientCertificateContext",
+    "localCertificateSelectionCallback",
+)
+POSITIONS_OF_SERVER = (
+    "serverCertificate",
+    "serverCertificateContext",
+    "serverCertificateSelectionCallback",
+    "clientCertificateRequired",
+)
+POSITIONS_OF_BOTH = (
+    "remoteCertificateValidationCallback",
+    "applicationProtocols",
+    "enabledSslProtocols",
+    "certificateRevocationCheckMode",
+    "certificateChainPolicy",
+    "trust",
+    "cipherSuitesPolicy",
+    "encryptionPolicy",
+    "allowRenegotiation",
+    "allowTlsResume",
+    "handshakeTimeout",
+    "requireCloseNotify",
+)
+NAMED = (
+    "keyExchangeGroups",
+    "signatureAlgorithms",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
+)
 
 
 def variants() -> dict[str, list[AuthenticationOptions]]:
@@ -176,6 +219,10 @@ class DefaultTests(SynchronousTestCase):
         ("allowTlsResume", True),
         ("handshakeTimeout", 30),
         ("requireCloseNotify", True),
+        ("keyExchangeGroups", ()),
+        ("signatureAlgorithms", ()),
+        ("allowRsaPssPadding", True),
+        ("allowRsaPkcs1Padding", True),
     )
 
     def assertDefaults(self, options: object, *expected: tuple[str, object]) -> None:
@@ -212,17 +259,45 @@ class DefaultTests(SynchronousTestCase):
 
     def test_positions(self) -> None:
         """
-        The options of one side alone may be given by position, in .NET's order;
-        the others are named.
+        Options may be given by position in the order of the contract, or by
+        name; what was added to it is named.
         """
-        client = SslClientAuthenticationOptions("example.com", (), None, callback)
-        self.assertIs(client.localCertificateSelectionCallback, callback)
-        server = SslServerAuthenticationOptions(None, None, callback, True)
-        self.assertIs(server.serverCertificateSelectionCallback, callback)
-        self.assertTrue(server.clientCertificateRequired)
-        for options in (client, server):
-            four = [getattr(options, field.name) for field in fields(options)][-4:]
-            self.assertRaises(TypeError, type(options), *four, callback)
+        for options, own in (
+            (SslClientAuthenticationOptions, POSITIONS_OF_CLIENT),
+            (SslServerAuthenticationOptions, POSITIONS_OF_SERVER),
+        ):
+            parameters = signature(options).parameters.values()
+            self.assertEqual([each.name for each in parameters], [*own, *POSITIONS_OF_BOTH, *NAMED])
+            self.assertEqual(
+                [each.kind for each in parameters],
+                [Parameter.POSITIONAL_OR_KEYWORD] * (len(own) + len(POSITIONS_OF_BOTH))
+                + [Parameter.KEYWORD_ONLY] * len(NAMED),
+            )
+
+    def test_givenByPosition(self) -> None:
+        """
+        Each position is the option of that name.
+        """
+        values = [COMMON[name] for name in POSITIONS_OF_BOTH if name != "allowRenegotiation"]
+        values.insert(POSITIONS_OF_BOTH.index("allowRenegotiation"), False)
+        named = dict(zip(POSITIONS_OF_BOTH, values, strict=True))
+        self.assertEqual(
+            SslClientAuthenticationOptions("example.com", (), CLIENT, None, *values),
+            SslClientAuthenticationOptions(
+                targetHost="example.com", clientCertificateContext=CLIENT, **named
+            ),
+        )
+        self.assertEqual(
+            SslServerAuthenticationOptions(None, None, callback, True, *values),
+            SslServerAuthenticationOptions(
+                serverCertificateSelectionCallback=callback,
+                clientCertificateRequired=True,
+                **named,
+            ),
+        )
+        tooMany: Any = [*values, ()]
+        self.assertRaises(TypeError, SslClientAuthenticationOptions, "", (), None, None, *tooMany)
+        self.assertRaises(TypeError, SslServerAuthenticationOptions, SERVER, None, None, *tooMany)
 
 
 class CertificateOptionTests(FilesMixin, SynchronousTestCase):

@@ -7,8 +7,8 @@ context is built from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from cryptography import x509
 from typing_extensions import Self
@@ -91,6 +91,13 @@ class TlsParameters:
     @ivar insistsOnCertificate: whether OpenSSL itself refuses a client that
         sends none.
     @ivar acceptableIssuers: whom a server names in CertificateRequest.
+    @ivar keyExchangeGroups: registered names, best first; empty for the
+        default.
+    @ivar signatureAlgorithms: the same.
+    @ivar allowRsaPssPadding: whether RSA keys may sign with RSASSA-PSS.
+    @ivar allowRsaPkcs1Padding: whether RSA keys may sign with PKCS #1 v1.5.
+    @ivar context: OpenSSL's, once it has been asked for: it lives as long as
+        this does.  No part of the value.
     """
 
     isServer: bool
@@ -103,3 +110,8 @@ class TlsParameters:
     asksForCertificate: bool = False
     insistsOnCertificate: bool = False
     acceptableIssuers: tuple[x509.Certificate, ...] = ()
+    keyExchangeGroups: tuple[str, ...] = ()
+    signatureAlgorithms: tuple[str, ...] = ()
+    allowRsaPssPadding: bool = True
+    allowRsaPkcs1Padding: bool = True
+    context: Any = field(default=None, init=False, repr=False, compare=False)
