@@ -509,6 +509,11 @@ class ValidationTests(SynchronousTestCase):
                     self.refused(ValueError, make, handshakeTimeout=seconds),
                     f"handshakeTimeout is a positive number of seconds or None, not {seconds!r}",
                 )
+            for value in (True, False, "30", b"30", [30]):
+                self.assertEqual(
+                    self.refused(TypeError, make, handshakeTimeout=value),
+                    f"handshakeTimeout is a number of seconds or None, not {value!r}",
+                )
 
     def test_checkedTimeout(self) -> None:
         """
@@ -523,14 +528,30 @@ class ValidationTests(SynchronousTestCase):
         """
         A target is a host name, an address or nothing.
         """
-        for host in ("example.com", "b\xfccher.example", "localhost.", "127.0.0.1", "::1", ""):
+        longest = ".".join(["a" * 63] * 3 + ["a" * 61])
+        for host in (
+            *("example.com", "b\xfccher.example", "localhost.", "127.0.0.1", "::1", ""),
+            *("fe80::1%eth0", longest, f"{longest}."),
+        ):
             self.assertEqual(clientOptions(targetHost=host).targetHost, host)
-        for host in ("a b", "example.com:443", "https://example.com/", "*.example.com", "."):
+        for host in (
+            *("a b", "example.com:443", "https://example.com/", "*.example.com", "."),
+            *("[::1]", "127.0.0.1:443", "a..b", ".example.com", "user@example.com"),
+            *("example.com\0", "\0", "exam\0ple.com", "example.com\n", "example.com\r\nHost:", " "),
+            *("example.com\x7f", "::1%\0", "fe80::1%eth0\n", "127.0.0.1\0"),
+            *(f"{longest}a", f"{longest}.a", "a" * 64, f"{'a' * 64}.example.com"),
+        ):
             self.assertEqual(
                 self.refused(ValueError, clientOptions, targetHost=host),
                 f"not a host name: {host!r}",
             )
         self.assertRaises(ValueError, clientOptions, targetHost="\N{SNOWMAN}\N{SOFT HYPHEN}-.")
+        self.assertRaises(ValueError, clientOptions, targetHost="\xfc" * 64)
+        for value in (b"example.com", None, 1):
+            self.assertEqual(
+                self.refused(TypeError, clientOptions, targetHost=value),
+                f"targetHost is a str, not {type(value).__name__}",
+            )
 
     def test_oldVersions(self) -> None:
         """
@@ -608,6 +629,23 @@ class ValidationTests(SynchronousTestCase):
                 f"{name} is a {kind}, not {type(value).__name__}",
             )
 
+    def test_flags(self) -> None:
+        """
+        A flag is true or false; what merely counts as one of them was meant for
+        another option.
+        """
+        flags = [name for name in (*COMMON, "allowRenegotiation") if name.startswith("allow")]
+        self.assertEqual(len(flags), 4)
+        for make, name in (
+            *((make, name) for make in MAKERS for name in (*flags, "requireCloseNotify")),
+            (serverOptions, "clientCertificateRequired"),
+        ):
+            for value in (0, 1, None, "no", callback):
+                self.assertEqual(
+                    self.refused(TypeError, make, **{name: value}),
+                    f"{name} is a bool, not {type(value).__name__}",
+                )
+
     def test_applicationProtocols(self) -> None:
         """
         Application protocols are kept in their order, each once; text, bytes
@@ -629,6 +667,81 @@ class ValidationTests(SynchronousTestCase):
             self.refused(ValueError, make, applicationProtocols=[""])
             self.refused(ValueError, make, applicationProtocols=["h" * 256])
             self.refused(TypeError, make, applicationProtocols=[2])
+
+    def test_applicationProtocolsSize(self) -> None:
+        """
+        All application protocols together fit in a hello.
+        """
+        most = [bytes([number]) * 255 for number in range(128)]
+        pair = Pair()
+        for each in pair.authenticate(
+            client={"applicationProtocols": most}, server={"applicationProtocols": most[-1]}
+        ):
+            self.successResultOf(each)
+        self.assertEqual(pair.server.negotiatedApplicationProtocol, most[-1])
+        for make in MAKERS:
+            make(applicationProtocols=most)
+            for more in ([*most, b"h"], [*most, *(bytes([200, number]) for number in range(99))]):
+                self.assertEqual(
+                    self.refused(ValueError, make, applicationProtocols=more),
+                    "all applicationProtocols have at most 32768 bytes, with one more for each",
+                )
+            # It is counted what is kept.
+            make(applicationProtocols=most * 3)
+
+    def test_oneShot(self) -> None:
+        """
+        What can be gone through only once is, and then kept: options can be
+        copied, compared and used again.  For other options it is used up.
+        """
+        for make in MAKERS:
+            for name, values in (
+                ("applicationProtocols", ["h2", "http/1.1"]),
+                ("keyExchangeGroups", ["x25519", "secp256r1"]),
+                ("signatureAlgorithms", ["ed25519", "ecdsa_secp256r1_sha256"]),
+            ):
+                once = iter(values)
+                options = make(**{name: once})
+                self.assertEqual(options, make(**{name: values}))
+                self.assertEqual(options, replace(options))
+                self.assertEqual(hash(options), hash(make(**{name: tuple(values)})))
+                self.assertEqual(make(**{name: once}), make())
+                # A list is no part of the options that were made of it.
+                options = make(**{name: values})
+                values.clear()
+                self.assertNotEqual(options, make())
+
+    def test_algorithms(self) -> None:
+        """
+        Groups and signature algorithms are kept in their order, each once and
+        by its registered name; a single one will do.
+        """
+        for make in MAKERS:
+            for name, given, kept in (
+                ("keyExchangeGroups", ["X25519", "SECP256R1", "x25519"], ("x25519", "secp256r1")),
+                ("keyExchangeGroups", "x25519mlkem768", ("X25519MLKEM768",)),
+                (
+                    "signatureAlgorithms",
+                    ["ED25519", "ECDSA_secp256r1_SHA256", "ed25519"],
+                    ("ed25519", "ecdsa_secp256r1_sha256"),
+                ),
+                ("signatureAlgorithms", "Ecdsa_Secp256r1_Sha256", ("ecdsa_secp256r1_sha256",)),
+            ):
+                options = make(**{name: given})
+                self.assertEqual(getattr(options, name), kept)
+                self.assertEqual(getattr(options.parameters, name), kept)
+            for name, good, kind in (
+                ("keyExchangeGroups", "x25519", "key exchange group"),
+                ("signatureAlgorithms", "ed25519", "signature algorithm"),
+            ):
+                for bad in ("nonsense", "", f"{good}:{good}", "RSA+SHA256", "DEFAULT"):
+                    for names in (bad, [bad], [good, bad]):
+                        self.assertEqual(
+                            self.refused(ValueError, make, **{name: names}),
+                            f"not a {kind}: {bad!r}",
+                        )
+                for value in (good.encode(), [29], [None], None, 29):
+                    self.refused(TypeError, make, **{name: value})
 
     def test_renegotiation(self) -> None:
         """

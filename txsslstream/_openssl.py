@@ -75,6 +75,9 @@ _UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
 #: The extension of a hello that names them (RFC 8446 section 4.2).
 _SIGNATURE_ALGORITHMS = 13
 
+#: Whether a server heeds the groups for DHE before TLS 1.3, too (RFC 7919).
+_HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
+
 #: In bits; a suite with less needs OpenSSL's lowest security level.
 _LEAST_STRENGTH = 112
 
@@ -234,7 +237,7 @@ def _chooseGroups(
     _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
     # Before TLS 1.3 a server that uses DHE chooses any prime it likes, and
     # OpenSSL's client does not compare.
-    bound = {"ECDHE", "DHE"} if parameters.isServer else {"ECDHE"}
+    bound = {"ECDHE", "DHE"} if parameters.isServer and _HEEDS_GROUPS_OF_DHE else {"ECDHE"}
     usable = bound & {group.exchange for group in groups if group.versions & SslProtocols.Tls12}
     if parameters.cipherSuites is None:
         isPossible = bool(usable)
@@ -253,7 +256,7 @@ def _chooseGroups(
             "the key exchange groups, the cipher suites and the enabled protocols "
             "exclude each other"
         )
-    return versions, ciphers + excluded
+    return versions, ciphers + excluded if isPossible else ciphers
 
 
 @cache
