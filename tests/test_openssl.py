@@ -6,12 +6,14 @@ questions and what becomes of the answers, and the record path.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 from unittest import SkipTest
 
 from cryptography import x509
@@ -29,8 +31,11 @@ from txsslstream import (
     EncryptionPolicy,
     InvalidOperationError,
     NotSupportedError,
+    SslCertificateTrust,
+    SslClientAuthenticationOptions,
     SslPolicyErrors,
     SslProtocols,
+    SslServerAuthenticationOptions,
     SslStream,
     SslStreamCertificateContext,
     TlsAlert,
@@ -51,6 +56,8 @@ from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
 from txsslstream.serverflight import ServerFlight
 
+from .files import FilesMixin
+from .programs import certificatePEM, keyPEM
 from .revocations import ocspResponse
 from .support import (
     AUTHORITY,
@@ -250,6 +257,181 @@ class Contexts(SynchronousTestCase):
         ]
         for changes in lax:
             contextFor(forServer(certificate=weakServer(), **changes))
+
+
+class Owned:
+    """
+    What is gone when its owner is.
+    """
+
+
+class Sharing(FilesMixin, SynchronousTestCase):
+    """
+    How many OpenSSL contexts are made, and how long they live.
+    """
+
+    def setUp(self) -> None:
+        """
+        Count from nothing.
+        """
+        super().setUp()
+        # What is known of OpenSSL is found out once, with a context.
+        _openssl._suiteNames()
+        _openssl._defaultSignatures()
+        self.patch(_openssl, "_contexts", weakref.WeakValueDictionary())
+        _openssl._sharedContext.cache_clear()
+        self.addCleanup(_openssl._sharedContext.cache_clear)
+        self.made = 0
+        initialize = SSL.Context.__init__
+
+        def counting(context: SSL.Context, method: int) -> None:
+            self.made += 1
+            initialize(context, method)
+
+        self.patch(SSL.Context, "__init__", counting)
+
+    def equalOptions(
+        self,
+    ) -> tuple[SslClientAuthenticationOptions, SslServerAuthenticationOptions]:
+        """
+        @return: a client's and a server's options of which nothing is shared
+            with those made before: the certificates are read from files.
+        """
+        path = self.file(certificatePEM(SERVER) + keyPEM(SERVER))
+        roots = self.file(certificatePEM(AUTHORITY.certificate), "roots.pem")
+        trust = SslCertificateTrust.fromPEM(roots, sendTrustInHandshake=True)
+        common: dict[str, Any] = {
+            "trust": trust,
+            "applicationProtocols": iter(["h2"]),
+            "cipherSuitesPolicy": CipherSuitesPolicy([STRONG, STRONG_13]),
+            "keyExchangeGroups": iter(["x25519"]),
+            "signatureAlgorithms": ["ecdsa_secp256r1_sha256"],
+        }
+        context = SslStreamCertificateContext.fromPEM(path)
+        return (
+            SslClientAuthenticationOptions("localhost", clientCertificateContext=context, **common),
+            SslServerAuthenticationOptions(context, clientCertificateRequired=True, **common),
+        )
+
+    def test_manyConnections(self) -> None:
+        """
+        However many connections there are with equal options, each built for
+        one of them, one context is made for each role.
+        """
+        for _ in range(100):
+            for options in self.equalOptions():
+                TlsEngine(options.parameters, Answers())
+        self.assertEqual(self.made, 2)
+
+    def test_handshakes(self) -> None:
+        """
+        Nor do whole conversations make more, with a certificate for either
+        side.
+        """
+        for _ in range(5):
+            client, server = self.equalOptions()
+            pair = Pair()
+            sides = (
+                pair.server.authenticateAsServer(server),
+                pair.client.authenticateAsClient(client),
+            )
+            pair.wire.flush()
+            for side in sides:
+                self.successResultOf(side)
+        self.assertEqual(self.made, 2)
+
+    def test_chosenCertificates(self) -> None:
+        """
+        A certificate that a callback chooses has one context, however often it
+        is chosen.
+        """
+        for _ in range(5):
+            for side in Pair().authenticate(
+                client={"localCertificateSelectionCallback": lambda *_: CLIENT},
+                server={
+                    "serverCertificateSelectionCallback": lambda *_: SERVER,
+                    "clientCertificateRequired": True,
+                },
+            ):
+                self.successResultOf(side)
+        # With and without certificate, for the client and the server.
+        self.assertEqual(self.made, 4)
+
+    def test_different(self) -> None:
+        """
+        Parameters that differ have contexts of their own, and are only made
+        once.
+        """
+        different = [forClient(applicationProtocols=(b"%d" % number,)) for number in range(20)]
+        for _ in range(3):
+            for parameters in different:
+                contextFor(parameters)
+        self.assertEqual(self.made, 20)
+
+    def test_manyOptions(self) -> None:
+        """
+        As long as options live, so do their contexts, and equal options have
+        the same, however many others there are and in whichever order they are
+        used.
+        """
+
+        def each() -> list[TlsParameters]:
+            return [forClient(applicationProtocols=(b"%d" % number,)) for number in range(400)]
+
+        living = each()
+        contexts = [contextFor(parameters) for parameters in living]
+        for _ in range(2):
+            self.assertEqual([contextFor(parameters) for parameters in living], contexts)
+            self.assertEqual([contextFor(parameters) for parameters in each()], contexts)
+        self.assertEqual(self.made, 400)
+
+    def test_forgotten(self) -> None:
+        """
+        The contexts that were asked for last stay when nobody has them any
+        more; those before are forgotten at once, and with them the private
+        key.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        # It goes when its certificate and key do, which have no weak references.
+        owned: Any = Owned()
+        parameters = forServer(
+            certificate=SslStreamCertificateContext(
+                SERVER.certificate, SERVER.privateKey, retriever=owned
+            )
+        )
+        context = weakref.ref(contextFor(parameters))
+        certificate = weakref.ref(owned)
+        del parameters, owned
+        self.assertIsNotNone(context())
+        most = _openssl._sharedContext.cache_parameters()["maxsize"]
+        self.assertEqual(most, 256)
+        for number in range(most - 1):
+            contextFor(forClient(applicationProtocols=(b"%d" % number,)))
+        self.assertIsNotNone(context())
+        self.assertEqual(len(_openssl._contexts), most)
+        contextFor(forClient())
+        self.assertIsNone(context())
+        self.assertIsNone(certificate())
+        self.assertEqual(len(_openssl._contexts), most)
+
+    def test_notHashed(self) -> None:
+        """
+        For a connection with options that have been used before nothing is
+        hashed or compared, though they hold any number of certificates.
+        """
+        issuers = tuple(Authority(f"{number}").certificate for number in range(3))
+        parameters = forServer(asksForCertificate=True, acceptableIssuers=issuers)
+        context = contextFor(parameters)
+
+        def never(*_: object) -> NoReturn:
+            raise AssertionError("hashed or compared")
+
+        self.patch(TlsParameters, "__hash__", never)
+        self.patch(TlsParameters, "__eq__", never)
+        self.assertIs(contextFor(parameters), context)
+        TlsEngine(parameters, Answers())
+        self.assertRaises(AssertionError, contextFor, replace(parameters))
 
 
 #: What no connection with certificates can negotiate: the keys are shared
