@@ -514,6 +514,50 @@ class Suites(SynchronousTestCase):
                 count += 1
         self.assertGreaterEqual(count, 75)
 
+    def test_policy(self) -> None:
+        """
+        A client offers what its policy says, in that order and nothing else,
+        and no version that none of it is for.
+        """
+        old, new = VERSIONS
+        other = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        other13 = TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256
+        for suites, left in (
+            ((other13, STRONG_13, other, STRONG), {old, new}),
+            ((STRONG_13, other13, STRONG, other), {old, new}),
+            ((STRONG, other), {old}),
+            ((STRONG_13,), {new}),
+        ):
+            parameters = forClient(cipherSuites=suites)
+            self.assertEqual(self.offered(parameters), list(suites))
+            self.assertEqual(versionsLeft(parameters), left)
+            self.assertEqual(versionsLeft(forServer(cipherSuites=suites)), left)
+
+    def test_serverDecides(self) -> None:
+        """
+        Of the suites that both sides permit, the one that is best for the
+        server is negotiated.
+        """
+        for version, suites in (
+            (
+                SslProtocols.Tls12,
+                (STRONG, TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+            ),
+            (SslProtocols.Tls13, (STRONG_13, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256)),
+        ):
+            for ours, theirs in ((suites, suites[::-1]), (suites[::-1], suites)):
+                pair = Pair()
+                for side in pair.authenticate(
+                    version,
+                    {"cipherSuitesPolicy": CipherSuitesPolicy(ours)},
+                    {
+                        "cipherSuitesPolicy": CipherSuitesPolicy(theirs),
+                        "serverCertificate": RSA_SERVER,
+                    },
+                ):
+                    self.successResultOf(side)
+                self.assertIs(pair.server.negotiatedCipherSuite, theirs[0])
+
     def test_otherCertificate(self) -> None:
         """
         A suite that demands another kind of key than the server has is not

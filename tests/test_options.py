@@ -611,6 +611,19 @@ class ValidationTests(SynchronousTestCase):
             self.assertIs(options.encryptionPolicy, EncryptionPolicy.AllowNoEncryption)
             self.refused(ValueError, make, certificateRevocationCheckMode=3)
             self.refused(ValueError, make, encryptionPolicy=-1)
+            for name, kind in (
+                ("enabledSslProtocols", "SslProtocols"),
+                ("certificateRevocationCheckMode", "X509RevocationMode"),
+                ("encryptionPolicy", "EncryptionPolicy"),
+            ):
+                self.refused(ValueError, make, **{name: "RequireEncryption"})
+                self.refused(ValueError, make, **{name: None})
+                # These were meant for another option.
+                for value in (False, True):
+                    self.assertEqual(
+                        self.refused(TypeError, make, **{name: value}),
+                        f"{name} is a {kind}, not bool",
+                    )
 
     def test_types(self) -> None:
         """
@@ -628,6 +641,29 @@ class ValidationTests(SynchronousTestCase):
                 self.refused(TypeError, make, **{name: value}),
                 f"{name} is a {kind}, not {type(value).__name__}",
             )
+
+    def test_unhashableCallbacks(self) -> None:
+        """
+        A callback that cannot be hashed would make the options so, too, and is
+        refused.
+        """
+
+        class Unhashable:
+            __hash__ = None  # type: ignore[assignment]
+
+            def __call__(self, *arguments: object) -> None:
+                pass
+
+            def method(self, *arguments: object) -> None:
+                pass
+
+        for make, name in (
+            *((make, "remoteCertificateValidationCallback") for make in MAKERS),
+            (clientOptions, "localCertificateSelectionCallback"),
+            (serverOptions, "serverCertificateSelectionCallback"),
+        ):
+            self.assertIn("unhashable", self.refused(TypeError, make, **{name: Unhashable()}))
+            hash(make(**{name: Unhashable().method}))
 
     def test_flags(self) -> None:
         """
@@ -875,6 +911,9 @@ class ValidationTests(SynchronousTestCase):
                 (CLASSIC, require, True),
                 (CLASSIC, allow, True),
                 (CLASSIC, refuse, False),
+                (MODERN, require, True),
+                (MODERN, allow, True),
+                (MODERN, refuse, False),
                 (null, require, False),
                 (null, allow, True),
                 (null, refuse, True),

@@ -56,7 +56,13 @@ _KINDS: dict[str, Any] = {
     "localCertificateSelectionCallback": Callable,
     "serverCertificateSelectionCallback": Callable,
 }
-#: and what is always given.
+#: what is a member of an enum, or its number, which is not true or false;
+_ENUMS: dict[str, Any] = {
+    "enabledSslProtocols": SslProtocols,
+    "certificateRevocationCheckMode": X509RevocationMode,
+    "encryptionPolicy": EncryptionPolicy,
+}
+#: and what is true or false.
 _FLAGS = (
     "clientCertificateRequired",
     "allowRenegotiation",
@@ -153,6 +159,14 @@ class _AuthenticationOptions:
             value = getattr(self, name, None)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
+            if kind is Callable:
+                # So that options can be.
+                hash(value)
+        for name, kind in _ENUMS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool):
+                raise TypeError(f"{name} is a {kind.__name__}, not bool")
+            _set(self, name, kind(value))
         for name in _FLAGS:
             value = getattr(self, name, False)
             if not isinstance(value, bool):
@@ -168,13 +182,6 @@ class _AuthenticationOptions:
         _set(self, "keyExchangeGroups", groups)
         algorithms = _each(self.signatureAlgorithms, lambda name: signatureNamed(name).name)
         _set(self, "signatureAlgorithms", algorithms)
-        _set(self, "enabledSslProtocols", SslProtocols(self.enabledSslProtocols))
-        _set(
-            self,
-            "certificateRevocationCheckMode",
-            X509RevocationMode(self.certificateRevocationCheckMode),
-        )
-        _set(self, "encryptionPolicy", EncryptionPolicy(self.encryptionPolicy))
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
         if int(self.enabledSslProtocols) & ~_EVERY_VERSION:
             raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")

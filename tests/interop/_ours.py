@@ -70,6 +70,7 @@ class Outcome:
     @ivar sent: the alert that was sent.
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
+    @ivar group: the group that keys were exchanged in.
     @ivar isAnswered: whether the conversation was had.
     @ivar seconds: how long it took.
     @ivar growth: by how many bytes the most memory ever used has grown.
@@ -84,6 +85,7 @@ class Outcome:
     sent: str = ""
     received: str = ""
     shown: str = ""
+    group: str = ""
     isAnswered: bool = False
     seconds: float = 0
     growth: int = 0
@@ -133,11 +135,12 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
     """
     Have the conversation with a server.
     """
+    chosen = {"clientCertificates": case.get("certificates", ()), **case.get("options", {})}
     options = SslClientAuthenticationOptions(
         case.get("name", "localhost"),
         certificateChainPolicy=policyFor(case),
         enabledSslProtocols=_VERSIONS[case.get("version")],
-        clientCertificates=case.get("certificates", ()),
+        **chosen,
     )
     endpoint = TCP4ClientEndpoint(reactor, HOST, case["port"])
     protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
@@ -146,6 +149,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
     try:
         await stream.authenticateAsClient(options)
         outcome.isAccepted = True
+        outcome.group = stream.keyExchangeGroup or ""
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
@@ -204,6 +208,8 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
+        enabledSslProtocols=_VERSIONS[case.get("version")],
+        **case.get("options", {}),
     )
     port = reactor.listenTCP(0, SampleServer(options, say), interface=HOST)
     say(f"Listening on port {port.getHost().port}")
