@@ -38,6 +38,7 @@ from tests.support import (
     Pair,
     clientOptions,
     perVersion,
+    rsaKey,
     serverOptions,
 )
 from txsslstream import (
@@ -778,6 +779,87 @@ class ValidationTests(SynchronousTestCase):
                         )
                 for value in (good.encode(), [29], [None], None, 29):
                     self.refused(TypeError, make, **{name: value})
+
+    def test_algorithmsAndVersions(self) -> None:
+        """
+        Groups and signature algorithms that go with none of the enabled
+        versions are refused, on either side; what remains of the versions is
+        not.
+        """
+        groups = (
+            "the key exchange groups, the cipher suites and the enabled protocols "
+            "exclude each other"
+        )
+        signatures = "the signature algorithms and the enabled protocols exclude each other"
+        for make in MAKERS:
+            for version, options, message in (
+                (SslProtocols.Tls12, {"keyExchangeGroups": "X25519MLKEM768"}, groups),
+                (SslProtocols.None_, {"keyExchangeGroups": "X25519MLKEM768"}, None),
+                (SslProtocols.Tls12, {"keyExchangeGroups": ["X25519MLKEM768", "x25519"]}, None),
+                (SslProtocols.Tls13, {"signatureAlgorithms": "ecdsa_sha1"}, signatures),
+                (SslProtocols.Tls12, {"signatureAlgorithms": "ecdsa_sha1"}, None),
+                (
+                    SslProtocols.None_,
+                    {"signatureAlgorithms": "rsa_pss_rsae_sha256", "allowRsaPssPadding": False},
+                    signatures,
+                ),
+                (
+                    SslProtocols.Tls11,
+                    {"signatureAlgorithms": "ecdsa_sha1"},
+                    "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, "
+                    "whatever is chosen",
+                ),
+            ):
+                if message is None:
+                    make(enabledSslProtocols=version, **options)
+                    continue
+                self.assertEqual(
+                    self.refused(
+                        InvalidOperationError, make, enabledSslProtocols=version, **options
+                    ),
+                    message,
+                )
+
+    def test_algorithmsAndKeys(self) -> None:
+        """
+        A certificate whose key cannot sign as it is asked to is refused, in
+        whichever place, also if it is one of several.
+        """
+        rsaOne = AUTHORITY.issue("rsa.example", key=rsaKey())
+        forms: tuple[tuple[Callable[..., AuthenticationOptions], dict[str, Any]], ...] = (
+            (serverOptions, {"serverCertificate": rsaOne}),
+            (serverOptions, {"serverCertificate": None, "serverCertificateContext": rsaOne}),
+            (clientOptions, {"clientCertificateContext": rsaOne}),
+            (clientOptions, {"clientCertificates": [rsaOne]}),
+            (clientOptions, {"clientCertificates": [CLIENT, rsaOne]}),
+            (
+                clientOptions,
+                {
+                    "clientCertificates": [CLIENT, rsaOne],
+                    "localCertificateSelectionCallback": callback,
+                },
+            ),
+        )
+        for make, form in forms:
+            for options, isPossible in (
+                ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, False),
+                (
+                    {"allowRsaPssPadding": False, "enabledSslProtocols": SslProtocols.Tls13},
+                    False,
+                ),
+                ({"allowRsaPssPadding": False, "enabledSslProtocols": SslProtocols.Tls12}, True),
+                ({"allowRsaPssPadding": False}, True),
+                ({"allowRsaPkcs1Padding": False}, True),
+                ({"signatureAlgorithms": "ecdsa_secp256r1_sha256"}, False),
+                ({"signatureAlgorithms": ["ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256"]}, True),
+            ):
+                if isPossible:
+                    make(**form, **options)
+                else:
+                    self.assertIn(
+                        "the key of CN=rsa.example cannot sign with",
+                        self.refused(InvalidOperationError, make, **form, **options),
+                    )
 
     def test_renegotiation(self) -> None:
         """
