@@ -939,12 +939,14 @@ class Groups(SynchronousTestCase):
             def SSL_CTX_set1_curves_list(self, context: Any, names: bytes) -> int:
                 told.append(names)
                 if b"/" in names or b"*" in names:
-                    return 0
+                    # Leaves an error behind.
+                    return int(lib.SSL_CTX_set_cipher_list(context, b"nonsense"))
                 return int(lib.SSL_CTX_set1_curves_list(context, names))
 
         self.patch(_openssl, "lib", Older())
         context = _openssl._newContext(forClient(keyExchangeGroups=("x25519", "secp256r1")))
         self.assertEqual(told, [b"x25519", b"secp256r1", b"*x25519/secp256r1", b"x25519:secp256r1"])
+        self.assertEqual(_openssl._drainErrors(), [])
         connection = SSL.Connection(context, None)
         connection.set_connect_state()
         self.assertRaises(SSL.WantReadError, connection.do_handshake)

@@ -772,7 +772,7 @@ class TlsEngine:
         if kind == _CERTIFICATE_REQUEST:
             self.keyTypes = keyTypes(body, protocol)
             ours = _signaturesOf(self.parameters)
-            if ours is not None and protocol not in _UNNEGOTIATED:
+            if ours is not None:
                 self.keyTypes &= {each.keyIn(protocol) for each in ours}
             return
         if not self.parameters.isServer:
