@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "states",
         "ciphersuites",
+        "algorithms",
         "codepoints",
         "records",
         "vectors",

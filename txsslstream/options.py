@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from cryptography import x509
 from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import contextFor
+from .algorithms import groupNamed, signatureNamed
 from .certificatefacts import readableName
 from .certificates import SomeCertificate, SslStreamCertificateContext, loadCertificates
 from .enums import EncryptionPolicy, SslProtocols, X509ChainTrustMode, X509RevocationMode
@@ -47,9 +48,11 @@ ServerCertificateSelectionCallback = Callable[[Any, str], Any]
 ServerOptionsSelectionCallback = Callable[[Any, Any, Any], Any]
 
 
+_Value = TypeVar("_Value")
+
 _EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
 
-#: What is checked by its kind alone.
+#: What is checked by its kind alone, where it is given;
 _KINDS: dict[str, Any] = {
     "certificateChainPolicy": X509ChainPolicy,
     "trust": SslCertificateTrust,
@@ -58,6 +61,25 @@ _KINDS: dict[str, Any] = {
     "localCertificateSelectionCallback": Callable,
     "serverCertificateSelectionCallback": Callable,
 }
+#: what is a member of an enum, or its number, which is not true or false;
+_ENUMS: dict[str, Any] = {
+    "enabledSslProtocols": SslProtocols,
+    "certificateRevocationCheckMode": X509RevocationMode,
+    "encryptionPolicy": EncryptionPolicy,
+}
+#: and what is true or false.
+_FLAGS = (
+    "clientCertificateRequired",
+    "allowRenegotiation",
+    "allowTlsResume",
+    "requireCloseNotify",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
+)
+
+#: In bytes.  It is less than there could be (RFC 7301 section 3.1), since all
+#: extensions of a hello together have 65,535.
+_MOST_APPLICATION_PROTOCOLS = 1 << 15
 
 
 def _set(options: object, name: str, value: object) -> None:
@@ -75,17 +97,18 @@ def checkedTimeout(seconds: float | None, name: str) -> float | None:
     """
     if seconds is None:
         return None
-    if not isinstance(seconds, (int, float)):
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise TypeError(f"{name} is a number of seconds or None, not {seconds!r}")
     if not seconds > 0:
         raise ValueError(f"{name} is a positive number of seconds or None, not {seconds!r}")
     return seconds
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _AuthenticationOptions:
     """
-    What both sides can ask for.
+    What both sides can ask for.  A dataclass takes the fields of its last base
+    first: those of one side alone come before these.
 
     @ivar remoteCertificateValidationCallback: decides about the peer; its
         answer is final.
@@ -108,6 +131,16 @@ class _AuthenticationOptions:
         L{None} for no limit.
     @ivar requireCloseNotify: whether an end without C{close_notify} is a
         L{txsslstream.TruncationError}.
+    @ivar keyExchangeGroups: the only groups that keys are exchanged in, best
+        first, by their registered names; empty for OpenSSL's default.  In TLS
+        1.2 they are also the only curves that peers' certificates may be on
+        (RFC 8422 section 5.1).
+    @ivar signatureAlgorithms: the only ways to sign a handshake, on either
+        side, best first, by their registered names (RFC 8446 section 4.2.3);
+        empty for OpenSSL's default.
+    @ivar allowRsaPssPadding: whether RSA keys may sign with RSASSA-PSS, which
+        is their only way in TLS 1.3.
+    @ivar allowRsaPkcs1Padding: whether RSA keys may sign with PKCS #1 v1.5.
     """
 
     remoteCertificateValidationCallback: RemoteCertificateValidationCallback | None = None
@@ -122,27 +155,39 @@ class _AuthenticationOptions:
     allowTlsResume: bool = True
     handshakeTimeout: float | None = 30
     requireCloseNotify: bool = True
+    keyExchangeGroups: Iterable[str] = field(default=(), kw_only=True)
+    signatureAlgorithms: Iterable[str] = field(default=(), kw_only=True)
+    allowRsaPssPadding: bool = field(default=True, kw_only=True)
+    allowRsaPkcs1Padding: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
             value = getattr(self, name, None)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
-        protocols = self.applicationProtocols
-        if isinstance(protocols, (bytes, str)):
-            protocols = (protocols,)
-        _set(
-            self,
-            "applicationProtocols",
-            tuple(dict.fromkeys(map(SslApplicationProtocol, protocols))),
-        )
-        _set(self, "enabledSslProtocols", SslProtocols(self.enabledSslProtocols))
-        _set(
-            self,
-            "certificateRevocationCheckMode",
-            X509RevocationMode(self.certificateRevocationCheckMode),
-        )
-        _set(self, "encryptionPolicy", EncryptionPolicy(self.encryptionPolicy))
+            if kind is Callable:
+                # So that options can be.
+                hash(value)
+        for name, kind in _ENUMS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool):
+                raise TypeError(f"{name} is a {kind.__name__}, not bool")
+            _set(self, name, kind(value))
+        for name in _FLAGS:
+            value = getattr(self, name, False)
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} is a bool, not {type(value).__name__}")
+        protocols = _each(self.applicationProtocols, SslApplicationProtocol)
+        if sum(1 + len(protocol) for protocol in protocols) > _MOST_APPLICATION_PROTOCOLS:
+            raise ValueError(
+                f"all applicationProtocols have at most {_MOST_APPLICATION_PROTOCOLS} bytes, "
+                "with one more for each"
+            )
+        _set(self, "applicationProtocols", protocols)
+        groups = _each(self.keyExchangeGroups, lambda name: groupNamed(name).name)
+        _set(self, "keyExchangeGroups", groups)
+        algorithms = _each(self.signatureAlgorithms, lambda name: signatureNamed(name).name)
+        _set(self, "signatureAlgorithms", algorithms)
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
         if int(self.enabledSslProtocols) & ~_EVERY_VERSION:
             raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")
@@ -191,12 +236,28 @@ class _AuthenticationOptions:
             encryptionPolicy=self.encryptionPolicy,
             applicationProtocols=tuple(map(bytes, self.applicationProtocols)),  # type: ignore[arg-type]
             renegotiates=self.allowRenegotiation,
+            keyExchangeGroups=tuple(self.keyExchangeGroups),
+            signatureAlgorithms=tuple(self.signatureAlgorithms),
+            allowRsaPssPadding=self.allowRsaPssPadding,
+            allowRsaPkcs1Padding=self.allowRsaPkcs1Padding,
             **more,
         )
 
 
 @dataclass(frozen=True)
-class SslClientAuthenticationOptions(_AuthenticationOptions):
+class _ClientChoices:
+    """
+    What only a client can ask for: see L{SslClientAuthenticationOptions}.
+    """
+
+    targetHost: str
+    clientCertificates: Iterable[SomeCertificate] = ()
+    clientCertificateContext: SslStreamCertificateContext | None = None
+    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
+
+
+@dataclass(frozen=True)
+class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
     """
     What a client asks for (.NET: C{SslClientAuthenticationOptions}).
 
@@ -216,11 +277,6 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
     @raise NotSupportedError: this OpenSSL cannot do it.
     @raise ValueError: a value makes no sense; C{CertificateError} is one.
     """
-
-    targetHost: str
-    clientCertificates: Iterable[SomeCertificate] = ()
-    clientCertificateContext: SslStreamCertificateContext | None = None
-    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.targetHost, str):
@@ -269,7 +325,19 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
 
 
 @dataclass(frozen=True)
-class SslServerAuthenticationOptions(_AuthenticationOptions):
+class _ServerChoices:
+    """
+    What only a server can ask for: see L{SslServerAuthenticationOptions}.
+    """
+
+    serverCertificate: SomeCertificate | None = None
+    serverCertificateContext: SslStreamCertificateContext | None = None
+    serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
+    clientCertificateRequired: bool = False
+
+
+@dataclass(frozen=True)
+class SslServerAuthenticationOptions(_AuthenticationOptions, _ServerChoices):
     """
     What a server asks for (.NET: C{SslServerAuthenticationOptions}).
 
@@ -286,11 +354,6 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
     @raise NotSupportedError: no certificate, or this OpenSSL cannot do it.
     @raise ValueError: a value makes no sense; C{CertificateError} is one.
     """
-
-    serverCertificate: SomeCertificate | None = None
-    serverCertificateContext: SslStreamCertificateContext | None = None
-    serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
-    clientCertificateRequired: bool = False
 
     def __post_init__(self) -> None:
         sources = ("serverCertificate", "serverCertificateContext")
@@ -380,6 +443,15 @@ ServerOptions: TypeAlias = SslServerAuthenticationOptions | ServerOptionsSelecti
 
 #: The options of either side.
 AuthenticationOptions: TypeAlias = SslClientAuthenticationOptions | SslServerAuthenticationOptions
+
+
+def _each(values: Iterable[Any], made: Callable[[Any], _Value]) -> tuple[_Value, ...]:
+    """
+    @param values: several, or one that is a text or bytes.
+    @return: what is made of them, each once, in their order.
+    """
+    each = (values,) if isinstance(values, (bytes, str)) else values
+    return tuple(dict.fromkeys(map(made, each)))
 
 
 def _contexts(certificates: Any) -> tuple[SslStreamCertificateContext, ...]:

@@ -77,6 +77,7 @@ class Outcome:
     @ivar sent: the alert that was sent.
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
+    @ivar group: the group that keys were exchanged in.
     @ivar isAnswered: whether the conversation was had.
     @ivar bindings: see L{bindingsOf}.
     @ivar seconds: how long it took.
@@ -92,6 +93,7 @@ class Outcome:
     sent: str = ""
     received: str = ""
     shown: str = ""
+    group: str = ""
     isAnswered: bool = False
     bindings: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
@@ -142,11 +144,12 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
     """
     Have the conversation with a server.
     """
+    chosen = {"clientCertificates": case.get("certificates", ()), **case.get("options", {})}
     options = SslClientAuthenticationOptions(
         case.get("name", "localhost"),
         certificateChainPolicy=policyFor(case),
         enabledSslProtocols=_VERSIONS[case.get("version")],
-        clientCertificates=case.get("certificates", ()),
+        **chosen,
     )
     endpoint = TCP4ClientEndpoint(reactor, HOST, case["port"])
     protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
@@ -156,6 +159,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         await stream.authenticateAsClient(options)
         outcome.isAccepted = True
         outcome.bindings = bindingsOf(stream)
+        outcome.group = stream.keyExchangeGroup or ""
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
@@ -238,6 +242,8 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
+        enabledSslProtocols=_VERSIONS[case.get("version")],
+        **case.get("options", {}),
     )
     port = reactor.listenTCP(0, BindingServer(options, say), interface=HOST)
     say(f"Listening on port {port.getHost().port}")
