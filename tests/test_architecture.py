@@ -79,7 +79,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     # The protocol and the stream.
     ("_inner", "_patience", "protocol", "_sides", "stream"),
-    ("endpoints",),
+    ("endpoints", "_filewatch", "reload"),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
     # The names of all.
@@ -97,6 +97,10 @@ TWISTED_BELOW: Mapping[str, frozenset[str]] = {
             "twisted.internet.error.ConnectionLost",
             "twisted.internet.error.TimeoutError",
         }
+    ),
+    # A password may come by a callback, which may answer with a Deferred.
+    "certificates": frozenset(
+        {"twisted.internet.defer.maybeDeferred", "twisted.python.failure.Failure"}
     ),
     # In annotations.
     "interfaces": frozenset({"twisted.internet.defer.Deferred"}),
@@ -149,6 +153,7 @@ PUBLIC = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "SslApplicationProtocol",

@@ -48,6 +48,7 @@ from .options import SslClientAuthenticationOptions, SslServerAuthenticationOpti
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
 from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
+from .reload import ReloadingCertificate
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
 from .stores import X509Store
@@ -73,6 +74,7 @@ __all__ = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "SslApplicationProtocol",

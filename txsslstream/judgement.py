@@ -275,7 +275,7 @@ class Judgement:
                 )
             else:
                 assert self._localSelection is not None
-                configured = self._options.parameters.certificate
+                configured = self._engine.parameters.certificate
                 answer = maybeDeferred(
                     self._localSelection,
                     self._sender,
@@ -329,7 +329,7 @@ class Judgement:
             name = self.targetHost(self._engine.negotiated())
             self.refuse(AuthenticationError(f"no certificate for the server name {name!r}"))
             return TlsAlert.unrecognized_name
-        chosen = None if certificate is None else contextWithKey(certificate)
+        chosen = None if certificate is None else contextWithKey(certificate).current
         parameters = replace(self._engine.parameters, certificate=chosen)
         if parameters == self._engine.parameters:
             return UNCHANGED
