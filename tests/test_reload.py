@@ -240,9 +240,9 @@ class ByTimeTests(ReloadingMixin, SynchronousTestCase):
         self.assertEqual(reads, ["read"])
         self.assertIsNone(certificate.problem)
 
-    def test_interval(self) -> None:
+    def looks(self) -> list[object]:
         """
-        The files are looked at once in an interval, however many ask.
+        @return: whatever is looked at from now on.
         """
         looks: list[object] = []
         stat = os.stat
@@ -251,8 +251,15 @@ class ByTimeTests(ReloadingMixin, SynchronousTestCase):
             looks.append(path)
             return stat(path, *arguments, **more)
 
-        certificate = self.reloading(interval=10)
         self.patch(os, "stat", looking)
+        return looks
+
+    def test_interval(self) -> None:
+        """
+        The files are looked at once in an interval, however many ask.
+        """
+        certificate = self.reloading(interval=10)
+        looks = self.looks()
         for seconds, expected in ((0, 0), (9, 0), (1, 1), (0, 1), (9.5, 1), (0.5, 2), (1000, 3)):
             self.clock.advance(seconds)
             for _ in range(3):
@@ -429,6 +436,65 @@ class ByTimeTests(ReloadingMixin, SynchronousTestCase):
         with self.silence():
             self.clock.advance(INTERVAL)
             self.assertServes(certificate, NEW)
+
+    def test_backInTime(self) -> None:
+        """
+        A link that leads to a young file and soon back again is no reason to
+        look more often from then on.
+        """
+        self.link("link.pem", "cert.pem")
+        certificate = self.reloading(self.directory / "link.pem")
+        self.clock.advance(INTERVAL)
+        self.put("young.pem", both(NEW))
+        self.link("link.pem", "young.pem")
+        self.assertServes(certificate, OLD)
+        self.link("link.pem", "cert.pem")
+        looks = self.looks()
+        for seconds, expected in ((SETTLING, 1), (INTERVAL - 1, 1), (1, 2)):
+            self.clock.advance(seconds)
+            self.assertServes(certificate, OLD)
+            self.assertEqual(len(looks), expected)
+
+    def test_brokenAllTheTime(self) -> None:
+        """
+        A file that keeps changing, but is never in order, is an error after the
+        same while.
+        """
+        certificate = self.reloading()
+        self.clock.advance(INTERVAL)
+        reason = f"{self.path}: no certificate in it"
+        with self.silence():
+            for _ in range(int(PATIENCE / SETTLING)):
+                self.put("cert.pem", b"", age=SETTLING)
+                self.assertServes(certificate, OLD)
+                self.clock.advance(SETTLING)
+        with self.logs(self.unused(reason)):
+            self.put("cert.pem", b"", age=SETTLING)
+            self.assertServes(certificate, OLD)
+
+    def test_brokenOnceMore(self) -> None:
+        """
+        Once a file has been repaired it is not read again for nothing, and when
+        it breaks again there is again a while without a word.
+        """
+        certificate = self.reloading()
+        for context in (NEW, NEWER):
+            old = certificate.current
+            name = old.certificate.subject.rfc4514_string().removeprefix("CN=")
+            self.put("cert.pem", b"")
+            with self.silence():
+                self.clock.advance(INTERVAL)
+                self.assertServes(certificate, old)
+            with self.logs(self.unused("no certificate in it", name)):
+                self.clock.advance(PATIENCE)
+                self.assertServes(certificate, old)
+            self.put("cert.pem", both(context))
+            with self.logs(self.serving(context)):
+                self.clock.advance(INTERVAL)
+                self.assertServes(certificate, context)
+            with patch.object(certificate, "_load", lambda: 1 / 0):
+                self.clock.advance(INTERVAL)
+                self.assertServes(certificate, context)
 
     def test_broken(self) -> None:
         """
@@ -956,7 +1022,8 @@ class PasswordTests(ReloadingMixin, SynchronousTestCase):
         self.write(NEW)
         self.clock.read()
         self.clock.advance(SETTLING)
-        self.checkNothingLeft()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.clock.readers, [])
         self.assertServes(certificate, NEW)
 
 
@@ -1215,7 +1282,8 @@ class InotifyTests(WatchingMixin, SynchronousTestCase):
             for _ in range(2):
                 certificate.stopWatching()
                 self.assertEqual(openFiles(), before)
-                self.checkNothingLeft()
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+                self.assertEqual(self.clock.readers, [])
         self.put("cert.pem", both(NEW))
         self.clock.advance(INTERVAL)
         self.assertServes(certificate, NEW)

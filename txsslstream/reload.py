@@ -309,7 +309,7 @@ class ReloadingCertificate(CertificateSource):
         """
         found = self._read()
         problem = _timeProblem(found)
-        if problem is not None and found != self._inService and not _timeProblem(self._inService):
+        if problem is not None and _timeProblem(self._inService) is None:
             raise CertificateError(f"{self._paths[0]}: {readableName(found.certificate)} {problem}")
         return found
 
