@@ -492,7 +492,7 @@ class ByTimeTests(ReloadingMixin, SynchronousTestCase):
             with self.logs(self.serving(context)):
                 self.clock.advance(INTERVAL)
                 self.assertServes(certificate, context)
-            with patch.object(certificate, "_load", lambda: 1 / 0):
+            with patch.object(certificate, "_load", lambda: 1 / 0), self.silence():
                 self.clock.advance(INTERVAL)
                 self.assertServes(certificate, context)
 
@@ -804,9 +804,28 @@ class ValidityTests(ReloadingMixin, SynchronousTestCase):
         with self.logs((WARN, f"short, which is in service, expired {day}")):
             self.look(certificate, short)
             self.look(certificate, short)
+        self.put("cert.pem", b"")
+        with self.logs(self.unused("no certificate in it", "short")):
+            self.look(certificate, short)
         self.put("cert.pem", both(NEW))
         with self.logs(self.serving(NEW)):
             self.look(certificate, NEW)
+
+    def test_badlyRenewed(self) -> None:
+        """
+        One that expires in service while the new file is broken is a warning,
+        too.
+        """
+        short = AUTHORITY.issue("localhost", subject="short", notAfter=NOW + DAY)
+        self.put("cert.pem", both(short), age=100)
+        certificate = self.reloading()
+        self.put("cert.pem", b"")
+        with self.logs(self.unused("no certificate in it", "short")):
+            self.look(certificate, short)
+        self.clock.advance(DAY.total_seconds())
+        day = f"{short.certificate.not_valid_after_utc:{SECONDS}}"
+        with self.logs((WARN, f"short, which is in service, expired {day}")):
+            self.look(certificate, short)
 
     def test_atFirst(self) -> None:
         """

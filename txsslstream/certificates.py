@@ -179,9 +179,7 @@ def _loadPFX(data: bytes, password: SomePassword, source: str) -> Any:
         # The cause may quote the file: not chained.
         isProtected = "password" in str(e)
     if callback is not None and isProtected:
-        given = _asked(callback, source)
-        if given is not None:
-            return _loadPFX(data, given, source)
+        return _loadPFX(data, _asked(callback, source), source)
     raise CertificateError(f"{source}: not a PKCS#12 file, or the password is wrong")
 
 

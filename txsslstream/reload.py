@@ -348,6 +348,7 @@ class ReloadingCertificate(CertificateSource):
         """
         The files cannot be used: after some time, that is an error.
         """
+        self._warnIfInvalid()
         isNew = isChanged and self._reported is not None
         if self._brokenSince is None or isNew:
             self._brokenSince = self._lookedAt
