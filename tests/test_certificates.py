@@ -770,7 +770,15 @@ class PasswordCallbackTests(CertificatesTestCase):
             await Deferred(cancelled.append)
             raise AssertionError("cancelled")
 
-        answers: tuple[Any, ...] = (lambda: Deferred(cancelled.append), late)
+        def resist(deferred: object) -> None:
+            cancelled.append(deferred)
+            raise AssertionError("not me")
+
+        answers: tuple[Any, ...] = (
+            lambda: Deferred(cancelled.append),
+            lambda: Deferred(resist),
+            late,
+        )
         for answer in answers:
             for path, load in self.loaders():
                 cancelled.clear()

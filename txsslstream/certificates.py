@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -95,7 +96,8 @@ def _asked(callback: Callable[[str], Any], source: str) -> bytes | None:
     outcome: list[Any] = []
     answer = maybeDeferred(callback, source).addBoth(outcome.append)
     if not outcome:
-        answer.cancel()
+        with suppress(Exception):
+            answer.cancel()
         raise CertificateError(f"{source}: loading cannot wait for the password callback's answer")
     (password,) = outcome
     if isinstance(password, Failure):
