@@ -44,6 +44,7 @@ from txsslstream import (
     AuthenticationError,
     CertificateError,
     HttpRetriever,
+    InvalidOperationError,
     ReloadingCertificate,
     SslStreamCertificateContext,
     TlsAlert,
@@ -1431,6 +1432,42 @@ class OptionsTests(ReloadingMixin, SynchronousTestCase):
         self.assertEqual(one, same)
         self.assertEqual(hash(one), before)
         self.assertEqual(len({one, same, other}), 2)
+
+    def test_fit(self) -> None:
+        """
+        What is not fit for options that hold it is not put into service, on
+        either side, until there are no such options any more.
+        """
+
+        def picky(parameters: Any) -> Any:
+            if parameters.applicationProtocols and parameters.certificate == NEW:
+                raise InvalidOperationError("it is not fit")
+            return contextFor(parameters)
+
+        self.patch(reload, "contextFor", picky)
+        alpn = {"applicationProtocols": [b"h2"]}
+        for make in (
+            lambda it, alpn: serverOptions(serverCertificate=it, **alpn),
+            lambda it, alpn: serverOptions(
+                serverCertificate=None, serverCertificateContext=it, **alpn
+            ),
+            lambda it, alpn: clientOptions(clientCertificateContext=it, **alpn),
+            lambda it, alpn: clientOptions(clientCertificates=[SERVER, it], **alpn),
+        ):
+            self.put("cert.pem", both(OLD), age=100)
+            certificate = self.reloading()
+            # Those of a connection that has ended are the same.
+            held = [make(certificate, some) for some in ({}, alpn, alpn, {})]
+            del held[1]
+            self.put("cert.pem", both(NEW))
+            with self.logs(self.unused("it is not fit")):
+                for seconds in (INTERVAL, PATIENCE, INTERVAL):
+                    self.clock.advance(seconds)
+                    self.assertServes(certificate, OLD)
+            del held[1]
+            with self.logs(self.serving(NEW)):
+                self.clock.advance(INTERVAL)
+                self.assertServes(certificate, NEW)
 
     def test_oneContext(self) -> None:
         """

@@ -226,6 +226,18 @@ class CertificateSource:
         """
         raise NotImplementedError
 
+    def usedFor(self, parameters: Any) -> object | None:
+        """
+        Note what it is used for: whatever is presented later will be fit for
+        that.
+
+        @param parameters: L{TlsParameters<txsslstream.parameters.TlsParameters>}
+            without certificate.
+        @return: to be kept as long as it is used for that; L{None} for what
+            never changes.
+        """
+        return None
+
 
 @dataclass(frozen=True, init=False, repr=False, slots=True)
 class SslStreamCertificateContext(CertificateSource):

@@ -151,6 +151,9 @@ class _AuthenticationOptions:
             _set(self, "certificateChainPolicy", self.certificateChainPolicy.frozen())
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
         contextFor(self.parameters)
+        uses = [each.usedFor(self._bareParameters) for each in self._sources]
+        if any(uses):
+            self.__dict__["_uses"] = uses
 
     @property
     def parameters(self) -> TlsParameters:
@@ -179,6 +182,13 @@ class _AuthenticationOptions:
         What is presented unless something is chosen.
         """
         raise NotImplementedError
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        """
+        All that may be presented, but for what callbacks choose.
+        """
+        return () if self._presented is None else (self._presented,)
 
     @cached_property
     def chainPolicy(self) -> X509ChainPolicy:
@@ -259,9 +269,7 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
         """
         The certificates that may be presented now.
         """
-        if self.clientCertificateContext is not None:
-            return (self.clientCertificateContext.current,)
-        return tuple(each.current for each in _contexts(self.clientCertificates))
+        return tuple(each.current for each in self._sources)
 
     @property
     def _bareParameters(self) -> TlsParameters:
@@ -270,6 +278,10 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
     @property
     def _presented(self) -> CertificateSource | None:
         return self.clientCertificateContext
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        return super()._sources or _contexts(self.clientCertificates)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """

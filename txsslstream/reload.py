@@ -16,8 +16,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 from cryptography.hazmat.primitives import hashes
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,7 +31,7 @@ from ._openssl import contextFor
 from .certificatefacts import readableName
 from .certificates import CertificateSource, SomePassword, SslStreamCertificateContext
 from .chainchecks import timeProblems
-from .errors import CertificateError
+from .errors import CertificateError, InvalidOperationError
 from .interfaces import IRetriever
 from .parameters import TlsParameters
 from .storefiles import Identity, identityOf
@@ -65,6 +67,12 @@ def _absolute(path: _SomePath) -> str:
     path = os.fspath(path)
     # Not abspath: what is behind a link has another parent.
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+
+
+class _Use:
+    """
+    Kept by those who use a certificate for one thing.
+    """
 
 
 class ReloadingCertificate(CertificateSource):
@@ -107,6 +115,9 @@ class ReloadingCertificate(CertificateSource):
         self._paths = tuple(map(_absolute, paths))
         self._interval = interval
         self._seconds = time.monotonic if clock is None else clock.seconds
+        self._uses: WeakValueDictionary[TlsParameters, _Use] = WeakValueDictionary()
+        # With nothing else asked for, OpenSSL is at its strictest.
+        self._use = self.usedFor(TlsParameters(isServer=True))
         self._reactor: Any = None
         self._watch: FileWatch | None = None
         self._timer: IDelayedCall | None = None
@@ -197,6 +208,12 @@ class ReloadingCertificate(CertificateSource):
         if not 0 <= self._seconds() - self._lookedAt < self._delay:
             self._look()
         return self._inService
+
+    def usedFor(self, parameters: TlsParameters) -> object:
+        """
+        See L{CertificateSource.usedFor}.
+        """
+        return self._uses.setdefault(parameters, _Use())
 
     @property
     def problem(self) -> str | None:
@@ -296,10 +313,11 @@ class ReloadingCertificate(CertificateSource):
     def _read(self) -> SslStreamCertificateContext:
         """
         @raise CertificateError: the files cannot be used.
+        @raise InvalidOperationError: not for what they are used for.
         """
         found = self._load()
-        # With nothing else asked for, OpenSSL is at its strictest.
-        contextFor(TlsParameters(isServer=True, certificate=found))
+        for parameters in list(self._uses):
+            contextFor(replace(parameters, certificate=found))
         return found
 
     def _readBetter(self) -> SslStreamCertificateContext:
@@ -334,13 +352,13 @@ class ReloadingCertificate(CertificateSource):
         self._note(identities, isYoung)
         try:
             found = self._readBetter()
-        except CertificateError as e:
+        except (CertificateError, InvalidOperationError) as e:
             reason = str(e)
         except Exception as e:
             # cryptography raises more than that, and so may whoever loads.
             reason = f"{self._paths[0]}: it cannot be read ({type(e).__name__})"
         else:
-            return self._use(found)
+            return self._take(found)
         self._failed((identities, reason), isChanged, isForced)
         return False
 
@@ -367,7 +385,7 @@ class ReloadingCertificate(CertificateSource):
             reason=what[1].removeprefix(f"{path}: "),
         )
 
-    def _use(self, found: SslStreamCertificateContext) -> bool:
+    def _take(self, found: SslStreamCertificateContext) -> bool:
         """
         @return: whether it is another one than before.
         """
