@@ -1456,9 +1456,9 @@ class OptionsTests(ReloadingMixin, SynchronousTestCase):
         ):
             self.put("cert.pem", both(OLD), age=100)
             certificate = self.reloading()
-            # Those of a connection that has ended are the same.
-            held = [make(certificate, some) for some in ({}, alpn, alpn, {})]
-            del held[1]
+            held = [make(certificate, some) for some in ({}, alpn, alpn, alpn)]
+            # Such as those of connections that have ended.
+            del held[3], held[1]
             self.put("cert.pem", both(NEW))
             with self.logs(self.unused("it is not fit")):
                 for seconds in (INTERVAL, PATIENCE, INTERVAL):
