@@ -101,7 +101,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_arguments",
         "stream",
     ),
-    ("endpoints", "prometheus"),
+    ("endpoints", "prometheus", "_filewatch", "reload"),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
     # Used by nobody here: users import it themselves, or do without.
@@ -121,6 +121,10 @@ TWISTED_BELOW: Mapping[str, frozenset[str]] = {
             "twisted.internet.error.ConnectionLost",
             "twisted.internet.error.TimeoutError",
         }
+    ),
+    # A password may come by a callback, which may answer with a Deferred.
+    "certificates": frozenset(
+        {"twisted.internet.defer.maybeDeferred", "twisted.python.failure.Failure"}
     ),
     # In annotations.
     "interfaces": frozenset({"twisted.internet.defer.Deferred"}),
@@ -181,6 +185,7 @@ PUBLIC = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",

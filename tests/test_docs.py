@@ -4,6 +4,8 @@ Tests for what the documentation states as tables, and for examples.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -21,13 +23,16 @@ import txsslstream
 from txsslstream import (
     EncryptionPolicy,
     HandshakeFailureReason,
+    ReloadingCertificate,
     SslClientAuthenticationOptions,
     SslProtocols,
     SslServerAuthenticationOptions,
+    SslStreamCertificateContext,
     SslStreamMetrics,
     _openssl,
     errors,
     metrics,
+    reload,
 )
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
 from txsslstream.chain import ALERTS, alertFor
@@ -48,6 +53,7 @@ TRUST = (DOCS / "trust.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
 BINDING = (DOCS / "binding.md").read_text()
 OPTIONS = (DOCS / "options.md").read_text()
+CERTIFICATES = (DOCS / "certificates.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -355,6 +361,56 @@ class OptionsTests(SynchronousTestCase):
         """
         kept = _openssl._sharedContext.cache_parameters()["maxsize"]
         self.assertIn(f"The {kept}\nthat were asked for last are kept", OPTIONS)
+
+
+class CertificatesTests(SynchronousTestCase):
+    """
+    Tests for F{docs/certificates.md}.
+    """
+
+    def test_figures(self) -> None:
+        """
+        The times are the ones in the code.
+        """
+        for said in (
+            f"every `interval` seconds ({reload.INTERVAL:g} unless you say otherwise)",
+            f"written less than {reload.SETTLING:g} second ago",
+            f"It is tried again for {reload.PATIENCE:g} seconds",
+        ):
+            self.assertIn(said, CERTIFICATES)
+
+    def test_logLines(self) -> None:
+        """
+        Whatever goes to the log is told, with its level, and nothing else.
+        """
+        source = Path(inspect.getfile(reload)).read_text()
+        logged = [
+            (call.func.attr, re.sub(":%[^}]*", "", str(call.args[0].value)))
+            for call in ast.walk(ast.parse(source))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and ast.unparse(call.func.value) == "_log"
+            and isinstance(call.args[0], ast.Constant)
+        ]
+        section = CERTIFICATES.split("### What the log says")[1]
+        rows = re.findall(r"^\| (\w+) \| `(.*)` \|$", section, re.MULTILINE)
+        self.assertEqual(sorted(rows), sorted(logged))
+        self.assertEqual(len(rows), 5)
+
+    def test_names(self) -> None:
+        """
+        Every name that the text has in code font and that looks like one of
+        ours is one.
+        """
+        options = {
+            each.name
+            for some in (SslClientAuthenticationOptions, SslServerAuthenticationOptions)
+            for each in fields(some)
+        }
+        members = options.union(*map(dir, (ReloadingCertificate, SslStreamCertificateContext)))
+        members |= {"interval", "password", "reactor", "live", "inotify", "stat"}
+        said = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", CERTIFICATES)) - {"None", "My"}
+        self.assertEqual(said - members - set(txsslstream.__all__), set())
 
 
 def _sources() -> str:

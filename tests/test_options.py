@@ -116,6 +116,7 @@ COMMON: dict[str, Any] = {
     "trust": Authority("Other").trust,
     "cipherSuitesPolicy": CipherSuitesPolicy([MODERN]),
     "encryptionPolicy": EncryptionPolicy.AllowNoEncryption,
+    "allowRenegotiation": True,
     "allowTlsResume": False,
     "handshakeTimeout": 7,
     "requireCloseNotify": False,
@@ -146,6 +147,7 @@ TOLD = {
     "enabledSslProtocols",
     "cipherSuitesPolicy",
     "encryptionPolicy",
+    "allowRenegotiation",
     "allowTlsResume",
     "keyExchangeGroups",
     "signatureAlgorithms",
@@ -672,7 +674,7 @@ class ValidationTests(SynchronousTestCase):
         A flag is true or false; what merely counts as one of them was meant for
         another option.
         """
-        flags = [name for name in (*COMMON, "allowRenegotiation") if name.startswith("allow")]
+        flags = [name for name in COMMON if name.startswith("allow")]
         self.assertEqual(len(flags), 4)
         for make, name in (
             *((make, name) for make in MAKERS for name in (*flags, "requireCloseNotify")),
@@ -861,16 +863,6 @@ class ValidationTests(SynchronousTestCase):
                         "the key of CN=rsa.example cannot sign with",
                         self.refused(InvalidOperationError, make, **form, **options),
                     )
-
-    def test_renegotiation(self) -> None:
-        """
-        Renegotiation cannot be allowed.
-        """
-        for make in MAKERS:
-            self.assertEqual(
-                self.refused(NotSupportedError, make, allowRenegotiation=True),
-                "renegotiation is always refused",
-            )
 
     def test_serverCertificate(self) -> None:
         """
@@ -1085,7 +1077,7 @@ class ValueTests(FilesMixin, SynchronousTestCase):
         """
         for options, own in ((clientOptions(), OF_CLIENT), (serverOptions(), OF_SERVER)):
             names = {field.name for field in fields(options)}
-            self.assertEqual(names, {*COMMON, *own, "allowRenegotiation"})
+            self.assertEqual(names, {*COMMON, *own})
 
     def test_contexts(self) -> None:
         """

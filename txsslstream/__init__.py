@@ -57,6 +57,7 @@ from .options import (
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
 from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
+from .reload import ReloadingCertificate
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
 from .servernames import ServerNames
@@ -87,6 +88,7 @@ __all__ = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",

@@ -22,7 +22,12 @@ from twisted.internet.interfaces import IReactorTime
 from ._openssl import contextFor
 from .algorithms import groupNamed, signatureNamed
 from .certificatefacts import readableName
-from .certificates import SomeCertificate, SslStreamCertificateContext, loadCertificates
+from .certificates import (
+    CertificateSource,
+    SomeCertificate,
+    SslStreamCertificateContext,
+    loadCertificates,
+)
 from .enums import EncryptionPolicy, SslProtocols, X509ChainTrustMode, X509RevocationMode
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .names import serverNameFor
@@ -195,13 +200,44 @@ class _AuthenticationOptions:
             _set(self, "certificateChainPolicy", self.certificateChainPolicy.frozen())
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
         contextFor(self.parameters)
+        uses = [each.usedFor(self._bareParameters) for each in self._sources]
+        if any(uses):
+            self.__dict__["_uses"] = uses
 
     @property
     def parameters(self) -> TlsParameters:
         """
-        What the OpenSSL context is built from.
+        What the OpenSSL context of a connection that begins now is built from;
+        the same value until a certificate is reloaded.
+        """
+        presented = self._presented
+        certificate = None if presented is None else presented.current
+        last: TlsParameters | None = self.__dict__.get("parameters")
+        if last is None or last.certificate is not certificate:
+            last = replace(self._bareParameters, certificate=certificate)
+            self.__dict__["parameters"] = last
+        return last
+
+    @property
+    def _bareParameters(self) -> TlsParameters:
+        """
+        The same without certificate.
         """
         raise NotImplementedError
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        """
+        What is presented unless something is chosen.
+        """
+        raise NotImplementedError
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        """
+        All that may be presented, but for what callbacks choose.
+        """
+        return () if self._presented is None else (self._presented,)
 
     @cached_property
     def chainPolicy(self) -> X509ChainPolicy:
@@ -252,7 +288,7 @@ class _ClientChoices:
 
     targetHost: str
     clientCertificates: Iterable[SomeCertificate] = ()
-    clientCertificateContext: SslStreamCertificateContext | None = None
+    clientCertificateContext: CertificateSource | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
 
@@ -266,9 +302,11 @@ class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
         certificate cannot match.
     @ivar clientCertificates: certificates to choose from when the server wants
         one, in any accepted form that holds the key, or without one whose key
-        is in the store C{My}.  The first that comes from one of the issuers and
-        is of one of the kinds that the server names is shown, or else none.
-    @ivar clientCertificateContext: the one to show, instead of those.
+        is in the store C{My}, or L{txsslstream.ReloadingCertificate}.  The
+        first that comes from one of the issuers and is of one of the kinds that
+        the server names is shown, or else none.
+    @ivar clientCertificateContext: the one to show, instead of those; or a
+        L{txsslstream.ReloadingCertificate}.
     @ivar localCertificateSelectionCallback: chooses instead.  It is asked
         before the hello, when nothing is known of the server, and again when
         the server wants a certificate; the last answer counts.
@@ -298,23 +336,25 @@ class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
     @property
     def candidates(self) -> tuple[SslStreamCertificateContext, ...]:
         """
-        The certificates that may be presented.
+        The certificates that may be presented now.
         """
-        if self.clientCertificateContext is not None:
-            return (self.clientCertificateContext,)
-        return _contexts(self.clientCertificates)
+        return tuple(each.current for each in self._sources)
 
-    @cached_property
-    def parameters(self) -> TlsParameters:
-        """
-        What a client's OpenSSL context is built from.
-        """
+    @property
+    def _bareParameters(self) -> TlsParameters:
         return self._parameters(
             False,
-            certificate=self.clientCertificateContext,
             choosesCertificate=bool(self.clientCertificates),
             resumes=self.allowTlsResume,
         )
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        return self.clientCertificateContext
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        return super()._sources or _contexts(self.clientCertificates)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
@@ -331,7 +371,7 @@ class _ServerChoices:
     """
 
     serverCertificate: SomeCertificate | None = None
-    serverCertificateContext: SslStreamCertificateContext | None = None
+    serverCertificateContext: CertificateSource | None = None
     serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
     clientCertificateRequired: bool = False
 
@@ -342,7 +382,7 @@ class SslServerAuthenticationOptions(_AuthenticationOptions, _ServerChoices):
     What a server asks for (.NET: C{SslServerAuthenticationOptions}).
 
     @ivar serverCertificate: what to present, in any accepted form that holds
-        the key.
+        the key, or a L{txsslstream.ReloadingCertificate}.
     @ivar serverCertificateContext: the same, instead.
     @ivar serverCertificateSelectionCallback: chooses by the name that the
         client asked for, instead.
@@ -368,14 +408,10 @@ class SslServerAuthenticationOptions(_AuthenticationOptions, _ServerChoices):
             raise NotSupportedError("a server needs a certificate, or a callback that selects one")
         super().__post_init__()
 
-    @cached_property
-    def parameters(self) -> TlsParameters:
-        """
-        What a server's OpenSSL context is built from.
-        """
+    @property
+    def _bareParameters(self) -> TlsParameters:
         return self._parameters(
             True,
-            certificate=self.serverCertificateContext or self.serverCertificate,
             asksForCertificate=self.clientCertificateRequired,
             resumes=self.allowTlsResume,
             sessionScope=self._sessionScope,
@@ -389,6 +425,11 @@ class SslServerAuthenticationOptions(_AuthenticationOptions, _ServerChoices):
         # Who has been judged by one policy is nobody for another.
         hasIdentities = self.allowTlsResume and self.clientCertificateRequired
         return self.chainPolicy if hasIdentities else None
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        # The latter was made a context.
+        return self.serverCertificateContext or self.serverCertificate  # type: ignore[return-value]
 
     @property
     def _acceptableIssuers(self) -> tuple[x509.Certificate, ...]:
@@ -454,19 +495,21 @@ def _each(values: Iterable[Any], made: Callable[[Any], _Value]) -> tuple[_Value,
     return tuple(dict.fromkeys(map(made, each)))
 
 
-def _contexts(certificates: Any) -> tuple[SslStreamCertificateContext, ...]:
-    isOne = isinstance(certificates, (str, os.PathLike, SslStreamCertificateContext))
+def _contexts(certificates: Any) -> tuple[CertificateSource, ...]:
+    isOne = isinstance(certificates, (str, os.PathLike, CertificateSource))
     each = (certificates,) if isOne else tuple(certificates)
     return tuple(map(contextWithKey, each))
 
 
-def contextWithKey(some: SomeCertificate) -> SslStreamCertificateContext:
+def contextWithKey(some: SomeCertificate) -> CertificateSource:
     """
     @param some: a certificate in any accepted form.
     @return: it with its key, which is looked for in the current user's store
-        C{My} if it comes without.
+        C{My} if it comes without; whatever changes by itself as it is.
     @raise CertificateError: there is no key, or it cannot be used.
     """
+    if isinstance(some, CertificateSource):
+        return some
     hasNone = isinstance(some, x509.Certificate) or (
         hasattr(some, "original") and not hasattr(some, "privateKey")
     )

@@ -30,11 +30,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
+from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from txsslstream import (
     AuthenticationError,
     ChannelBindingKind,
     NotSupportedError,
+    ReloadingCertificate,
     SslCertificateTrust,
     SslClientAuthenticationOptions,
     SslProtocols,
@@ -227,17 +229,18 @@ def say(line: str) -> None:
 
 def serve(reactor: Any, case: Mapping[str, Any]) -> None:
     """
-    Listen.
+    Listen.  What C{reloads} has its log printed as well.
     """
-    context = SslStreamCertificateContext.fromPEM(case["certificate"])
+    path, offline = case["certificate"], case.get("offline", True)
+    certificate: Any
+    if case.get("reloads", False):
+        globalLogPublisher.addObserver(textFileLogObserver(sys.stdout))
+        certificate = ReloadingCertificate.fromPEM(path, reactor=reactor, offline=offline)
+    else:
+        certificate = SslStreamCertificateContext.fromPEM(path, offline=offline)
     root = case.get("root")
     options = SslServerAuthenticationOptions(
-        serverCertificateContext=SslStreamCertificateContext(
-            context.certificate,
-            context.privateKey,
-            context.intermediates,
-            offline=case.get("offline", True),
-        ),
+        serverCertificateContext=certificate,
         clientCertificateRequired=root is not None,
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
