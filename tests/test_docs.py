@@ -24,7 +24,9 @@ from txsslstream import (
     EncryptionPolicy,
     HandshakeFailureReason,
     ReloadingCertificate,
+    ServerNames,
     SslClientAuthenticationOptions,
+    SslClientHelloInfo,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStreamCertificateContext,
@@ -35,6 +37,7 @@ from txsslstream import (
     reload,
 )
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
+from txsslstream.authentication import Authentication
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
 from txsslstream.channelbinding import (
@@ -43,8 +46,10 @@ from txsslstream.channelbinding import (
     LONGEST_LABEL,
     ChannelBinding,
 )
+from txsslstream.clienthello import ClientHelloReader
 from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
+from txsslstream.sessions import SessionCache
 
 from .support import Pair
 
@@ -54,6 +59,8 @@ METRICS = (DOCS / "metrics.md").read_text()
 BINDING = (DOCS / "binding.md").read_text()
 OPTIONS = (DOCS / "options.md").read_text()
 CERTIFICATES = (DOCS / "certificates.md").read_text()
+HELLO = (DOCS / "hello.md").read_text()
+RESUMPTION = (DOCS / "resumption.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -361,6 +368,58 @@ class OptionsTests(SynchronousTestCase):
         """
         kept = _openssl._sharedContext.cache_parameters()["maxsize"]
         self.assertIn(f"The {kept}\nthat were asked for last are kept", OPTIONS)
+
+
+class HelloTests(SynchronousTestCase):
+    """
+    Tests for F{docs/hello.md}.
+    """
+
+    def test_fields(self) -> None:
+        """
+        The table has all that is known of a hello, and nothing else.
+        """
+        section = HELLO.split("| of `SslClientHelloInfo` |")[1].split("\n\n")[0]
+        rows = re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)
+        named = [name for row in rows for name in re.findall(r"\w+", row)]
+        self.assertEqual(
+            sorted(named), sorted(["ja4", *(each.name for each in fields(SslClientHelloInfo))])
+        )
+
+    def test_limits(self) -> None:
+        """
+        The limits are the ones in the code.
+        """
+        text = HELLO.replace("\n", " ")
+        self.assertIn(f"At most {ClientHelloReader.LIMIT:,} bytes are read of it", text)
+        self.assertIn(f"{Authentication.WITHHELD_LIMIT:,} more are taken", text)
+
+    def test_names(self) -> None:
+        """
+        The example's map says what the text says of it.
+        """
+        names = ServerNames({"example.com": 1, "*.example.com": 2, "b\xfccher.example": 3}, 4)
+        for host, value in (
+            ("example.com", 1),
+            ("www.example.com", 2),
+            ("a.b.example.com", 4),
+            ("xn--bcher-kva.example", 3),
+            ("", 4),
+        ):
+            self.assertEqual(names.lookup(host), value, host)
+
+
+class ResumptionTests(SynchronousTestCase):
+    """
+    Tests for F{docs/resumption.md}.
+    """
+
+    def test_figures(self) -> None:
+        """
+        A client keeps as many sessions as is said.
+        """
+        said = f"{SessionCache.EACH} for one purpose, {SessionCache.LIMIT} purposes in a process"
+        self.assertIn(said, RESUMPTION)
 
 
 class CertificatesTests(SynchronousTestCase):
