@@ -70,6 +70,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sources",
         "issuers",
         "options",
+        "_negotiation",
         "revocation",
         "stapling",
         "chain",
@@ -78,7 +79,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "authentication",
     ),
     # The protocol and the stream.
-    ("_inner", "_patience", "inspection", "protocol", "_sides", "_readwrite", "stream"),
+    (
+        "_transports",
+        "_processes",
+        "_slots",
+        "_inner",
+        "_patience",
+        "_unwrapping",
+        "inspection",
+        "protocol",
+        "_sides",
+        "_readwrite",
+        "stream",
+        "starttls",
+    ),
     ("endpoints",),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
@@ -151,6 +165,7 @@ PUBLIC = [
     "ReadTimeout",
     "RetrievalError",
     "SecurityInfo",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -163,6 +178,7 @@ PUBLIC = [
     "SslStreamFactory",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -184,6 +200,7 @@ PUBLIC = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]
 
 

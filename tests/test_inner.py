@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -27,7 +25,7 @@ from txsslstream import (
     TlsAlert,
     TruncationError,
 )
-from txsslstream._inner import InnerStream, abort, defaultClock
+from txsslstream._inner import InnerStream
 
 from .streams import Opened, StreamMixin
 from .support import (
@@ -48,6 +46,8 @@ class Target(Bystander):
     """
 
     trailing = b""
+    isReadingOver = False
+    isOver = False
 
     def takeTrailing(self) -> bytes:
         """
@@ -350,36 +350,6 @@ class InnerStreamTests(SynchronousTestCase):
         self.clock.advance(0)
         wrapper.dataReceived(b"def")
         self.assertEqual(self.original.received, b"def")
-
-
-class ToolTests(SynchronousTestCase):
-    """
-    Tests for L{defaultClock} and L{abort}.
-    """
-
-    def test_reactor(self) -> None:
-        """
-        A transport's own reactor is its clock, else the global one is.
-        """
-        transport: Any = MemoryTransport("ours")
-        self.assertIs(defaultClock(transport), IReactorTime(reactor))
-        transport.reactor = Clock()
-        self.assertIs(defaultClock(transport), transport.reactor)
-
-    def test_abort(self) -> None:
-        """
-        What cannot be aborted is closed.
-        """
-
-        class Plain:
-            isClosed = False
-
-            def loseConnection(self) -> None:
-                self.isClosed = True
-
-        plain = Plain()
-        abort(plain)
-        self.assertTrue(plain.isClosed)
 
 
 class Upgrading(Bystander):

@@ -37,6 +37,7 @@ from .errors import (
     NotSupportedError,
     ReadTimeout,
     RetrievalError,
+    ShutdownTimeout,
     StreamClosedError,
     TlsError,
     TruncationError,
@@ -50,6 +51,7 @@ from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
+from .starttls import StartTLSFactory, startTLS
 from .stores import X509Store
 from .stream import SslStream
 from .trust import SslCertificateTrust
@@ -75,6 +77,7 @@ __all__ = [
     "ReadTimeout",
     "RetrievalError",
     "SecurityInfo",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -87,6 +90,7 @@ __all__ = [
     "SslStreamFactory",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -108,4 +112,5 @@ __all__ = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]

@@ -30,7 +30,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from ._inner import abort
+from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
     receive,
@@ -39,7 +39,9 @@ from ._openssl import (
     takeOutput,
     takeUnread,
 )
-from ._patience import Patience, unsentBytes
+from ._patience import Patience
+from ._processes import isProcess, wireTo
+from ._transports import abort, unsentBytes
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
@@ -102,6 +104,7 @@ class SslStreamProtocol(InspectableProtocol):
 
         @return: the OpenSSL connection for the base class.
         """
+        options = negotiating(options, self.factory.wrappedFactory)
         timeout = self.handshakeTimeoutOverride or (options.handshakeTimeout,)
         self._authentication = Authentication(
             options,
@@ -124,7 +127,7 @@ class SslStreamProtocol(InspectableProtocol):
         Begin.  A connection creator that raises ends the connection.
         """
         try:
-            super().makeConnection(transport)
+            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
         except Exception:
             if self._tlsConnection is not None:
                 raise
@@ -214,7 +217,9 @@ class SslStreamProtocol(InspectableProtocol):
         if self._boundary is not None:
             self._boundary.feed(data)
         if authentication is None or self._handshakeDone:
-            super().dataReceived(data)
+            # What comes behind close_notify nobody will read.
+            if not self._isReadingOver:
+                super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
             self._hasPausedTransport = True
             self.transport.pauseProducing()
@@ -274,6 +279,16 @@ class SslStreamProtocol(InspectableProtocol):
             )
         self._fail(error)
         self._tlsShutdownFinished(None)
+
+    def startTLS(self, *_: object) -> None:
+        """
+        C{ITLSTransport.startTLS} would reach the transport below.
+
+        @raise InvalidOperationError: always.
+        """
+        raise InvalidOperationError(
+            "there is TLS already: for TLS in TLS use txsslstream.startTLS() or SslStream"
+        )
 
     # Sending
 

@@ -24,9 +24,11 @@ from typing_extensions import Self
 from zope.interface import implementer
 
 from ._deferreds import Occurrence, again, forgetFrames
-from ._inner import InnerStream, defaultClock
-from ._patience import Patience, unsentBytes
+from ._inner import InnerStream
+from ._patience import Patience
 from ._readwrite import ReadWrite
+from ._transports import abort, defaultClock, unsentBytes
+from ._unwrapping import Unwrapping
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import (
@@ -117,17 +119,21 @@ class SslStream(ReadWrite, SecurityProperties):
         localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None,
         encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption,
         *,
+        received: bytes = b"",
         clock: IReactorTime | None = None,
     ) -> None:
         """
-        @param innerStream: a connected transport, or another authenticated
-            L{SslStream}.
+        @param innerStream: a connected transport, also a child process, or
+            another authenticated L{SslStream}.
         @param leaveInnerStreamOpen: whether closing the stream gives the
             transport back to the protocol that had it, instead of closing it.
         @param remoteCertificateValidationCallback: decides about the peer; see
             L{SslClientAuthenticationOptions}.
         @param localCertificateSelectionCallback: chooses our certificate.
         @param encryptionPolicy: whether the connection may go unencrypted.
+        @param received: what the former protocol has received and not used.  It
+            is taken as the beginning of the peer's TLS: whatever was put behind
+            the command to start TLS in the clear fails the handshake.
         @param clock: for time-outs; by default the transport's reactor.
 
         @raise TypeError: C{innerStream} is not connected to a protocol.
@@ -138,13 +144,14 @@ class SslStream(ReadWrite, SecurityProperties):
         self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
         unread = b""
         self._outer: SslStream | None = None
+        self._innerStream = innerStream
         if isinstance(innerStream, SslStream):
             self._outer = innerStream
             clock = clock or innerStream._clock
             innerStream, unread = innerStream._lend()
         self._clock: IReactorTime = clock or defaultClock(innerStream)
         self._inner = InnerStream(innerStream, leaveInnerStreamOpen, self._clock, self._innerLost)
-        self._inner.feed(unread)
+        self._inner.feed(unread + received)
         self._validation = remoteCertificateValidationCallback
         self._selection = localCertificateSelectionCallback
         self._leaveInnerStreamOpen = leaveInnerStreamOpen
@@ -157,6 +164,7 @@ class SslStream(ReadWrite, SecurityProperties):
         self._isClosing = False
         self._brokenBy: BaseException | None = None
         self._isLent = False
+        self._unwrapping: Unwrapping | None = None
 
     # Authentication
 
@@ -345,34 +353,96 @@ class SslStream(ReadWrite, SecurityProperties):
     def shutdown(self) -> Deferred[None]:
         """
         Send C{close_notify} behind what was written: the peer reads the end
-        (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.
+        (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.  When
+        the peer has ended its side, too, the inner transport is closed, unless
+        it is to be left open: then call L{unwrap} or L{close}.
 
         @return: a Deferred that fires with L{None} once that is so.
         """
         error = self._unusable()
         if error is not None:
             return fail(again(error))
+        self._shutDownWhenWritten()
+        return self._writer.whenFinished()
+
+    def _shutDownWhenWritten(self) -> None:
         self._writer.shut()
         # Whoever loses patience with the peer does not change what is sent.
         self._writer.whenFinished().addCallbacks(self._shutDown, lambda _: None)
-        return self._writer.whenFinished()
 
     def _shutDown(self, _: None) -> None:
         if self._protocol is not None and self._protocol.connected:
             self._protocol.loseWriteConnection()
 
+    def unwrap(self) -> Deferred[tuple[Any, bytes]]:
+        """
+        End the stream and have the inner transport back: write what is still to
+        be written, send C{close_notify} and await the peer's (RFC 8446 section
+        6.1).  Reading goes on meanwhile, and also afterwards, up to the peer's
+        C{close_notify}: as long as too much is unread, that does not come.
+
+        @return: a Deferred that fires with the C{innerStream} that this stream
+            was made with, and the bytes that the peer has sent behind its
+            C{close_notify}, which nobody else gets.  The transport has its
+            former protocol again, which hears of all that follows, or may be
+            another stream's.  The Deferred fails with L{InvalidOperationError}
+            before authentication, if the inner stream is not to be left open or
+            another stream uses this one; L{StreamClosedError} once it is
+            closed; L{TruncationError} if the connection ends without the peer's
+            C{close_notify}, L{TlsError} if it breaks, and L{ShutdownTimeout} if
+            there is no progress for C{shutdownTimeout} seconds: then it is
+            aborted, for nobody knows what comes next.  Called again, it waits
+            for the same outcome; cancelled, only the waiting ends.
+        """
+        unwrapping = self._unwrapping
+        if unwrapping is None:
+            error = self._unusable() or self._reader.error or self._writer.error
+            if not self._leaveInnerStreamOpen:
+                error = InvalidOperationError("the inner stream is not to be left open")
+            if error is not None:
+                return fail(again(error))
+            self._unwrapping = unwrapping = Unwrapping(
+                self._clock,
+                self._shutdownTimeout,
+                lambda: self._writer.rest + unsentBytes(self._protocol) - self._reader.total,
+                lambda: abort(self._inner.inner),
+            )
+            self._inner.keepTrailing(self._unwrapped, lambda: self._isClosing or self._isOver)
+            self._inner.letGo()
+            self._shutDownWhenWritten()
+        return unwrapping.when()
+
+    @property
+    def _isOver(self) -> bool:
+        return self._protocol is not None and self._protocol.isOver
+
+    def _unwrapped(self, trailing: bytes | None) -> None:
+        """
+        The inner transport has been given back, with what is left over, or lost.
+        """
+        assert self._unwrapping is not None
+        if trailing is not None and self._isOver:
+            self._unwrapping.succeeded(self._innerStream, trailing)
+        else:
+            error = self._unusable() or self._reader.error
+            self._unwrapping.failed(
+                error or TruncationError("the connection ended without close_notify")
+            )
+
     def close(self) -> Deferred[None]:
         """
         Write what is still to be written, send C{close_notify}, await the
         peer's for at most C{shutdownTimeout} seconds, and close the inner
-        transport, or give it back if it is to be left open.  Before the end of
-        the authentication that is given up.
+        transport, or give it back if it is to be left open, with whatever came
+        behind the peer's C{close_notify}.  Before the end of the authentication
+        that is given up.
 
         @return: a Deferred that fires with L{None} once the connection is gone.
             It never fails.
         """
         if not self._isClosing:
             self._isClosing = True
+            self._inner.letGo()
             self._reader.close(StreamClosedError("the stream is closed"))
             self._writer.shut()
             if self._protocol is None:
@@ -404,6 +474,7 @@ class SslStream(ReadWrite, SecurityProperties):
         truncation.
         """
         self._isClosing = True
+        self._inner.letGo()
         error = StreamClosedError("the stream was aborted")
         self._reader.close(error)
         if self._protocol is None:
@@ -515,6 +586,18 @@ class SslStream(ReadWrite, SecurityProperties):
     @property
     def leaveInnerStreamOpen(self) -> bool:
         return self._leaveInnerStreamOpen
+
+    def getPeer(self) -> Any:
+        """
+        @return: the address of the other end, as the inner transport has it.
+        """
+        return self._inner.inner.getPeer()
+
+    def getHost(self) -> Any:
+        """
+        @return: the address of this end, as the inner transport has it.
+        """
+        return self._inner.inner.getHost()
 
     def __repr__(self) -> str:
         state = "unauthenticated" if self._protocol is None else self._protocol.wireState.value
