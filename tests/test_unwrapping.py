@@ -223,7 +223,7 @@ class UnwrapTests(UnwrapMixin):
                     # In another turn, before the transport is given back.
                     opened.ourTransport.protocol.dataReceived(b", more")
                 opened.flush()
-                transport, rest = self.successResultOf(unwrapping)
+                rest = self.successResultOf(unwrapping)[1]
                 self.assertEqual(
                     rest + opened.ourOriginal.received,
                     b"trailing, more" if isBefore else b"trailing",
@@ -272,14 +272,20 @@ class UnwrapTests(UnwrapMixin):
             self.assertEqual(self.successResultOf(reading), b"")
             self.assertUnwrapped(opened, both[0])
 
+    def unwrap(self, read: bytes, stream: SslStream) -> Deferred[tuple[Any, bytes]]:
+        """
+        Unwrap at the end.
+        """
+        self.assertEqual(read, b"")
+        return stream.unwrap()
+
     def test_unwrapInRead(self) -> None:
         """
         One may unwrap as soon as one reads the end, before that call returns.
         """
         for opened in self.pairs():
-            unwrapping: Deferred[Any] = opened.ours.read().addCallback(
-                lambda _, stream=opened.ours: stream.unwrap()
-            )
+            unwrapping: Deferred[Any] = opened.ours.read()
+            unwrapping.addCallback(self.unwrap, opened.ours)
             other = opened.theirs.unwrap()
             opened.flush()
             self.assertUnwrapped(opened, unwrapping)
@@ -575,7 +581,8 @@ class FailureTests(UnwrapMixin):
             opened.flush()
             unwrapping = opened.ours.unwrap()
             opened.pair.wire.cut()
-            self.failure(unwrapping, TruncationError)
+            error = self.failure(unwrapping, TruncationError)
+            self.assertIn("before the transport was free", str(error))
             self.assertAborted(opened)
 
     def test_garbage(self) -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
-from ._deferreds import Occurrence, forgetFrames
+from ._deferreds import Occurrence, again, forgetFrames
+from ._inner import InnerStream
 from ._patience import Patience
-from .errors import ShutdownTimeout
+from ._readwrite import ReadWrite
+from ._transports import abort, unsentBytes
+from .errors import InvalidOperationError, ShutdownTimeout, TruncationError
+from .protocol import SslStreamProtocol
 
 
 class Unwrapping:
@@ -70,3 +74,81 @@ class Unwrapping:
         patience, self._patience = self._patience, None
         if patience is not None:
             patience.end()
+
+
+class Unwrappable(ReadWrite):
+    """
+    A stream that gives its inner transport back.
+    """
+
+    _clock: IReactorTime
+    _inner: InnerStream
+    _innerStream: Any
+    _leaveInnerStreamOpen: bool
+    _protocol: SslStreamProtocol | None
+    _shutdownTimeout: float | None
+    _isClosing: bool
+    _unwrapping: Unwrapping | None = None
+
+    def _shutDownWhenWritten(self) -> None:
+        """
+        Send C{close_notify} behind what was written.
+        """
+        raise NotImplementedError
+
+    def unwrap(self) -> Deferred[tuple[Any, bytes]]:
+        """
+        End the stream and have the inner transport back: write what is still to
+        be written, send C{close_notify} and await the peer's (RFC 8446 section
+        6.1).  Reading goes on meanwhile, and also afterwards, up to the peer's
+        C{close_notify}: as long as too much is unread, that does not come.
+
+        @return: a Deferred that fires with the C{innerStream} that this stream
+            was made with, and the bytes that the peer has sent behind its
+            C{close_notify}, which nobody else gets.  The transport has its
+            former protocol again, which hears of all that follows, or may be
+            another stream's.  The Deferred fails with L{InvalidOperationError}
+            before authentication, if the inner stream is not to be left open or
+            another stream uses this one; L{StreamClosedError} once it is
+            closed; L{TruncationError} if the connection ends without the peer's
+            C{close_notify}, L{TlsError} if it breaks, and L{ShutdownTimeout} if
+            there is no progress for C{shutdownTimeout} seconds: then it is
+            aborted, for nobody knows what comes next.  Called again, it waits
+            for the same outcome; cancelled, only the waiting ends.
+        """
+        unwrapping = self._unwrapping
+        if unwrapping is None:
+            error = self._unusable() or self._reader.error or self._writer.error
+            if not self._leaveInnerStreamOpen:
+                error = InvalidOperationError("the inner stream is not to be left open")
+            if error is not None:
+                return fail(again(error))
+            self._unwrapping = unwrapping = Unwrapping(
+                self._clock,
+                self._shutdownTimeout,
+                lambda: self._writer.rest + unsentBytes(self._protocol) - self._reader.total,
+                lambda: abort(self._inner.inner),
+            )
+            self._inner.keepTrailing(self._unwrapped, lambda: self._isClosing or self._isOver)
+            self._inner.letGo()
+            self._shutDownWhenWritten()
+        return unwrapping.when()
+
+    @property
+    def _isOver(self) -> bool:
+        return self._protocol is not None and self._protocol.isOver
+
+    def _unwrapped(self, trailing: bytes | None) -> None:
+        """
+        The inner transport has been given back, with what is left over, or lost.
+        """
+        assert self._unwrapping is not None
+        if trailing is not None and self._isOver:
+            self._unwrapping.succeeded(self._innerStream, trailing)
+        else:
+            what = "before the transport was free" if self._isOver else "without close_notify"
+            self._unwrapping.failed(
+                self._unusable()
+                or self._reader.error
+                or TruncationError(f"the connection ended {what}")
+            )

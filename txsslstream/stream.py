@@ -26,9 +26,8 @@ from zope.interface import implementer
 from ._deferreds import Occurrence, again, forgetFrames
 from ._inner import InnerStream
 from ._patience import Patience
-from ._readwrite import ReadWrite
-from ._transports import abort, defaultClock, unsentBytes
-from ._unwrapping import Unwrapping
+from ._transports import defaultClock, unsentBytes
+from ._unwrapping import Unwrappable
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import (
@@ -100,7 +99,7 @@ class _Application(Protocol):
 
 
 @implementer(ISslStream)
-class SslStream(ReadWrite, SecurityProperties):
+class SslStream(Unwrappable, SecurityProperties):
     """
     A TLS stream on any connected transport (.NET: C{SslStream}).
 
@@ -164,7 +163,6 @@ class SslStream(ReadWrite, SecurityProperties):
         self._isClosing = False
         self._brokenBy: BaseException | None = None
         self._isLent = False
-        self._unwrapping: Unwrapping | None = None
 
     # Authentication
 
@@ -373,61 +371,6 @@ class SslStream(ReadWrite, SecurityProperties):
     def _shutDown(self, _: None) -> None:
         if self._protocol is not None and self._protocol.connected:
             self._protocol.loseWriteConnection()
-
-    def unwrap(self) -> Deferred[tuple[Any, bytes]]:
-        """
-        End the stream and have the inner transport back: write what is still to
-        be written, send C{close_notify} and await the peer's (RFC 8446 section
-        6.1).  Reading goes on meanwhile, and also afterwards, up to the peer's
-        C{close_notify}: as long as too much is unread, that does not come.
-
-        @return: a Deferred that fires with the C{innerStream} that this stream
-            was made with, and the bytes that the peer has sent behind its
-            C{close_notify}, which nobody else gets.  The transport has its
-            former protocol again, which hears of all that follows, or may be
-            another stream's.  The Deferred fails with L{InvalidOperationError}
-            before authentication, if the inner stream is not to be left open or
-            another stream uses this one; L{StreamClosedError} once it is
-            closed; L{TruncationError} if the connection ends without the peer's
-            C{close_notify}, L{TlsError} if it breaks, and L{ShutdownTimeout} if
-            there is no progress for C{shutdownTimeout} seconds: then it is
-            aborted, for nobody knows what comes next.  Called again, it waits
-            for the same outcome; cancelled, only the waiting ends.
-        """
-        unwrapping = self._unwrapping
-        if unwrapping is None:
-            error = self._unusable() or self._reader.error or self._writer.error
-            if not self._leaveInnerStreamOpen:
-                error = InvalidOperationError("the inner stream is not to be left open")
-            if error is not None:
-                return fail(again(error))
-            self._unwrapping = unwrapping = Unwrapping(
-                self._clock,
-                self._shutdownTimeout,
-                lambda: self._writer.rest + unsentBytes(self._protocol) - self._reader.total,
-                lambda: abort(self._inner.inner),
-            )
-            self._inner.keepTrailing(self._unwrapped, lambda: self._isClosing or self._isOver)
-            self._inner.letGo()
-            self._shutDownWhenWritten()
-        return unwrapping.when()
-
-    @property
-    def _isOver(self) -> bool:
-        return self._protocol is not None and self._protocol.isOver
-
-    def _unwrapped(self, trailing: bytes | None) -> None:
-        """
-        The inner transport has been given back, with what is left over, or lost.
-        """
-        assert self._unwrapping is not None
-        if trailing is not None and self._isOver:
-            self._unwrapping.succeeded(self._innerStream, trailing)
-        else:
-            error = self._unusable() or self._reader.error
-            self._unwrapping.failed(
-                error or TruncationError("the connection ended without close_notify")
-            )
 
     def close(self) -> Deferred[None]:
         """
