@@ -548,6 +548,8 @@ class RefusalTests(SynchronousTestCase):
         A protocol without a transport is refused.
         """
         self.assertRefused(TypeError, "not a connected transport: None", Talker(print))
+        wrong: Any = "text"
+        self.assertRaises(TypeError, startTLS, self.protocol, serverOptions(), received=wrong)
         self.assertRaises(TypeError, startTLS, object(), serverOptions())
 
     def test_producer(self) -> None:

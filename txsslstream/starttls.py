@@ -67,6 +67,7 @@ def startTLS(
         on: it needs a L{StartTLSFactory}.
     """
     isClient = _isClient(options)
+    received = bytes(memoryview(received))
     transport = getattr(protocol, "transport", None)
     if isinstance(protocol, LineOnlyReceiver):
         raise InvalidOperationError(

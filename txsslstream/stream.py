@@ -141,6 +141,7 @@ class SslStream(Unwrappable, SecurityProperties):
         """
         # First, for nothing may be taken over in vain.
         self._encryptionPolicy = EncryptionPolicy(encryptionPolicy)
+        received = bytes(memoryview(received))
         unread = b""
         self._outer: SslStream | None = None
         self._innerStream = innerStream
