@@ -10,7 +10,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
-    ConnectionLost,
+    ProcessDone,
     ProcessTerminated,
 )
 from twisted.internet.interfaces import IConsumer, IProcessTransport, IPushProducer, ITransport
@@ -124,33 +124,61 @@ class WireTests(SynchronousTestCase):
         self.wire.writeSequence([b"c", b"d"])
         self.assertEqual(self.pipe.written, b"abcd")
 
-    def test_stdoutClosed(self) -> None:
+    def test_ended(self) -> None:
         """
-        The connection ends when the process closes its standard output: its
-        standard input is closed then, and whoever started it hears of all that.
+        The connection ends with the process, and for its reason; whoever started
+        it hears of everything.
+        """
+        for status, kind in ((0, ProcessDone), (7, ProcessTerminated)):
+            self.setUp()
+            self.take()
+            self.process.lost(1)
+            self.assertIsNotNone(self.pipe.closing)
+            self.process.end(status)
+            self.assertLost(kind)
+            self.assertEqual(
+                self.parent.events, ["lost 1", "lost 0", "lost 2", "exited", f"ended {status}"]
+            )
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_lingering(self) -> None:
+        """
+        A process that closes its standard output and lives on has ended the
+        connection a second later; its end is no second one.
         """
         self.take()
         self.process.lost(1)
-        self.assertLost(ConnectionDone)
         self.assertIsNotNone(self.pipe.closing)
+        self.clock.advance(0.9)
+        self.assertIsNone(self.protocol.lost)
+        self.clock.advance(0.1)
+        self.assertLost(ConnectionDone)
         self.protocol.lost = None
         self.process.end(7)
         self.assertIsNone(self.protocol.lost)
-        self.assertEqual(self.parent.events, ["lost 1", "lost 0", "lost 2", "exited", "ended 7"])
+        self.assertEqual(self.parent.events[-1], "ended 7")
 
-    def test_ended(self) -> None:
+    def test_abortLingering(self) -> None:
         """
-        It ends with the process where nothing is said of its pipes, for the
-        process's reason.
+        Aborted meanwhile, it has ended it at once.
         """
-        for status, kind in ((0, ConnectionDone), (1, ConnectionLost)):
-            self.setUp()
-            self.take()
-            self.process.pipes.clear()
-            self.process.end(status)
-            assert self.protocol.lost is not None
-            self.assertIsInstance(self.protocol.lost.value, kind)
-            self.assertEqual(self.parent.events, ["exited", f"ended {status}"])
+        self.take()
+        self.process.lost(1)
+        self.wire.abortConnection()
+        self.assertIsNone(self.protocol.lost)
+        self.clock.advance(0)
+        self.assertLost(ConnectionAborted)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_endedAtOnce(self) -> None:
+        """
+        It ends with the process where nothing was said of its pipes.
+        """
+        self.take()
+        self.process.pipes.clear()
+        self.process.end(1)
+        self.assertLost(ProcessTerminated)
+        self.assertEqual(self.parent.events, ["exited", "ended 1"])
 
     def test_late(self) -> None:
         """
@@ -158,6 +186,7 @@ class WireTests(SynchronousTestCase):
         """
         self.take()
         self.process.lost(1)
+        self.clock.advance(1)
         self.wire.childDataReceived(1, b"late")
         self.assertEqual(self.protocol.received, b"")
         self.assertEqual(self.parent.received, {})
@@ -172,13 +201,13 @@ class WireTests(SynchronousTestCase):
         self.wire.childDataReceived(1, b"data")
         self.assertEqual(self.protocol.received, b"data")
         self.wire.loseConnection()
-        self.clock.advance(0)
+        self.clock.advance(1)
         self.assertLost(ConnectionDone)
 
     def test_close(self) -> None:
         """
-        Closed, everything is written to its standard input before its standard
-        output is closed, too.
+        Closed, everything is written to its standard input, and the process may
+        come to its end in peace.
         """
         self.take()
         self.wire.write(b"unsent")
@@ -189,9 +218,25 @@ class WireTests(SynchronousTestCase):
         self.assertIsNone(self.protocol.lost)
         self.assertEqual(self.pipe.written, b"unsent")
         self.process.lost(0)
+        self.clock.advance(0.9)
+        self.assertIn(1, self.process.pipes)
         self.assertIsNone(self.protocol.lost)
-        self.clock.advance(0)
+        self.process.end()
+        self.assertLost(ProcessDone)
+        self.assertEqual(self.process.signals, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_closedLingering(self) -> None:
+        """
+        A process that does not end a second after that does not hear of us any
+        more: its standard output is closed, too.
+        """
+        self.take()
+        self.wire.loseConnection()
+        self.process.lost(0)
+        self.clock.pump([1, 0])
         self.assertLost(ConnectionDone)
+        self.assertEqual(sorted(self.process.pipes), [2])
         self.assertEqual(self.process.signals, [])
 
     def test_abort(self) -> None:
@@ -208,7 +253,7 @@ class WireTests(SynchronousTestCase):
             self.wire.abortConnection()
             self.wire.abortConnection()
             self.assertIsNone(self.protocol.lost)
-            self.clock.pump([0, 0])
+            self.clock.pump([0, 0, 0])
             self.assertEqual(self.pipe.written, b"")
             self.assertLost(ConnectionAborted)
             self.assertEqual(self.process.signals, [])
@@ -223,7 +268,7 @@ class WireTests(SynchronousTestCase):
         self.take()
         self.process.lost(0)
         self.wire.abortConnection()
-        self.clock.advance(0)
+        self.clock.pump([0, 0])
         self.assertLost(ConnectionAborted)
 
     def test_flowControl(self) -> None:
@@ -275,8 +320,10 @@ class WireTests(SynchronousTestCase):
         wire.resumeProducing()
         wire.loseConnection()
         self.assertEqual(process.calls, ["pause", "resume", "stdin"])
+        wire._clock = clock = Clock()
         wire.abortConnection()
         wire.childConnectionLost(0)
+        clock.advance(0)
         self.assertEqual(process.calls[3:], ["stdout"])
         self.assertIsNone(wire.producer)
 
@@ -339,8 +386,7 @@ class EndpointTests(SynchronousTestCase):
 
     def test_protocol(self) -> None:
         """
-        The connection is the protocol's at first, and it hears of its end once,
-        in the words of the connection.
+        The connection is the protocol's at first, and it hears of its end once.
         """
         self.assertTrue(isProcess(self.protocol.transport))
         self.assertIs(self.wire.protocol, self.protocol)
@@ -349,9 +395,11 @@ class EndpointTests(SynchronousTestCase):
         process.proto.childDataReceived(1, b"data")
         self.assertEqual(self.protocol.received, b"data")
         process.lost(1)
-        lost = self.protocol.lost
-        self.assertTrue(lost.check(ConnectionDone))
+        self.assertIsNone(self.protocol.lost)
         process.end(1)
+        lost = self.protocol.lost
+        self.assertTrue(lost.check(ProcessTerminated))
+        self.clock.advance(60)
         self.assertIs(self.protocol.lost, lost)
 
     def test_terminated(self) -> None:
@@ -461,7 +509,7 @@ class StreamTests(StreamMixin):
         closing = opened.ours.close()
         self.wire.flush()
         self.assertNoResult(closing)
-        self.wire.clock.pump([5, 0, 0])
+        self.wire.clock.pump([5, 0, 0, 0])
         self.successResultOf(closing)
         self.failureResultOf(writing)
         self.assertEqual(process.pid, 4711)
@@ -477,7 +525,9 @@ class StreamTests(StreamMixin):
         client = SslStream(process, clock=wire.clock)
         connecting = client.authenticateAsClient(clientOptions(self.version))
         process.end(127)
-        self.failure(connecting, HandshakeInterrupted)
+        error = self.failure(connecting, HandshakeInterrupted)
+        assert isinstance(error.__cause__, ProcessTerminated)
+        self.assertEqual(error.__cause__.exitCode, 127)
         self.assertEqual(wire.clock.getDelayedCalls(), [])
 
     def test_unwrap(self) -> None:
@@ -575,7 +625,7 @@ class ProcessEndpointTests(StreamMixin):
         application: Any = self.successResultOf(connecting)
         self.wire.server.isPaused = True
         application.transport.loseConnection()
-        self.wire.clock.pump([5, 0, 0])
+        self.wire.clock.pump([5, 0, 0, 0])
         self.assertEqual(application.events.count("lost"), 1)
         self.assertEqual(self.spawner.process.pid, 4711)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream._transports import abort, defaultClock, unsentBytes
@@ -156,6 +157,20 @@ class StandardIOTests(SynchronousTestCase):
             self.assertTrue(self.protocol.lost.check(ConnectionAborted))
             self.assertTrue(self.transport.disconnected)
             self.assertEqual(self.reactor.getReaders() + self.reactor.getWriters(), [])
+
+    def test_abortUnread(self) -> None:
+        """
+        It is aborted when nobody reads it any more, although it does not end by
+        being closed then.
+        """
+        self.transport.childConnectionLost("write", Failure(ConnectionLost()))
+        self.transport.loseConnection()
+        self.reactor.advance(0)
+        self.assertIsNone(self.protocol.lost)
+        abort(self.transport)
+        self.reactor.advance(0)
+        assert self.protocol.lost is not None
+        self.assertTrue(self.protocol.lost.check(ConnectionAborted))
 
     def test_abortClosing(self) -> None:
         """

@@ -18,6 +18,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IDelayedCall,
     IProcessTransport,
     IPushProducer,
     ITransport,
@@ -27,7 +28,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._transports import cut
+from ._transports import cut, defaultClock
 
 _STDIN, _STDOUT = 0, 1
 
@@ -78,12 +79,12 @@ def wireTo(transport: Any) -> ProcessWire:
     """
     process = getattr(transport, "_process", transport)
     former = getattr(process, "proto", None)
-    if isinstance(former, ProcessWire):
-        return former
     pipes = getattr(process, "pipes", (_STDIN, _STDOUT))
     hasBoth = _STDIN in pipes and _STDOUT in pipes
     if former is None or not hasBoth or isinstance(process, FileDescriptor):
         raise TypeError(f"not a process with pipes to its standard input and output: {process!r}")
+    if isinstance(former, ProcessWire):
+        return former
     return ProcessWire(process, process is not transport)
 
 
@@ -92,12 +93,17 @@ class ProcessWire:
     """
     The connection with a process, and to the process, its protocol.
 
-    The connection is over when the process has closed its standard output or
-    has ended.  It is closed by closing both pipes, the process's standard input
-    once everything was written to it; what the process does then is up to it.
+    The connection is over when the process has ended, for its reason.  It is
+    closed by closing the process's standard input, once everything was written
+    to it.  If then, or when it has closed its standard output, the process does
+    not end, the connection is over without that, and what the process does is
+    up to it.
 
     @ivar protocol: whose the connection is.
     """
+
+    #: How long a process may take to end, in seconds.
+    LINGERING = 1
 
     disconnecting = False
     connected = True
@@ -111,6 +117,8 @@ class ProcessWire:
         self._process = process
         self._former = process.proto
         self._isFromEndpoint = isFromEndpoint
+        self._clock = defaultClock(self._pipe(_STDOUT))
+        self._lingering: IDelayedCall | None = None
         self._isAborted = False
         self._hasStdin = True
         self.protocol: Any = self._former.protocol if isFromEndpoint else _Former(self._former)
@@ -138,9 +146,10 @@ class ProcessWire:
         if childFD == _STDIN:
             self._hasStdin = False
             if self.disconnecting:
-                self._process.closeStdout()
+                self._linger()
         elif childFD == _STDOUT:
-            self._lose(Failure(ConnectionDone("the process has closed its standard output")))
+            self._process.closeStdin()
+            self._linger()
         self._former.childConnectionLost(childFD)
 
     def processExited(self, reason: Failure) -> None:
@@ -157,10 +166,24 @@ class ProcessWire:
         if not self._isFromEndpoint:
             self._former.processEnded(reason)
 
+    def _linger(self) -> None:
+        """
+        One of the directions has ended: the process may be about to end.
+        """
+        if self.connected and self._lingering is None:
+            seconds = 0 if self._isAborted else self.LINGERING
+            self._lingering = self._clock.callLater(seconds, self._goOnWithout)
+
+    def _goOnWithout(self) -> None:
+        self._process.closeStdout()
+        self._lose(Failure(ConnectionDone("the pipes to the process are closed")))
+
     def _lose(self, reason: Failure) -> None:
+        lingering, self._lingering = self._lingering, None
+        if lingering is not None and lingering.active():
+            lingering.cancel()
         if self.connected:
             self.connected = False
-            self._process.closeStdin()
             protocol, self.protocol = self.protocol, _Former(self._former)
             protocol.connectionLost(Failure(ConnectionAborted()) if self._isAborted else reason)
 
@@ -193,7 +216,7 @@ class ProcessWire:
             self.disconnecting = True
             self._process.closeStdin()
             if not self._hasStdin:
-                self._process.closeStdout()
+                self._linger()
 
     def abortConnection(self) -> None:
         """
@@ -204,6 +227,8 @@ class ProcessWire:
         self.loseConnection()
         if self._writer is not None:
             cut(self._writer)
+        if self._lingering is not None:
+            self._lingering.reset(0)
 
     def getPeer(self) -> ProcessAddress:
         """

@@ -37,13 +37,14 @@ def abort(transport: Any) -> None:
     """
     Abort a transport, or close it if it knows nothing faster.
     """
-    pipe = _pipe(transport)
     if hasattr(transport, "abortConnection"):
         transport.abortConnection()
-    else:
-        transport.loseConnection()
-        if pipe is not None:
-            cut(pipe)
+        return
+    # Without its writer, C{StandardIO} does not end when it is closed.
+    pipe = _pipe(transport) or getattr(transport, "_reader", None)
+    transport.loseConnection()
+    if pipe is not None:
+        cut(pipe)
 
 
 def cut(pipe: Any) -> None:
