@@ -4,16 +4,23 @@ Tests for what the documentation states as tables.
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream._inner import InnerStream
+from txsslstream._sides import Reader
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
 from txsslstream.enums import TlsAlert, X509ChainStatusFlags
 
-TRUST = (Path(__file__).parents[1] / "docs" / "trust.md").read_text()
+from .interop._pages import programs
+
+DOCS = Path(__file__).parents[1] / "docs"
+TRUST = (DOCS / "trust.md").read_text()
+INPLACE = (DOCS / "inplace.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -63,6 +70,34 @@ class TrustTests(SynchronousTestCase):
         The default depth is the one that is documented.
         """
         self.assertIn(f"between the first and the root; {DEFAULT_DEPTH} unless", TRUST)
+
+
+class InPlaceTests(SynchronousTestCase):
+    """
+    Tests for F{docs/inplace.md}.
+    """
+
+    def test_programs(self) -> None:
+        """
+        Everything in Python is that, and every program is run by a test.
+        """
+        blocks = re.findall(r"^```python\n(.*?)^```$", INPLACE, re.MULTILINE | re.DOTALL)
+        for block in blocks:
+            compile(block, "inplace.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        interop = Path(__file__).parent / "interop"
+        tests = "".join(each.read_text() for each in interop.glob("test_*.py"))
+        names = list(programs("inplace.md"))
+        self.assertEqual(len(names), sum("\nreact(main)\n" in block for block in blocks))
+        # The one program is started by another.
+        self.assertEqual([name for name in names if f'"{name}"' not in tests], ["stdioserver.py"])
+
+    def test_limits(self) -> None:
+        """
+        The limits are those that are documented.
+        """
+        self.assertEqual((Reader.HIGH_WATER, InnerStream.LIMIT), (64 << 10, 64 << 10))
+        self.assertIn("If more than 64 KiB\n  are unread", INPLACE)
+        self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
 
 
 def _sources() -> str:
