@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream._inner import InnerStream
+from txsslstream._processes import ProcessWire
 from txsslstream._sides import Reader
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
@@ -98,6 +99,8 @@ class InPlaceTests(SynchronousTestCase):
         self.assertEqual((Reader.HIGH_WATER, InnerStream.LIMIT), (64 << 10, 64 << 10))
         self.assertIn("If more than 64 KiB\n  are unread", INPLACE)
         self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
+        self.assertEqual(ProcessWire.LINGERING, 1)
+        self.assertIn("has not ended a second later", INPLACE)
 
 
 def _sources() -> str:
