@@ -52,6 +52,7 @@ class Pipe:
         """
         It is gone.
         """
+        assert self.connected
         if self._childFD == 0:
             self._process.transport.abortConnection()
         self._process.lost(self._childFD)

@@ -565,11 +565,29 @@ class FailureTests(UnwrapMixin):
 
     def test_truncatedBefore(self) -> None:
         """
-        What was truncated before cannot be unwrapped.
+        What was truncated before cannot be unwrapped, whatever we have sent, and
+        also where that is no truncation to a reader.
+        """
+        for isShut in (False, True):
+            for required in (False, True):
+                for opened in self.pairs(ours={"requireCloseNotify": required}):
+                    if isShut:
+                        opened.ours.shutdown()
+                    opened.pair.wire.cut(ConnectionDone)
+                    self.failure(opened.ours.unwrap(), TruncationError)
+
+    def test_lostBefore(self) -> None:
+        """
+        A transport that was lost after both sides had shut the stream down
+        cannot be had any more.
         """
         for opened in self.pairs():
+            opened.ours.shutdown()
+            opened.theirs.shutdown()
+            opened.flush()
             opened.pair.wire.cut()
-            self.failure(opened.ours.unwrap(), TruncationError)
+            error = self.failure(opened.ours.unwrap(), TruncationError)
+            self.assertIn("before the transport was free", str(error))
 
     def test_lostWhileGivenBack(self) -> None:
         """
@@ -674,7 +692,7 @@ class FailureTests(UnwrapMixin):
             self.failure(opened.ours.unwrap(), InvalidOperationError)
             inner.abort()
             opened.flush()
-            self.failure(opened.ours.unwrap(), TlsError)
+            self.failure(opened.ours.unwrap(), TruncationError)
         for opened in self.pairs():
             opened.ours.close()
             self.failure(opened.ours.unwrap(), StreamClosedError)
@@ -716,12 +734,15 @@ class FloodTests(UnwrapMixin):
         """
         for opened in self.pairs():
             opened.theirs.write(MUCH)
-            self.flood(opened)
+            opened.theirs.shutdown()
+            opened.flush()
+            self.assertTrue(opened.ourTransport.isPaused)
+            opened.ourTransport.protocol.dataReceived(bytes(InnerStream.LIMIT))
             self.successResultOf(opened.ours.read(len(MUCH)))
-            opened.ourTransport.isPaused = False
+            self.assertFalse(opened.ourTransport.isPaused)
             self.flood(opened)
-            kept = len(opened.ourTransport.protocol._early)
-            self.assertLess(kept, 2 * InnerStream.LIMIT)
+            self.assertTrue(opened.ourTransport.isPaused)
+            self.assertLess(len(opened.ourTransport.protocol._early), 2 * InnerStream.LIMIT)
             opened.ours.close()
             opened.theirs.close()
 

@@ -88,6 +88,7 @@ class Unwrappable(ReadWrite):
     _protocol: SslStreamProtocol | None
     _shutdownTimeout: float | None
     _isClosing: bool
+    _closed: Occurrence[None]
     _unwrapping: Unwrapping | None = None
 
     def _shutDownWhenWritten(self) -> None:
@@ -118,9 +119,11 @@ class Unwrappable(ReadWrite):
         """
         unwrapping = self._unwrapping
         if unwrapping is None:
-            error = self._unusable() or self._reader.error or self._writer.error
+            error = self._unusable()
             if not self._leaveInnerStreamOpen:
                 error = InvalidOperationError("the inner stream is not to be left open")
+            elif error is None and self._closed.hasHappened:
+                error = self._loss()
             if error is not None:
                 return fail(again(error))
             self._unwrapping = unwrapping = Unwrapping(
@@ -146,9 +149,15 @@ class Unwrappable(ReadWrite):
         if trailing is not None and self._isOver:
             self._unwrapping.succeeded(self._innerStream, trailing)
         else:
-            what = "before the transport was free" if self._isOver else "without close_notify"
-            self._unwrapping.failed(
-                self._unusable()
-                or self._reader.error
-                or TruncationError(f"the connection ended {what}")
-            )
+            self._unwrapping.failed(self._loss())
+
+    def _loss(self) -> BaseException:
+        """
+        Why there is no transport to be had.
+        """
+        what = "before the transport was free" if self._isOver else "without close_notify"
+        return (
+            self._unusable()
+            or self._reader.error
+            or TruncationError(f"the connection ended {what}")
+        )

@@ -44,7 +44,8 @@ def startTLS(
     """
     Put TLS between a connected protocol and its transport.  From now on that is
     the protocol's C{transport}, and what the protocol writes is sent once the
-    peer is authenticated.  C{connectionMade} is not called again.
+    peer is authenticated; what it has written before is sent first, in the
+    clear.  C{connectionMade} is not called again.
 
     The former transport still writes in the clear: whoever else keeps it must
     let go of it.
