@@ -566,6 +566,19 @@ class RefusalTests(SynchronousTestCase):
         SslStream(self.transport, clock=Clock())
         self.assertRefused(InvalidOperationError, "another stream has the transport")
 
+    def test_ownStartTLS(self) -> None:
+        """
+        A transport that starts TLS itself is refused until it has done so.
+        """
+        wrapper = StartTLSFactory(Ready(self.protocol), clock=Clock()).buildProtocol(None)
+        wrapper.makeConnection(self.transport)
+        self.transport.protocol = wrapper
+        self.assertRefused(InvalidOperationError, "call its own startTLS")
+        wrapper.startTLS(serverOptions())
+        startTLS(self.protocol, serverOptions(), clock=Clock()).addErrback(lambda _: None)
+        self.assertIs(self.protocol.transport.transport, wrapper.transport)
+        wrapper.abortConnection()
+
     def test_readsOn(self) -> None:
         """
         A protocol that cannot be kept from reading the lines behind the command
@@ -637,7 +650,8 @@ class PlainTests(SynchronousTestCase):
         pieces, transport = self.connected(b">")
         transport.protocol.dataReceived(b"<stream><starttls/><evil>\n<")
         self.assertEqual(pieces.pieces, [b"<stream>", b"<starttls/>", b"<evil>", b"\n<"])
-        self.assertRaises(ValueError, StartTLSFactory, Factory(), lineEnd=b"")
+        for wrong in (b"", b"\r\n"):
+            self.assertRaises(ValueError, StartTLSFactory, Factory(), lineEnd=wrong)
 
     def test_writing(self) -> None:
         """
@@ -695,12 +709,16 @@ class PlainTests(SynchronousTestCase):
 
     def test_closed(self) -> None:
         """
-        A protocol that closes the connection gets nothing more.
+        A protocol that closes the connection gets nothing more, and nothing of
+        it is kept.
         """
         pieces, transport = self.connected(bye=lambda each: each.transport.loseConnection())
         transport.protocol.dataReceived(b"bye\nmore\n")
         self.assertIsNotNone(transport.closing)
+        for _ in range(10):
+            transport.protocol.dataReceived(b"and more\n")
         self.assertEqual(pieces.pieces, [b"bye\n"])
+        self.assertLess(len(transport.protocol._undelivered), 2)
 
     def test_raising(self) -> None:
         """

@@ -12,6 +12,7 @@ what an honest peer can have sent: anything else fails the handshake.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -63,9 +64,9 @@ def startTLS(
         the authentication is given up.
 
     @raise TypeError: the protocol is not connected, or the options are none.
-    @raise InvalidOperationError: the transport has a producer or a stream; or
-        the protocol is a C{LineOnlyReceiver}, which cannot be kept from reading
-        on: it needs a L{StartTLSFactory}.
+    @raise InvalidOperationError: the transport has a producer, a stream or a
+        C{startTLS} like this; or the protocol is a C{LineOnlyReceiver}, which
+        cannot be kept from reading on: it needs a L{StartTLSFactory}.
     """
     isClient = _isClient(options)
     received = bytes(memoryview(received))
@@ -74,6 +75,8 @@ def startTLS(
         raise InvalidOperationError(
             "a LineOnlyReceiver goes on with the lines behind the command: use StartTLSFactory"
         )
+    if isinstance(transport, StartTLSProtocol) and not transport.hasStarted:
+        raise InvalidOperationError("the transport is StartTLSFactory's: call its own startTLS")
     slot = Slot(transport)
     occupant = slot.occupant
     if isinstance(occupant, InnerStream):
@@ -123,6 +126,8 @@ class StartTLSProtocol(ProtocolWrapper):
 
     It delivers the end of a line at a time, as long as there is no TLS, so that
     what is behind the command to start TLS never reaches the protocol.
+
+    @ivar hasStarted: whether there is TLS, authenticated or not.
     """
 
     factory: Any
@@ -131,10 +136,10 @@ class StartTLSProtocol(ProtocolWrapper):
 
     def __init__(self, factory: Any, wrappedProtocol: IProtocol) -> None:
         super().__init__(factory, wrappedProtocol)
-        self._undelivered = b""
+        self._undelivered: deque[bytes] = deque()
         self._isDelivering = False
         self._isPaused = False
-        self._hasStarted = False
+        self.hasStarted = False
 
     def makeConnection(self, transport: Any) -> None:
         """
@@ -149,11 +154,15 @@ class StartTLSProtocol(ProtocolWrapper):
         """
         Deliver, line by line until TLS starts.
         """
-        if self._hasStarted:
+        if self.hasStarted:
             self.wrappedProtocol.dataReceived(data)
-            return
-        self._undelivered += data
-        self._deliver()
+        elif not self.disconnecting:
+            end = self.factory.lineEnd
+            *lines, rest = data.split(end)
+            self._undelivered.extend(line + end for line in lines)
+            if rest:
+                self._undelivered.append(rest)
+            self._deliver()
 
     def _deliver(self) -> None:
         if self._isDelivering:
@@ -161,9 +170,7 @@ class StartTLSProtocol(ProtocolWrapper):
         self._isDelivering = True
         try:
             while self._undelivered and not self._isPaused and not self.disconnecting:
-                line, end, rest = self._undelivered.partition(self.factory.lineEnd)
-                self._undelivered = rest
-                self.wrappedProtocol.dataReceived(line + end)
+                self.wrappedProtocol.dataReceived(self._undelivered.popleft())
         finally:
             self._isDelivering = False
 
@@ -181,15 +188,16 @@ class StartTLSProtocol(ProtocolWrapper):
         @raise InvalidOperationError: there is TLS already, or a producer.
         """
         isClient = _isClient(options)
-        if self._hasStarted:
+        if self.hasStarted:
             raise InvalidOperationError("there is TLS already")
         Slot(self).requireNoProducer()
         inner = self.transport
         tls = _around(
             self.wrappedProtocol, options, isClient, self.factory.clock or defaultClock(inner)
         )
-        self._hasStarted = True
-        received, self._undelivered = self._undelivered, b""
+        self.hasStarted = True
+        received = b"".join(self._undelivered)
+        self._undelivered.clear()
         self.transport = self.wrappedProtocol = tls
         _begin(tls, inner, received)
         directlyProvides(self, providedBy(tls))
@@ -198,7 +206,7 @@ class StartTLSProtocol(ProtocolWrapper):
         """
         The transport is gone.
         """
-        self._undelivered = b""
+        self._undelivered.clear()
         super().connectionLost(reason)
 
     def pauseProducing(self) -> None:
@@ -222,7 +230,7 @@ class StartTLSFactory(WrappingFactory):
     Gives the protocols of another factory transports whose C{startTLS} takes
     our options: those of C{twisted.mail}, for example.
 
-    @ivar lineEnd: what ends each command of the protocol.
+    @ivar lineEnd: the byte that ends each command of the protocol.
     """
 
     protocol = StartTLSProtocol
@@ -236,13 +244,14 @@ class StartTLSFactory(WrappingFactory):
         clock: IReactorTime | None = None,
     ) -> None:
         """
-        @param lineEnd: what ends each command of the protocol, and is delivered
-            with it; C{b">"} for XML.
+        @param lineEnd: the byte that ends each command of the protocol, and is
+            delivered with it; C{b">"} for XML.
         @param clock: for time-outs; by default the transport's reactor.
-        @raise ValueError: C{lineEnd} is empty.
+        @raise ValueError: C{lineEnd} is not one byte.
         """
-        if not lineEnd:
-            raise ValueError("lineEnd must not be empty")
+        if len(lineEnd) != 1:
+            # Of more, a part could come later than the rest.
+            raise ValueError(f"lineEnd is one byte, not {lineEnd!r}")
         super().__init__(wrappedFactory)
         self.lineEnd = lineEnd
         self.clock = clock
