@@ -57,7 +57,6 @@ class InnerStream(Protocol):
         self._isPaused = False
         self._isGoingBack = False
         self._isLetGo = False
-        self._isHeld = False
         self._target: Any = None
         self._keep: Callable[[bytes | None], None] | None = None
         self._mayGiveBack: Callable[[], bool] | None = None
@@ -150,11 +149,11 @@ class InnerStream(Protocol):
 
     def letGo(self) -> None:
         """
-        The stream's owner is done with it, too: the transport is given back as
-        soon as the stream has ended.
+        The stream's owner is done with it, too: a transport that is to be left
+        open is given back as soon as the stream has ended.
         """
         self._isLetGo = True
-        if self._isHeld:
+        if self._leftOpen is not None and self._isOver:
             self.giveBack()
 
     def _ended(self) -> None:
@@ -162,10 +161,12 @@ class InnerStream(Protocol):
         The stream has ended.  If both sides have agreed on that, its owner may
         not know yet, and may want to have what comes behind it.
         """
-        if self._isLetGo or self._target is None or not self._target.isOver:
+        if self._isLetGo or not self._isOver:
             self.giveBack()
-        else:
-            self._isHeld = True
+
+    @property
+    def _isOver(self) -> bool:
+        return self._target is not None and self._target.isOver
 
     def giveBack(self) -> None:
         """
