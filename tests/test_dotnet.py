@@ -37,6 +37,7 @@ from txsslstream import (
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStream,
+    SslStreamProtocol,
     StreamClosedError,
     TlsAlert,
     TlsCipherSuite,
@@ -44,8 +45,13 @@ from txsslstream import (
     X509ChainTrustMode,
     X509RevocationMode,
 )
+from txsslstream._sides import Reader
+from txsslstream.authentication import Authentication
+from txsslstream.clienthello import ClientHelloReader
 from txsslstream.records import APPLICATION_DATA, HEADER_SIZE, RecordBoundary
+from txsslstream.sessions import SessionCache
 
+from .applications import ProtocolMixin
 from .streams import StreamMixin
 from .support import (
     AUTHORITY,
@@ -514,6 +520,24 @@ class TableTests(SynchronousTestCase):
             ),
         )
 
+    def test_figures(self) -> None:
+        """
+        Sizes, numbers and times are the ones in the code.
+        """
+        handshake, end = Pair().client.handshakeTimeout, SslStreamProtocol.shutdownTimeout
+        self.assertEqual(Authentication.WITHHELD_LIMIT, Reader.HIGH_WATER)
+        for said in (
+            f"{handshake:g} seconds, with all callbacks",
+            f"for {end:g} seconds at most",
+            f"{Authentication.WITHHELD_LIMIT >> 10} KiB are taken from the peer",
+            f"with more than {Reader.HIGH_WATER >> 10} KiB unread",
+            f"up to {ClientHelloReader.LIMIT >> 10} KiB",
+            f"{SessionCache.LIMIT} of those",
+        ):
+            self.assertIn(said, PAGE)
+        self.assertEqual(SessionCache.EACH, 4)
+        self.assertIn("Four for each target and options", PAGE)
+
     def test_example(self) -> None:
         """
         The example has its conversation, and refuses a server that is not
@@ -974,11 +998,39 @@ class ConstructorTests(StreamMixin):
             else:
                 self.assertFalse(self.successResultOf(side).isEncrypted)
 
-    def test_noMore(self) -> None:
+    def test_clock(self) -> None:
         """
-        There is no sixth argument.
+        There is no sixth argument: who measures time is named.
         """
-        self.assertRaises(TypeError, self.constructed, False, None, None, 0, None)
+        wire = Wire()
+        wire.connect(Bystander(), Bystander())
+        arguments: tuple[Any, ...] = (False, None, None, EncryptionPolicy.RequireEncryption)
+        for transport in (wire.client, wire.server):
+            self.assertRaises(TypeError, SslStream, transport, *arguments, wire.clock)
+            SslStream(transport, *arguments, clock=wire.clock)
+
+
+@perVersion(segments=(0,))
+class SenderTests(ProtocolMixin):
+    """
+    Whom callbacks get where there is no stream.
+    """
+
+    def test_transport(self) -> None:
+        """
+        They get the transport of the application's protocol, on either side.
+        """
+        asked: list[object] = []
+
+        def judge(sender: object, *_: object) -> bool:
+            asked.append(sender)
+            return True
+
+        judging = {"remoteCertificateValidationCallback": judge}
+        for link in self.opened(client=judging, server=judging):
+            self.assertEqual({*asked}, {link.near.tls, link.far.tls})
+            self.assertIs(link.near.application.transport, link.near.tls)
+            asked.clear()
 
 
 @perVersion(segments=(0,))
@@ -1258,29 +1310,37 @@ class LateCertificateTests(StreamMixin):
 
     def test_nothing(self) -> None:
         """
-        A client may show nothing if a callback accepts that.
+        A client may show nothing if a callback accepts that, and is not asked
+        again.
         """
-        for isAccepted in (True, False):
-            judging = {"remoteCertificateValidationCallback": lambda *_: True}
+        nobody = SslPolicyErrors.RemoteCertificateNotAvailable
+        for isJudged in (True, False):
+            found: list[SslPolicyErrors] = []
+
+            def judge(*arguments: Any, found: list[SslPolicyErrors] = found) -> bool:
+                found.append(arguments[3])
+                return True
+
             opened = self.opened(
                 True,
-                ours=judging if isAccepted else {},
+                ours={"remoteCertificateValidationCallback": judge} if isJudged else {},
                 theirs={
                     "localCertificateSelectionCallback": lambda *_: None,
                     "allowRenegotiation": True,
                 },
             )
-            asked = opened.ours.negotiateClientCertificateAsync()
+            server = opened.ours
+            asked = server.negotiateClientCertificateAsync()
             opened.flush()
-            if isAccepted:
+            if isJudged:
                 self.assertIsNone(self.successResultOf(asked))
-                self.assertIsNone(opened.ours.remoteCertificate)
+                self.assertEqual(found, [SslPolicyErrors.None_, nobody])
+                self.assertIsNone(server.remoteCertificate)
+                self.failure(server.negotiateClientCertificateAsync(), InvalidOperationError)
                 self.assertUsable(opened)
             else:
                 error = self.failure(asked, AuthenticationError)
-                self.assertEqual(
-                    error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNotAvailable
-                )
+                self.assertEqual(error.sslPolicyErrors, nobody)
 
     def test_refused(self) -> None:
         """
@@ -1290,8 +1350,9 @@ class LateCertificateTests(StreamMixin):
         invalid, unsupported = InvalidOperationError, NotSupportedError
         early = Pair().server
         self.failure(early.negotiateClientCertificateAsync(), invalid)
-        asClient = self.opened(False, ours=dict(self.WILLING))
-        self.failure(asClient.ours.negotiateClientCertificateAsync(), invalid)
+        client = self.opened(False, ours=dict(self.WILLING)).ours
+        error = self.failure(client.negotiateClientCertificateAsync(), invalid)
+        self.assertIn("only a server", str(error))
         known = self.opened(
             True, ours={"clientCertificateRequired": True}, theirs=dict(self.WILLING)
         )
