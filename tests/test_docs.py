@@ -24,7 +24,9 @@ from txsslstream import (
     EncryptionPolicy,
     HandshakeFailureReason,
     ReloadingCertificate,
+    ServerNames,
     SslClientAuthenticationOptions,
+    SslClientHelloInfo,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStreamCertificateContext,
@@ -34,7 +36,11 @@ from txsslstream import (
     metrics,
     reload,
 )
+from txsslstream._inner import InnerStream
+from txsslstream._processes import ProcessWire
+from txsslstream._sides import Reader
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
+from txsslstream.authentication import Authentication
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
 from txsslstream.channelbinding import (
@@ -43,9 +49,12 @@ from txsslstream.channelbinding import (
     LONGEST_LABEL,
     ChannelBinding,
 )
+from txsslstream.clienthello import ClientHelloReader
 from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
+from txsslstream.sessions import SessionCache
 
+from .interop._pages import programs
 from .support import Pair
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -54,6 +63,9 @@ METRICS = (DOCS / "metrics.md").read_text()
 BINDING = (DOCS / "binding.md").read_text()
 OPTIONS = (DOCS / "options.md").read_text()
 CERTIFICATES = (DOCS / "certificates.md").read_text()
+HELLO = (DOCS / "hello.md").read_text()
+RESUMPTION = (DOCS / "resumption.md").read_text()
+INPLACE = (DOCS / "inplace.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -363,6 +375,58 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn(f"The {kept}\nthat were asked for last are kept", OPTIONS)
 
 
+class HelloTests(SynchronousTestCase):
+    """
+    Tests for F{docs/hello.md}.
+    """
+
+    def test_fields(self) -> None:
+        """
+        The table has all that is known of a hello, and nothing else.
+        """
+        section = HELLO.split("| of `SslClientHelloInfo` |")[1].split("\n\n")[0]
+        rows = re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)
+        named = [name for row in rows for name in re.findall(r"\w+", row)]
+        self.assertEqual(
+            sorted(named), sorted(["ja4", *(each.name for each in fields(SslClientHelloInfo))])
+        )
+
+    def test_limits(self) -> None:
+        """
+        The limits are the ones in the code.
+        """
+        text = HELLO.replace("\n", " ")
+        self.assertIn(f"At most {ClientHelloReader.LIMIT:,} bytes are read of it", text)
+        self.assertIn(f"{Authentication.WITHHELD_LIMIT:,} more are taken", text)
+
+    def test_names(self) -> None:
+        """
+        The example's map says what the text says of it.
+        """
+        names = ServerNames({"example.com": 1, "*.example.com": 2, "b\xfccher.example": 3}, 4)
+        for host, value in (
+            ("example.com", 1),
+            ("www.example.com", 2),
+            ("a.b.example.com", 4),
+            ("xn--bcher-kva.example", 3),
+            ("", 4),
+        ):
+            self.assertEqual(names.lookup(host), value, host)
+
+
+class ResumptionTests(SynchronousTestCase):
+    """
+    Tests for F{docs/resumption.md}.
+    """
+
+    def test_figures(self) -> None:
+        """
+        A client keeps as many sessions as is said.
+        """
+        said = f"{SessionCache.EACH} for one purpose, {SessionCache.LIMIT} purposes in a process"
+        self.assertIn(said, RESUMPTION)
+
+
 class CertificatesTests(SynchronousTestCase):
     """
     Tests for F{docs/certificates.md}.
@@ -411,6 +475,36 @@ class CertificatesTests(SynchronousTestCase):
         members |= {"interval", "password", "reactor", "live", "inotify", "stat"}
         said = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", CERTIFICATES)) - {"None", "My"}
         self.assertEqual(said - members - set(txsslstream.__all__), set())
+
+
+class InPlaceTests(SynchronousTestCase):
+    """
+    Tests for F{docs/inplace.md}.
+    """
+
+    def test_programs(self) -> None:
+        """
+        Everything in Python is that, and every program is run by a test.
+        """
+        blocks = re.findall(r"^```python\n(.*?)^```$", INPLACE, re.MULTILINE | re.DOTALL)
+        for block in blocks:
+            compile(block, "inplace.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        interop = Path(__file__).parent / "interop"
+        tests = "".join(each.read_text() for each in interop.glob("test_*.py"))
+        names = list(programs("inplace.md"))
+        self.assertEqual(len(names), sum("\nreact(main)\n" in block for block in blocks))
+        # The one program is started by another.
+        self.assertEqual([name for name in names if f'"{name}"' not in tests], ["stdioserver.py"])
+
+    def test_limits(self) -> None:
+        """
+        The limits are those that are documented.
+        """
+        self.assertEqual((Reader.HIGH_WATER, InnerStream.LIMIT), (64 << 10, 64 << 10))
+        self.assertIn("If more than 64 KiB\n  are unread", INPLACE)
+        self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
+        self.assertEqual(ProcessWire.LINGERING, 1)
+        self.assertIn("has not ended a second later", INPLACE)
 
 
 def _sources() -> str:

@@ -168,6 +168,13 @@ class HandshakeFailureReason(Enum):
     protocolError = "protocolError"
 
 
+class ShutdownTimeout(_OperationTimeout):
+    """
+    The peer did not end its side of a stream that was to be unwrapped for
+    C{shutdownTimeout} seconds.  The connection has been aborted.
+    """
+
+
 class AuthenticationError(Exception):
     """
     The handshake failed or its result was refused (.NET:

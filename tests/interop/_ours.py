@@ -80,6 +80,7 @@ class Outcome:
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
     @ivar group: the group that keys were exchanged in.
+    @ivar isResumed: whether an earlier session went on.
     @ivar isAnswered: whether the conversation was had.
     @ivar bindings: see L{bindingsOf}.
     @ivar seconds: how long it took.
@@ -96,6 +97,7 @@ class Outcome:
     received: str = ""
     shown: str = ""
     group: str = ""
+    isResumed: bool = False
     isAnswered: bool = False
     bindings: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
@@ -162,6 +164,7 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.isAccepted = True
         outcome.bindings = bindingsOf(stream)
         outcome.group = stream.keyExchangeGroup or ""
+        outcome.isResumed = stream.isResumed
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
@@ -196,6 +199,7 @@ class BindingServer(SampleServer):
 
     async def _answer(self, stream: SslStream) -> None:
         say(f"Bindings: {json.dumps(bindingsOf(stream))}")
+        say(f"Resumed: {stream.isResumed}")
         await super()._answer(stream)
 
 
