@@ -29,7 +29,7 @@ class InvalidOperationError(Exception):
 
 class NotSupportedError(Exception):
     """
-    A second concurrent read or write, or what this OpenSSL cannot do
+    A second concurrent read or write, seeking, or what this OpenSSL cannot do
     (.NET: C{NotSupportedException}).
     """
 
