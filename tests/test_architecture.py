@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "states",
         "ciphersuites",
+        "algorithms",
         "codepoints",
         "records",
         "vectors",
@@ -74,6 +75,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sources",
         "issuers",
         "options",
+        "_negotiation",
         "revocation",
         "stapling",
         "chain",
@@ -91,16 +93,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     # The protocol and the stream.
     (
+        "_transports",
+        "_processes",
+        "_slots",
         "_inner",
         "_patience",
+        "_unwrapping",
         "inspection",
         "protocol",
         "_sides",
         "_readwrite",
         "_arguments",
         "stream",
+        "starttls",
     ),
-    ("endpoints", "prometheus"),
+    ("endpoints", "prometheus", "_filewatch", "reload"),
     # Programs.
     ("echo", "devcert", "_tap", "__main__"),
     # Used by nobody here: users import it themselves, or do without.
@@ -120,6 +127,10 @@ TWISTED_BELOW: Mapping[str, frozenset[str]] = {
             "twisted.internet.error.ConnectionLost",
             "twisted.internet.error.TimeoutError",
         }
+    ),
+    # A password may come by a callback, which may answer with a Deferred.
+    "certificates": frozenset(
+        {"twisted.internet.defer.maybeDeferred", "twisted.python.failure.Failure"}
     ),
     # In annotations.
     "interfaces": frozenset({"twisted.internet.defer.Deferred"}),
@@ -180,10 +191,12 @@ PUBLIC = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",
     "ServerOptionsSelection",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -198,6 +211,7 @@ PUBLIC = [
     "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -220,6 +234,7 @@ PUBLIC = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]
 
 

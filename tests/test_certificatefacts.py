@@ -38,6 +38,7 @@ from txsslstream.certificatefacts import (
     comesFrom,
     factsOf,
     isSignedBy,
+    keyTypesOf,
     readableName,
 )
 
@@ -546,3 +547,31 @@ class SignatureTests(SynchronousTestCase):
             [True, False],
         )
         self.assertEqual(tried, issuers[:1])
+
+
+class KeyTypesTests(SynchronousTestCase):
+    """
+    Tests for L{keyTypesOf}.
+    """
+
+    def test_kinds(self) -> None:
+        """
+        A key is of the kind that signs; on a curve of ECDSA's, of that curve as
+        well.
+        """
+        for key, kinds in (
+            (rsaKey(), {"RSA"}),
+            (ec.generate_private_key(ec.SECP256R1()), {"ECDSA", "ECDSA secp256r1"}),
+            (ec.generate_private_key(ec.SECP521R1()), {"ECDSA", "ECDSA secp521r1"}),
+            (ec.generate_private_key(ec.BrainpoolP384R1()), {"ECDSA", "ECDSA brainpoolP384r1"}),
+            (ed25519.Ed25519PrivateKey.generate(), {"Ed25519"}),
+            (ed448.Ed448PrivateKey.generate(), {"Ed448"}),
+        ):
+            self.assertEqual(keyTypesOf(certificate("leaf", ROOT, key).certificate), kinds)
+
+    def test_others(self) -> None:
+        """
+        Of the keys that are not for TLS nothing is said.
+        """
+        for key in (PUBLIC_DSA, x25519.X25519PrivateKey.generate().public_key()):
+            self.assertEqual(keyTypesOf(certificate("leaf", ROOT, key).certificate), set())

@@ -6,8 +6,9 @@ keep them, and what is said of those that cannot be used.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
+from functools import partial
 from hashlib import sha256
 from itertools import permutations
 from pathlib import Path
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from twisted.internet import ssl
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
@@ -645,6 +647,182 @@ class FromPEMTests(CertificatesTestCase):
         )
 
 
+class PasswordCallbackTests(CertificatesTestCase):
+    """
+    Tests for callbacks that are asked for passwords, of either kind of file.
+    """
+
+    def setUp(self) -> None:
+        """
+        Nobody has been asked yet.
+        """
+        super().setUp()
+        self.asked: list[str] = []
+
+    def loaders(self, password: str | None = PASSWORD) -> Iterator[tuple[Path, Callable[..., Any]]]:
+        """
+        @param password: what protects the keys.
+        @return: each file with a key, and what loads it with a callback.
+        """
+        load = SslStreamCertificateContext.fromPEM
+        for format in PEM_FORMATS:
+            key = keyPEM(LEAF.privateKey, password, format)
+            path = self.file(certificatePEM(LEAF.certificate) + key)
+            yield path, partial(load, path, None)
+            path = self.file(key, "key.pem")
+            yield path, partial(load, self.file(certificatePEM(LEAF.certificate)), path)
+        path = self.file(pfx(LEAF, password), "some.pfx")
+        yield path, partial(SslStreamCertificateContext.fromPFX, path)
+
+    def answer(self, answer: Any) -> Callable[[str], Any]:
+        """
+        @return: a callback with this answer.
+        """
+
+        def callback(path: str) -> Any:
+            self.asked.append(path)
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer() if callable(answer) else answer
+
+        return callback
+
+    def test_answers(self) -> None:
+        """
+        A callback is asked once, with the path of the file that is encrypted,
+        and answers with text or bytes, or a Deferred or coroutine of them.
+        """
+
+        async def late() -> str:
+            return PASSWORD
+
+        answers: tuple[Any, ...] = (PASSWORD, PASSWORD.encode(), lambda: succeed(PASSWORD), late)
+        for answer in answers:
+            for path, load in self.loaders():
+                self.asked.clear()
+                self.assertContext(load(self.answer(answer)))
+                self.assertEqual(self.asked, [str(path)])
+
+    def test_notEncrypted(self) -> None:
+        """
+        For a file that is not encrypted nobody is asked.
+        """
+        for _, load in self.loaders(None):
+            self.assertContext(load(self.answer(PASSWORD)))
+        self.assertEqual(self.asked, [])
+
+    def test_damaged(self) -> None:
+        """
+        For a file that cannot be read with any password nobody is asked.
+        """
+        for path, load in self.loaders():
+            good = path.read_bytes()
+            marker = good.find(b"-----BEGIN ") == 0
+            damaged = good[: len(good) // 2]
+            if marker:
+                key = keyPEM(LEAF.privateKey).splitlines(keepends=True)
+                damaged = certificatePEM(LEAF.certificate) + b"".join([key[0], *key[2:]])
+            path.write_bytes(damaged)
+            message = self.refused(load, self.answer(PASSWORD))
+            self.assertTrue(message.startswith(f"{path}: "), message)
+        self.assertEqual(self.asked, [])
+
+    def test_wrong(self) -> None:
+        """
+        A wrong answer is refused.
+        """
+        for path, load in self.loaders():
+            self.assertRegex(
+                self.refused(load, self.answer(WRONG)), f"^{path}: .*the password is wrong$"
+            )
+
+    def test_nothing(self) -> None:
+        """
+        No answer, or an empty one, is no password.
+        """
+        for answer in (None, "", b""):
+            for path, load in self.loaders():
+                message = self.refused(load, self.answer(answer))
+                self.assertRegex(message, f"^{path}: .*a password is needed|the password is wrong$")
+
+    def test_fails(self) -> None:
+        """
+        A callback that fails is refused with the kind of its error, whose words
+        are kept back: they may quote the password.
+        """
+        error = OSError(f"{PASSWORD} {WRONG}")
+        answers: tuple[Any, ...] = (error, lambda: fail(error))
+        for answer in answers:
+            for path, load in self.loaders():
+                self.assertEqual(
+                    self.refused(load, self.answer(answer)),
+                    f"{path}: the password callback failed: OSError",
+                )
+
+    def test_late(self) -> None:
+        """
+        A callback whose answer is not there at once is refused, and its
+        Deferred is cancelled.
+        """
+        cancelled: list[object] = []
+
+        async def late() -> str:
+            await Deferred(cancelled.append)
+            raise AssertionError("cancelled")
+
+        def resist(deferred: object) -> None:
+            cancelled.append(deferred)
+            raise AssertionError("not me")
+
+        answers: tuple[Any, ...] = (
+            lambda: Deferred(cancelled.append),
+            lambda: Deferred(resist),
+            late,
+        )
+        for answer in answers:
+            for path, load in self.loaders():
+                cancelled.clear()
+                self.assertEqual(
+                    self.refused(load, self.answer(answer)),
+                    f"{path}: loading cannot wait for the password callback's answer",
+                )
+                self.assertEqual(len(cancelled), 1)
+
+    def test_otherTypes(self) -> None:
+        """
+        An answer that is no password is refused, with its type.
+        """
+        for answer in (5, True, [PASSWORD]):
+            for path, load in self.loaders():
+                self.assertEqual(
+                    self.refused(load, self.answer(answer)),
+                    f"{path}: the password callback must answer with text or bytes, "
+                    f"not {type(answer).__name__}",
+                )
+
+
+class FetchingTests(CertificatesTestCase):
+    """
+    Tests for what is fetched for contexts from files.
+    """
+
+    def test_options(self) -> None:
+        """
+        Whether something is fetched, and by what, is as it is said, online with
+        the default otherwise.
+        """
+        retriever = HttpRetriever()
+        pem = self.file(certificatePEM(LEAF.certificate) + keyPEM(LEAF.privateKey))
+        for load, path in (
+            (SslStreamCertificateContext.fromPEM, pem),
+            (SslStreamCertificateContext.fromPFX, self.file(pfx(LEAF), "some.pfx")),
+        ):
+            context = load(path)
+            self.assertEqual((context.offline, context.retriever), (False, None))
+            told = load(path, offline=True, retriever=retriever)
+            self.assertEqual((told.offline, told.retriever), (True, retriever))
+
+
 class FromPFXTests(CertificatesTestCase):
     """
     Tests for L{SslStreamCertificateContext.fromPFX}.
@@ -786,8 +964,9 @@ class CreateTests(CertificatesTestCase):
 
     def test_same(self) -> None:
         """
-        A context is taken as it is.
+        A context is taken as it is, and is what it presents.
         """
+        self.assertIs(LEAF.current, LEAF)
         self.assertIs(SslStreamCertificateContext.create(LEAF), LEAF)
         self.assertIs(SslStreamCertificateContext.create(LEAF, offline=True), LEAF)
 

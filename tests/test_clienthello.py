@@ -524,7 +524,21 @@ class ClientHelloReaderTests(SynchronousTestCase):
             sizes = [len(each) for each in kept if isinstance(each, (bytes, bytearray))]
             self.assertLessEqual(sum(sizes), LIMIT + 4)
         reason = f"more than {LIMIT} bytes before any answer"
-        self.assertEqual(outcome(reader), (HelloState.invalid, reason, None, endless[:LIMIT]))
+        expected = (HelloState.invalid, reason, None, endless[:LIMIT])
+        self.assertEqual(outcome(reader), expected)
+
+    def test_beyond(self) -> None:
+        """
+        What comes behind the limit is not even looked at.
+        """
+        begun = record(HANDSHAKE, b"\1\1\xff\0!")
+        data = begun + record(HANDSHAKE, b"!") * ((LIMIT - len(begun)) // 6)
+        self.assertEqual(len(data), LIMIT - 4)
+        for behind in (b"SSH-2.0", bytes(1000)):
+            reason = f"more than {LIMIT} bytes before any answer"
+            expected = (HelloState.invalid, reason, None, (data + behind)[:LIMIT])
+            self.assertEqual(outcome(read(data + behind)), expected)
+            self.assertEqual(outcome(read(data, *inBytes(behind))), expected)
 
     def test_announced(self) -> None:
         """
@@ -591,8 +605,12 @@ class _Counted(bytearray):
 
 class _CountedPiece(bytes):
     """
-    A byte that counts those that it is added to.
+    A piece that counts what it is added to.
     """
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return _CountedPiece(found) if isinstance(index, slice) else found
 
     def __radd__(self, other: bytes) -> bytes:
         _Counted.moved += len(other)
@@ -637,14 +655,9 @@ class EffortTests(SynchronousTestCase):
         """
         data = inRecords(clientHello((21, bytes(padding - 55))), size)
         pieces = [_CountedPiece(byte) for byte in inBytes(data)]
-        reader = ClientHelloReader()
-
-        def feed() -> None:
-            for piece in pieces:
-                reader.feed(piece)
-
-        done = work(feed)
-        self.assertIs(reader.state, HelloState.complete)
+        readers = []
+        done = work(lambda: readers.append(read(*pieces)))
+        self.assertIs(readers[0].state, HelloState.complete)
         return done
 
     def test_linear(self) -> None:
@@ -653,8 +666,8 @@ class EffortTests(SynchronousTestCase):
         and in the smallest records.
         """
         for size in (1, 1 << 14):
-            once = self.effort(size, 2000)
-            self.assertTrue(3.6 * once < self.effort(size, 8000) < 4.4 * once)
+            once = self.effort(size, 200)
+            self.assertTrue(3.6 * once < self.effort(size, 800) < 4.4 * once)
 
     def test_counted(self) -> None:
         """
@@ -748,6 +761,7 @@ class SslClientHelloInfoTests(SynchronousTestCase):
             ((), SslProtocols.None_),
         ):
             self.assertEqual(info(supportedVersions(*versions)).sslProtocols, expected, versions)
+        self.assertEqual(info((43, b"")).sslProtocols, SslProtocols.None_)
 
     def test_grease(self) -> None:
         """

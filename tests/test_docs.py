@@ -4,7 +4,10 @@ Tests for what the documentation states as tables, and for examples.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,28 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.wsgi import WSGIResource
 
-from txsslstream import HandshakeFailureReason, SslStreamMetrics, metrics
+import txsslstream
+from txsslstream import (
+    EncryptionPolicy,
+    HandshakeFailureReason,
+    ReloadingCertificate,
+    ServerNames,
+    SslClientAuthenticationOptions,
+    SslClientHelloInfo,
+    SslProtocols,
+    SslServerAuthenticationOptions,
+    SslStreamCertificateContext,
+    SslStreamMetrics,
+    _openssl,
+    errors,
+    metrics,
+    reload,
+)
+from txsslstream._inner import InnerStream
+from txsslstream._processes import ProcessWire
+from txsslstream._sides import Reader
+from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
+from txsslstream.authentication import Authentication
 from txsslstream.chain import ALERTS, alertFor
 from txsslstream.chainchecks import DEFAULT_DEPTH
 from txsslstream.channelbinding import (
@@ -25,15 +49,23 @@ from txsslstream.channelbinding import (
     LONGEST_LABEL,
     ChannelBinding,
 )
+from txsslstream.clienthello import ClientHelloReader
 from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
+from txsslstream.sessions import SessionCache
 
+from .interop._pages import programs
 from .support import Pair
 
 DOCS = Path(__file__).parents[1] / "docs"
 TRUST = (DOCS / "trust.md").read_text()
 METRICS = (DOCS / "metrics.md").read_text()
 BINDING = (DOCS / "binding.md").read_text()
+OPTIONS = (DOCS / "options.md").read_text()
+CERTIFICATES = (DOCS / "certificates.md").read_text()
+HELLO = (DOCS / "hello.md").read_text()
+RESUMPTION = (DOCS / "resumption.md").read_text()
+INPLACE = (DOCS / "inplace.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -210,6 +242,269 @@ class BindingTests(SynchronousTestCase):
             f"1 to {LONGEST_EXPORT} bytes",
         ):
             self.assertIn(words, BINDING.replace("\n", " "))
+
+
+class OptionsTests(SynchronousTestCase):
+    """
+    Tests for F{docs/options.md}.
+    """
+
+    def rows(self, title: str) -> list[list[str]]:
+        """
+        @return: the cells of the first table of a section, without the header.
+        """
+        section = OPTIONS.split(f"\n## {title}\n")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)
+        return [row.split(" | ") for row in rows[1:]]
+
+    def test_fields(self) -> None:
+        """
+        The tables have every option of both sides, in the order of the
+        arguments, with its default.
+        """
+        ofBoth = self.rows("Of both sides")
+        for options, own in (
+            (SslClientAuthenticationOptions, "Of a client"),
+            (SslServerAuthenticationOptions, "Of a server"),
+        ):
+            documented = [
+                (
+                    name.strip("`"),
+                    MISSING if default == "required" else self.value(default.strip("`")),
+                )
+                for name, _, default, _ in self.rows(own) + ofBoth
+            ]
+            self.assertEqual(documented, [(field.name, field.default) for field in fields(options)])
+
+    def value(self, text: str) -> object:
+        """
+        @return: the constant that a text stands for.
+        """
+        kind, dot, name = text.partition(".")
+        if dot:
+            return getattr(txsslstream, kind)[name]
+        return {"None": None, "True": True, "False": False, "()": (), "30": 30}[text]
+
+    def test_dotNet(self) -> None:
+        """
+        .NET's name, where it has one, is the same in its spelling.
+        """
+        rows = [row for each in ("client", "server") for row in self.rows(f"Of a {each}")]
+        missing = []
+        for name, theirs, *_ in rows + self.rows("Of both sides"):
+            plain = name.strip("`")
+            if theirs == "\N{EM DASH}":
+                missing.append(plain)
+            else:
+                self.assertEqual(theirs.strip("`"), f"{plain[0].upper()}{plain[1:]}")
+        self.assertEqual(
+            missing,
+            [
+                "trust",
+                "handshakeTimeout",
+                "requireCloseNotify",
+                "keyExchangeGroups",
+                "signatureAlgorithms",
+            ],
+        )
+
+    def test_algorithms(self) -> None:
+        """
+        The tables have all groups and signature algorithms with the versions
+        that have them.
+        """
+        groups = {
+            name: {
+                "up to TLS 1.3": SslProtocols.Tls12 | SslProtocols.Tls13,
+                "up to TLS 1.2": SslProtocols.Tls12,
+                "TLS 1.3": SslProtocols.Tls13,
+            }[versions]
+            for names, versions in self.rows("Key exchange groups")
+            for name in re.findall(r"`(\w+)`", names)
+        }
+        modern = SslProtocols.Tls12 | SslProtocols.Tls13
+        self.assertEqual(groups, {each.name: each.versions & modern for each in GROUPS})
+        signatures = {
+            name: versions
+            for names, _, versions in self.rows("Signature algorithms")
+            for name in re.findall(r"`(\w+)`", names)
+        }
+        words = {
+            (True, True): "TLS 1.2 and 1.3",
+            (True, False): "TLS 1.2",
+            (False, True): "TLS 1.3",
+        }
+        self.assertEqual(
+            signatures,
+            {
+                each.name: words[each.keyIn12 is not None, each.keyIn13 is not None]
+                for each in SIGNATURE_ALGORITHMS
+            },
+        )
+
+    def test_policies(self) -> None:
+        """
+        Every encryption policy is explained.
+        """
+        documented = [name.strip("`") for name, _ in self.rows("Encryption policy")]
+        self.assertEqual(documented, list(EncryptionPolicy.__members__))
+
+    def test_errors(self) -> None:
+        """
+        The errors that are named exist.
+        """
+        section = OPTIONS.split("| error | when |")[1].split("\n## ")[0]
+        for name in re.findall(r"^\| `(\w+Error)`", section, re.MULTILINE):
+            self.assertTrue(hasattr(errors, name) or name in ("ValueError", "TypeError"), name)
+
+    def test_example(self) -> None:
+        """
+        The example's options can be built.
+        """
+        code = OPTIONS.split("```python\n")[1].split("```")[0]
+        client = code.split("server =")[0]
+        namespace: dict[str, object] = {}
+        exec(client, namespace)
+        self.assertIsInstance(namespace["client"], SslClientAuthenticationOptions)
+
+    def test_contexts(self) -> None:
+        """
+        As many contexts are kept as is said.
+        """
+        kept = _openssl._sharedContext.cache_parameters()["maxsize"]
+        self.assertIn(f"The {kept}\nthat were asked for last are kept", OPTIONS)
+
+
+class HelloTests(SynchronousTestCase):
+    """
+    Tests for F{docs/hello.md}.
+    """
+
+    def test_fields(self) -> None:
+        """
+        The table has all that is known of a hello, and nothing else.
+        """
+        section = HELLO.split("| of `SslClientHelloInfo` |")[1].split("\n\n")[0]
+        rows = re.findall(r"^\| (`[^|]*`) \|", section, re.MULTILINE)
+        named = [name for row in rows for name in re.findall(r"\w+", row)]
+        self.assertEqual(
+            sorted(named), sorted(["ja4", *(each.name for each in fields(SslClientHelloInfo))])
+        )
+
+    def test_limits(self) -> None:
+        """
+        The limits are the ones in the code.
+        """
+        text = HELLO.replace("\n", " ")
+        self.assertIn(f"At most {ClientHelloReader.LIMIT:,} bytes are read of it", text)
+        self.assertIn(f"{Authentication.WITHHELD_LIMIT:,} more are taken", text)
+
+    def test_names(self) -> None:
+        """
+        The example's map says what the text says of it.
+        """
+        names = ServerNames({"example.com": 1, "*.example.com": 2, "b\xfccher.example": 3}, 4)
+        for host, value in (
+            ("example.com", 1),
+            ("www.example.com", 2),
+            ("a.b.example.com", 4),
+            ("xn--bcher-kva.example", 3),
+            ("", 4),
+        ):
+            self.assertEqual(names.lookup(host), value, host)
+
+
+class ResumptionTests(SynchronousTestCase):
+    """
+    Tests for F{docs/resumption.md}.
+    """
+
+    def test_figures(self) -> None:
+        """
+        A client keeps as many sessions as is said.
+        """
+        said = f"{SessionCache.EACH} for one purpose, {SessionCache.LIMIT} purposes in a process"
+        self.assertIn(said, RESUMPTION)
+
+
+class CertificatesTests(SynchronousTestCase):
+    """
+    Tests for F{docs/certificates.md}.
+    """
+
+    def test_figures(self) -> None:
+        """
+        The times are the ones in the code.
+        """
+        for said in (
+            f"every `interval` seconds ({reload.INTERVAL:g} unless you say otherwise)",
+            f"written less than {reload.SETTLING:g} second ago",
+            f"It is tried again for {reload.PATIENCE:g} seconds",
+        ):
+            self.assertIn(said, CERTIFICATES)
+
+    def test_logLines(self) -> None:
+        """
+        Whatever goes to the log is told, with its level, and nothing else.
+        """
+        source = Path(inspect.getfile(reload)).read_text()
+        logged = [
+            (call.func.attr, re.sub(":%[^}]*", "", str(call.args[0].value)))
+            for call in ast.walk(ast.parse(source))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and ast.unparse(call.func.value) == "_log"
+            and isinstance(call.args[0], ast.Constant)
+        ]
+        section = CERTIFICATES.split("### What the log says")[1]
+        rows = re.findall(r"^\| (\w+) \| `(.*)` \|$", section, re.MULTILINE)
+        self.assertEqual(sorted(rows), sorted(logged))
+        self.assertEqual(len(rows), 5)
+
+    def test_names(self) -> None:
+        """
+        Every name that the text has in code font and that looks like one of
+        ours is one.
+        """
+        options = {
+            each.name
+            for some in (SslClientAuthenticationOptions, SslServerAuthenticationOptions)
+            for each in fields(some)
+        }
+        members = options.union(*map(dir, (ReloadingCertificate, SslStreamCertificateContext)))
+        members |= {"interval", "password", "reactor", "live", "inotify", "stat"}
+        said = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", CERTIFICATES)) - {"None", "My"}
+        self.assertEqual(said - members - set(txsslstream.__all__), set())
+
+
+class InPlaceTests(SynchronousTestCase):
+    """
+    Tests for F{docs/inplace.md}.
+    """
+
+    def test_programs(self) -> None:
+        """
+        Everything in Python is that, and every program is run by a test.
+        """
+        blocks = re.findall(r"^```python\n(.*?)^```$", INPLACE, re.MULTILINE | re.DOTALL)
+        for block in blocks:
+            compile(block, "inplace.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        interop = Path(__file__).parent / "interop"
+        tests = "".join(each.read_text() for each in interop.glob("test_*.py"))
+        names = list(programs("inplace.md"))
+        self.assertEqual(len(names), sum("\nreact(main)\n" in block for block in blocks))
+        # The one program is started by another.
+        self.assertEqual([name for name in names if f'"{name}"' not in tests], ["stdioserver.py"])
+
+    def test_limits(self) -> None:
+        """
+        The limits are those that are documented.
+        """
+        self.assertEqual((Reader.HIGH_WATER, InnerStream.LIMIT), (64 << 10, 64 << 10))
+        self.assertIn("If more than 64 KiB\n  are unread", INPLACE)
+        self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
+        self.assertEqual(ProcessWire.LINGERING, 1)
+        self.assertIn("has not ended a second later", INPLACE)
 
 
 def _sources() -> str:

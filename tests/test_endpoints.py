@@ -36,6 +36,8 @@ from txsslstream import (
     HandshakeCancelled,
     HandshakeInterrupted,
     HandshakeTimeout,
+    ServerOptionsSelection,
+    SslClientHelloInfo,
     SslPolicyErrors,
     SslProtocols,
     SslStream,
@@ -371,6 +373,72 @@ class ListenTests(EndpointMixin):
         self.successResultOf(connecting)
         self.assertEqual(self.server.events, ["made", "handshake"])
         self.assertEqual(self.server.transport.remoteCertificate, CLIENT.certificate)
+
+
+@perVersion()
+class SelectionTests(EndpointMixin):
+    """
+    Listening with options that are chosen for each client.
+    """
+
+    def select(self, stream: Any, info: SslClientHelloInfo, state: object) -> Any:
+        """
+        Choose.
+        """
+        self.asked = (info.serverName, state)
+        return serverOptions(self.version)
+
+    def selections(self) -> list[Any]:
+        """
+        @return: a selection in each form.
+        """
+        return [self.select, ServerOptionsSelection(self.select, "a state")]
+
+    def test_protocols(self) -> None:
+        """
+        An application is connected to a client with the options for it.
+        """
+        for selection, state in zip(self.selections(), (None, "a state"), strict=True):
+            self.setUp()
+            endpoint = SslStreamServerEndpoint(self.endpoint, selection, self.wire.clock)
+            endpoint.listen(Factory.forProtocol(lambda: self.server))
+            connecting = self.connect()
+            self.endpoint.establish()
+            self.wire.flush()
+            self.successResultOf(connecting)
+            self.assertEqual(self.server.events, ["made", "handshake"])
+            self.assertEqual(self.asked, ("localhost", state))
+            self.tearDown()
+
+    def test_streams(self) -> None:
+        """
+        So is a handler.
+        """
+        for selection in self.selections():
+            self.setUp()
+            streams: list[SslStream] = []
+            endpoint = SslStreamServerEndpoint(self.endpoint, selection, self.wire.clock)
+            endpoint.listenStreams(streams.append)
+            connecting = self.connect()
+            self.endpoint.establish()
+            self.wire.flush()
+            self.successResultOf(connecting)
+            self.assertEqual([stream.targetHostName for stream in streams], ["localhost"])
+            self.tearDown()
+
+    def test_refused(self) -> None:
+        """
+        A client for whom there is nothing never reaches the application.
+        """
+        endpoint = SslStreamServerEndpoint(self.endpoint, lambda *_: None, self.wire.clock)
+        endpoint.listen(Factory.forProtocol(lambda: self.server))
+        connecting = self.connect()
+        self.endpoint.establish()
+        self.wire.flush()
+        error = self.failure(connecting, AuthenticationError)
+        self.assertIs(error.alert, TlsAlert.unrecognized_name)
+        self.assertEqual(self.server.events, [])
+        self.assertIn((LogLevel.info, "TLS with {peer} failed: {error}"), self.logged())
 
 
 @perVersion()

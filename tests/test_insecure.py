@@ -22,7 +22,13 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream import AuthenticationError, HandshakeCancelled, SslProtocols, SslStreamFactory
+from txsslstream import (
+    AuthenticationError,
+    HandshakeCancelled,
+    SslProtocols,
+    SslStreamFactory,
+    _openssl,
+)
 from txsslstream._openssl import TlsEngine, contextFor, logAllSecrets
 from txsslstream.insecure import obeySSLKEYLOGFILE, withKeyLog
 
@@ -376,6 +382,13 @@ class ProcessMixin(KeyLogMixin):
         self.addCleanup(os.environ.pop, "SSLKEYLOGFILE", None)
         os.environ.pop("SSLKEYLOGFILE", None)
 
+    def forgetContexts(self) -> None:
+        """
+        Let new contexts be made for all options.
+        """
+        _openssl._sharedContext.cache_clear()
+        _openssl._contexts.clear()
+
     def ordinary(self) -> Pair:
         """
         Authenticate with options that say nothing of it.
@@ -387,12 +400,12 @@ class ProcessMixin(KeyLogMixin):
         The variable alone does nothing, neither to contexts that are made when
         it is set nor to others.
         """
-        contextFor.cache_clear()
-        self.addCleanup(contextFor.cache_clear)
+        self.forgetContexts()
+        self.addCleanup(self.forgetContexts)
         self.ordinary()
         os.environ["SSLKEYLOGFILE"] = str(self.path)
         self.ordinary()
-        contextFor.cache_clear()
+        self.forgetContexts()
         self.ordinary()
         self.assertFalse(self.path.exists())
 

@@ -6,14 +6,18 @@ questions and what becomes of the answers, and the record path.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
+import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
+from unittest import SkipTest
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
@@ -23,11 +27,16 @@ from txsslstream import (
     AuthenticationError,
     CertificateError,
     CipherAlgorithmType,
+    CipherSuitesPolicy,
     EncryptionPolicy,
     InvalidOperationError,
     NotSupportedError,
+    SslCertificateTrust,
+    SslClientAuthenticationOptions,
     SslPolicyErrors,
     SslProtocols,
+    SslServerAuthenticationOptions,
+    SslStream,
     SslStreamCertificateContext,
     TlsAlert,
     TlsCipherSuite,
@@ -35,10 +44,20 @@ from txsslstream import (
     _openssl,
 )
 from txsslstream._openssl import TlsEngine, contextFor
+from txsslstream.algorithms import (
+    GROUPS,
+    SIGNATURE_ALGORITHMS,
+    KeyExchangeGroup,
+    SignatureAlgorithm,
+    groupNamed,
+    signatureNamed,
+)
 from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
 from txsslstream.serverflight import ServerFlight
 
+from .files import FilesMixin
+from .programs import certificatePEM, keyPEM
 from .revocations import ocspResponse
 from .support import (
     AUTHORITY,
@@ -103,6 +122,34 @@ UNKNOWN = TlsCipherSuite.TLS_RSA_WITH_RC4_128_MD5
 
 ALL_NUMBERS = frozenset(TlsCipherSuite)
 LAX = SslProtocols.Tls11 | SslProtocols.Tls12 | SslProtocols.Tls13
+
+
+def codesOf(data: bytes) -> list[int]:
+    """
+    @return: the numbers of two bytes that a list has, behind its length.
+    """
+    size = int.from_bytes(data[:2], "big")
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(2, 2 + size, 2)]
+
+
+def helloOf(parameters: TlsParameters) -> tuple[list[int], dict[int, bytes]]:
+    """
+    @return: the suites that a client really offers, and its extensions.
+    """
+    engine = TlsEngine(parameters, Answers())
+    engine.handshake()
+    # The headers of the record and the message, the version, the random.
+    hello = engine.output()[5 + 4 + 2 + 32 :]
+    behindSession = hello[1 + hello[0] :]
+    suites = codesOf(behindSession)
+    rest = behindSession[2 + 2 * len(suites) :]
+    rest = rest[1 + rest[0] + 2 :]
+    extensions = {}
+    while rest:
+        kind, size = (int.from_bytes(rest[at : at + 2], "big") for at in (0, 2))
+        extensions[kind] = rest[4 : 4 + size]
+        rest = rest[4 + size :]
+    return suites, extensions
 
 
 class Contexts(SynchronousTestCase):
@@ -212,6 +259,181 @@ class Contexts(SynchronousTestCase):
             contextFor(forServer(certificate=weakServer(), **changes))
 
 
+class Owned:
+    """
+    What is gone when its owner is.
+    """
+
+
+class Sharing(FilesMixin, SynchronousTestCase):
+    """
+    How many OpenSSL contexts are made, and how long they live.
+    """
+
+    def setUp(self) -> None:
+        """
+        Count from nothing.
+        """
+        super().setUp()
+        # What is known of OpenSSL is found out once, with a context.
+        _openssl._suiteNames()
+        _openssl._defaultSignatures()
+        self.patch(_openssl, "_contexts", weakref.WeakValueDictionary())
+        _openssl._sharedContext.cache_clear()
+        self.addCleanup(_openssl._sharedContext.cache_clear)
+        self.made = 0
+        initialize = SSL.Context.__init__
+
+        def counting(context: SSL.Context, method: int) -> None:
+            self.made += 1
+            initialize(context, method)
+
+        self.patch(SSL.Context, "__init__", counting)
+
+    def equalOptions(
+        self,
+    ) -> tuple[SslClientAuthenticationOptions, SslServerAuthenticationOptions]:
+        """
+        @return: a client's and a server's options of which nothing is shared
+            with those made before: the certificates are read from files.
+        """
+        path = self.file(certificatePEM(SERVER) + keyPEM(SERVER))
+        roots = self.file(certificatePEM(AUTHORITY.certificate), "roots.pem")
+        trust = SslCertificateTrust.fromPEM(roots, sendTrustInHandshake=True)
+        common: dict[str, Any] = {
+            "trust": trust,
+            "applicationProtocols": iter(["h2"]),
+            "cipherSuitesPolicy": CipherSuitesPolicy([STRONG, STRONG_13]),
+            "keyExchangeGroups": iter(["x25519"]),
+            "signatureAlgorithms": ["ecdsa_secp256r1_sha256"],
+        }
+        context = SslStreamCertificateContext.fromPEM(path)
+        return (
+            SslClientAuthenticationOptions("localhost", clientCertificateContext=context, **common),
+            SslServerAuthenticationOptions(context, clientCertificateRequired=True, **common),
+        )
+
+    def test_manyConnections(self) -> None:
+        """
+        However many connections there are with equal options, each built for
+        one of them, one context is made for each role.
+        """
+        for _ in range(100):
+            for options in self.equalOptions():
+                TlsEngine(options.parameters, Answers())
+        self.assertEqual(self.made, 2)
+
+    def test_handshakes(self) -> None:
+        """
+        Nor do whole conversations make more, with a certificate for either
+        side.
+        """
+        for _ in range(5):
+            client, server = self.equalOptions()
+            pair = Pair()
+            sides = (
+                pair.server.authenticateAsServer(server),
+                pair.client.authenticateAsClient(client),
+            )
+            pair.wire.flush()
+            for side in sides:
+                self.successResultOf(side)
+        self.assertEqual(self.made, 2)
+
+    def test_chosenCertificates(self) -> None:
+        """
+        A certificate that a callback chooses has one context, however often it
+        is chosen.
+        """
+        for _ in range(5):
+            for side in Pair().authenticate(
+                client={"localCertificateSelectionCallback": lambda *_: CLIENT},
+                server={
+                    "serverCertificateSelectionCallback": lambda *_: SERVER,
+                    "clientCertificateRequired": True,
+                },
+            ):
+                self.successResultOf(side)
+        # With and without certificate, for the client and the server.
+        self.assertEqual(self.made, 4)
+
+    def test_different(self) -> None:
+        """
+        Parameters that differ have contexts of their own, and are only made
+        once.
+        """
+        different = [forClient(applicationProtocols=(b"%d" % number,)) for number in range(20)]
+        for _ in range(3):
+            for parameters in different:
+                contextFor(parameters)
+        self.assertEqual(self.made, 20)
+
+    def test_manyOptions(self) -> None:
+        """
+        As long as options live, so do their contexts, and equal options have
+        the same, however many others there are and in whichever order they are
+        used.
+        """
+
+        def each() -> list[TlsParameters]:
+            return [forClient(applicationProtocols=(b"%d" % number,)) for number in range(400)]
+
+        living = each()
+        contexts = [contextFor(parameters) for parameters in living]
+        for _ in range(2):
+            self.assertEqual([contextFor(parameters) for parameters in living], contexts)
+            self.assertEqual([contextFor(parameters) for parameters in each()], contexts)
+        self.assertEqual(self.made, 400)
+
+    def test_forgotten(self) -> None:
+        """
+        The contexts that were asked for last stay when nobody has them any
+        more; those before are forgotten at once, and with them the private
+        key.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        # It goes when its certificate and key do, which have no weak references.
+        owned: Any = Owned()
+        parameters = forServer(
+            certificate=SslStreamCertificateContext(
+                SERVER.certificate, SERVER.privateKey, retriever=owned
+            )
+        )
+        context = weakref.ref(contextFor(parameters))
+        certificate = weakref.ref(owned)
+        del parameters, owned
+        self.assertIsNotNone(context())
+        most = _openssl._sharedContext.cache_parameters()["maxsize"]
+        self.assertEqual(most, 256)
+        for number in range(most - 1):
+            contextFor(forClient(applicationProtocols=(b"%d" % number,)))
+        self.assertIsNotNone(context())
+        self.assertEqual(len(_openssl._contexts), most)
+        contextFor(forClient())
+        self.assertIsNone(context())
+        self.assertIsNone(certificate())
+        self.assertEqual(len(_openssl._contexts), most)
+
+    def test_notHashed(self) -> None:
+        """
+        For a connection with options that have been used before nothing is
+        hashed or compared, though they hold any number of certificates.
+        """
+        issuers = tuple(Authority(f"{number}").certificate for number in range(3))
+        parameters = forServer(asksForCertificate=True, acceptableIssuers=issuers)
+        context = contextFor(parameters)
+
+        def never(*_: object) -> NoReturn:
+            raise AssertionError("hashed or compared")
+
+        self.patch(TlsParameters, "__hash__", never)
+        self.patch(TlsParameters, "__eq__", never)
+        self.assertIs(contextFor(parameters), context)
+        TlsEngine(parameters, Answers())
+        self.assertRaises(AssertionError, contextFor, replace(parameters))
+
+
 #: What no connection with certificates can negotiate: the keys are shared
 #: before (PSK), or come from a password (SRP), or nobody is authenticated.
 LEFT_OUT = re.compile("_PSK_|_SRP_|_anon_")
@@ -292,6 +514,50 @@ class Suites(SynchronousTestCase):
                 count += 1
         self.assertGreaterEqual(count, 75)
 
+    def test_policy(self) -> None:
+        """
+        A client offers what its policy says, in that order and nothing else,
+        and no version that none of it is for.
+        """
+        old, new = VERSIONS
+        other = TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        other13 = TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256
+        for suites, left in (
+            ((other13, STRONG_13, other, STRONG), {old, new}),
+            ((STRONG_13, other13, STRONG, other), {old, new}),
+            ((STRONG, other), {old}),
+            ((STRONG_13,), {new}),
+        ):
+            parameters = forClient(cipherSuites=suites)
+            self.assertEqual(self.offered(parameters), list(suites))
+            self.assertEqual(versionsLeft(parameters), left)
+            self.assertEqual(versionsLeft(forServer(cipherSuites=suites)), left)
+
+    def test_serverDecides(self) -> None:
+        """
+        Of the suites that both sides permit, the one that is best for the
+        server is negotiated.
+        """
+        for version, suites in (
+            (
+                SslProtocols.Tls12,
+                (STRONG, TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+            ),
+            (SslProtocols.Tls13, (STRONG_13, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256)),
+        ):
+            for ours, theirs in ((suites, suites[::-1]), (suites[::-1], suites)):
+                pair = Pair()
+                for side in pair.authenticate(
+                    version,
+                    {"cipherSuitesPolicy": CipherSuitesPolicy(ours)},
+                    {
+                        "cipherSuitesPolicy": CipherSuitesPolicy(theirs),
+                        "serverCertificate": RSA_SERVER,
+                    },
+                ):
+                    self.successResultOf(side)
+                self.assertIs(pair.server.negotiatedCipherSuite, theirs[0])
+
     def test_otherCertificate(self) -> None:
         """
         A suite that demands another kind of key than the server has is not
@@ -367,18 +633,8 @@ class Suites(SynchronousTestCase):
         """
         @return: what a client really offers.
         """
-        engine = TlsEngine(parameters, Answers())
-        engine.handshake()
-        # The headers of the record and the message, the version, the random.
-        hello = engine.output()[5 + 4 + 2 + 32 :]
-        behindSession = hello[1 + hello[0] :]
-        size = int.from_bytes(behindSession[:2], "big")
-        numbers = [
-            int.from_bytes(behindSession[start : start + 2], "big")
-            for start in range(2, 2 + size, 2)
-        ]
         # The rest are signals.
-        return [TlsCipherSuite(number) for number in numbers if number in ALL_NUMBERS]
+        return [TlsCipherSuite(code) for code in helloOf(parameters)[0] if code in ALL_NUMBERS]
 
     def test_oldVersions(self) -> None:
         """
@@ -399,6 +655,848 @@ class Suites(SynchronousTestCase):
                 self.assertEqual(error.alertSent, TlsAlert.protocol_version)
                 told = self.failureResultOf(client, AuthenticationError).value
                 self.assertEqual(told.alert, TlsAlert.protocol_version)
+
+
+SUPPORTED_VERSIONS = 43
+SUPPORTED_GROUPS = 10
+SIGNATURE_ALGORITHMS_EXTENSION = 13
+KEY_SHARE = 51
+
+#: The numbers of groups (IANA "TLS Supported Groups").
+CODES = {
+    "secp256r1": 0x0017,
+    "x25519": 0x001D,
+    "ffdhe2048": 0x0100,
+    "X25519MLKEM768": 0x11EC,
+    "SecP256r1MLKEM768": 0x11EB,
+}
+HYBRID = "X25519MLKEM768"
+
+
+def bare(isServer: bool, version: SslProtocols, group: str) -> SSL.Connection | None:
+    """
+    @return: a connection of pyOpenSSL's for one version that exchanges keys in
+        one group or not at all; L{None} if OpenSSL does not know the group.
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD if isServer else SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(_openssl._VERSIONS[version])
+    context.set_max_proto_version(_openssl._VERSIONS[version])
+    context.set_cipher_list(b"ECDHE+AESGCM:DHE+AESGCM")
+    if isServer:
+        context.use_certificate(RSA_SERVER.certificate)
+        context.use_privatekey(RSA_SERVER.privateKey)  # type: ignore[arg-type]
+    if lib.SSL_CTX_set1_curves_list(context._context, group.encode()) != 1:
+        lib.ERR_clear_error()
+        return None
+    connection = SSL.Connection(context, None)
+    if isServer:
+        connection.set_accept_state()
+    else:
+        connection.set_connect_state()
+    return connection
+
+
+class Groups(SynchronousTestCase):
+    """
+    The groups that keys are exchanged in.
+    """
+
+    def known(self) -> Iterator[KeyExchangeGroup]:
+        """
+        @return: the groups that this OpenSSL knows.
+        """
+        for group in GROUPS:
+            if bare(False, SslProtocols.Tls13, group.name) is not None:
+                yield group
+
+    def failed(self, client: Any, server: Any, alert: TlsAlert) -> None:
+        """
+        Check that the server has refused the client, and both know how.
+        """
+        refusal = self.failureResultOf(server, AuthenticationError).value
+        told = self.failureResultOf(client, AuthenticationError).value
+        self.assertEqual((refusal.alertSent, told.alert), (alert, alert))
+
+    def test_versions(self) -> None:
+        """
+        The table says which version has which group, as OpenSSL does.
+        """
+        count = 0
+        for group in self.known():
+            for version in VERSIONS:
+                client = bare(False, version, group.name)
+                server = bare(True, version, group.name)
+                assert client is not None
+                assert server is not None
+                try:
+                    shakeForeign(client, server)
+                except SSL.Error:
+                    isPossible = False
+                    lib.ERR_clear_error()
+                else:
+                    isPossible = True
+                    count += 1
+                self.assertEqual(isPossible, bool(group.versions & version), (group, version))
+        self.assertGreaterEqual(count, 25)
+
+    def test_reported(self) -> None:
+        """
+        Each group is negotiated where both sides have chosen it, in each version
+        that has it, and it is what both sides report.
+        """
+        for group in self.known():
+            for version in VERSIONS:
+                if not group.versions & version:
+                    continue
+                chosen = {"keyExchangeGroups": group.name}
+                server = {"serverCertificate": RSA_SERVER, **chosen}
+                # Before TLS 1.3 a client does not offer DHE by itself.
+                isNamed = version is SslProtocols.Tls12 and group.exchange == "DHE"
+                suite = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
+                client = {**chosen, **(onlySuite(suite) if isNamed else {})}
+                pair = Pair()
+                for side in pair.authenticate(version, client, server):
+                    self.successResultOf(side)
+                for stream in (pair.client, pair.server):
+                    if isNamed:
+                        self.assertEqual(stream.keyExchangeStrength, int(group.name[-4:]))
+                    else:
+                        self.assertEqual(stream.keyExchangeGroup, group.name)
+
+    def test_default(self) -> None:
+        """
+        Unless told otherwise, and where OpenSSL has it, keys are safe from
+        quantum computers in TLS 1.3, whatever else is offered; in TLS 1.2 they
+        are exchanged on a curve.
+        """
+        if bare(False, SslProtocols.Tls13, HYBRID) is None:
+            raise SkipTest(f"this OpenSSL has no {HYBRID}")
+        for ours, expected in (
+            ({}, HYBRID),
+            ({"enabledSslProtocols": SslProtocols.Tls13}, HYBRID),
+            ({"enabledSslProtocols": SslProtocols.Tls12}, "x25519"),
+        ):
+            for client, server in ((ours, {}), ({}, ours), (ours, ours)):
+                pair = Pair()
+                for side in pair.authenticate(client=client, server=server):
+                    self.successResultOf(side)
+                for stream in (pair.client, pair.server):
+                    self.assertEqual(stream.keyExchangeGroup, expected)
+
+    def test_offered(self) -> None:
+        """
+        A client offers what was chosen in that order, nothing else, and tries
+        the best, and the best of those that every server knows, at once.
+        """
+        for names, shares in (
+            (("secp256r1", "x25519"), ("secp256r1",)),
+            (("x25519", HYBRID, "secp256r1"), ("x25519",)),
+            ((HYBRID, "secp256r1", "x25519"), (HYBRID, "secp256r1")),
+            ((HYBRID, "SecP256r1MLKEM768"), (HYBRID,)),
+            ((HYBRID,), (HYBRID,)),
+        ):
+            _, extensions = helloOf(forClient(keyExchangeGroups=names))
+            offered = codesOf(extensions[SUPPORTED_GROUPS])
+            self.assertEqual(offered, [CODES[name] for name in names])
+            tried = []
+            rest = extensions[KEY_SHARE][2:]
+            while rest:
+                tried.append(int.from_bytes(rest[:2], "big"))
+                rest = rest[4 + int.from_bytes(rest[2:4], "big") :]
+            self.assertEqual(tried, [CODES[name] for name in shares])
+
+    def test_serverDecides(self) -> None:
+        """
+        The server's order decides, also if the client has to begin anew for
+        that.
+        """
+        for version in VERSIONS:
+            for ours, theirs in (
+                (("x25519", "secp256r1"), ("secp256r1", "x25519")),
+                (("secp256r1", "x25519"), ("x25519", "secp256r1")),
+                (("x25519", "secp384r1"), ("secp521r1", "secp384r1", "x25519")),
+            ):
+                pair = Pair()
+                for side in pair.authenticate(
+                    version,
+                    {"keyExchangeGroups": ours},
+                    {"keyExchangeGroups": theirs, "serverCertificate": RSA_SERVER},
+                ):
+                    self.successResultOf(side)
+                best = next(name for name in theirs if name in ours)
+                for stream in (pair.client, pair.server):
+                    self.assertEqual(stream.keyExchangeGroup, best)
+
+    def test_hybridPreferred(self) -> None:
+        """
+        A server that prefers to be safe from quantum computers is, where the
+        client can be, whatever that tries first.
+        """
+        pair = Pair()
+        for side in pair.authenticate(
+            client={"keyExchangeGroups": ["x25519", HYBRID]},
+            server={"keyExchangeGroups": [HYBRID, "x25519"]},
+        ):
+            self.successResultOf(side)
+        self.assertEqual(pair.server.keyExchangeGroup, HYBRID)
+
+    def test_nothingInCommon(self) -> None:
+        """
+        Without a common group there is no connection, not even one that would
+        exchange keys in no group.
+        """
+        for version in VERSIONS:
+            for certificate in (RSA_SERVER, SERVER):
+                sides = Pair().authenticate(
+                    version,
+                    {"keyExchangeGroups": ["secp256r1"]},
+                    {"keyExchangeGroups": ["x25519"], "serverCertificate": certificate},
+                )
+                self.failed(*sides, TlsAlert.handshake_failure)
+
+    def test_otherExchanges(self) -> None:
+        """
+        With groups chosen, no suite is offered that exchanges keys in another
+        group or in none: to a client, DHE before TLS 1.3 is that.
+        """
+        suites = Suites()
+        everything = suites.offered(forClient())
+        self.assertIn(TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256, everything)
+        self.assertIn(TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256, everything)
+        for names in (("x25519",), ("x25519", "ffdhe2048"), ("ffdhe2048", "x25519")):
+            offered = suites.offered(forClient(keyExchangeGroups=names))
+            self.assertEqual(
+                offered,
+                [
+                    suite
+                    for suite in everything
+                    if "_WITH_" not in suite.name or "_ECDHE_" in suite.name
+                ],
+            )
+        for policy in (EncryptionPolicy.NoEncryption, EncryptionPolicy.AllowNoEncryption):
+            offered = suites.offered(
+                forClient(keyExchangeGroups=("x25519",), encryptionPolicy=policy)
+            )
+            self.assertIn(TlsCipherSuite.TLS_ECDHE_RSA_WITH_NULL_SHA, offered)
+            for suite in offered:
+                self.assertTrue("_WITH_" not in suite.name or "_ECDHE_" in suite.name, suite)
+
+    def serverPermits(self, suite: TlsCipherSuite, **server: Any) -> bool:
+        """
+        Whether a server lets a client in that can do one suite only.
+        """
+        sides = Pair().authenticate(
+            SslProtocols.Tls12, onlySuite(suite), {"serverCertificate": RSA_SERVER, **server}
+        )
+        if isinstance(sides[1].result, SslStream):
+            return True
+        self.failed(*sides, TlsAlert.handshake_failure)
+        return False
+
+    def test_serversExchanges(self) -> None:
+        """
+        A server exchanges keys in no other group than those chosen, and in some
+        group, unless another suite was asked for by name.
+        """
+        rsa = TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256
+        dhe = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
+        ecdhe = TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        for suite in (rsa, dhe, ecdhe):
+            self.assertTrue(self.serverPermits(suite))
+            for names, permitted in (
+                (("x25519",), (ecdhe,)),
+                (("ffdhe2048",), (dhe,)),
+                (("x25519", "ffdhe2048"), (ecdhe, dhe)),
+                # It is too large for what is negotiated with this key.
+                (("ffdhe8192", "x25519"), (ecdhe,)),
+            ):
+                isPermitted = self.serverPermits(suite, keyExchangeGroups=names)
+                self.assertEqual(isPermitted, suite in permitted, (suite, names))
+        named = {"cipherSuitesPolicy": CipherSuitesPolicy([rsa])}
+        self.assertTrue(self.serverPermits(rsa, keyExchangeGroups="x25519", **named))
+
+    def test_olderServer(self) -> None:
+        """
+        A server does not use DHE before TLS 1.3 with an OpenSSL that would
+        choose the group by itself.
+        """
+        self.patch(_openssl, "_HEEDS_GROUPS_OF_DHE", False)
+        dhe = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
+        # Such a context is not shared with other tests.
+        own = {"applicationProtocols": ["test_olderServer"]}
+        self.assertFalse(self.serverPermits(dhe, keyExchangeGroups=["ffdhe2048", "x25519"], **own))
+
+    def test_olderOpenSSL(self) -> None:
+        """
+        An OpenSSL that takes nothing but plain lists gets one.
+        """
+        told: list[bytes] = []
+
+        class Older:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lib, name)
+
+            def SSL_CTX_set1_curves_list(self, context: Any, names: bytes) -> int:
+                told.append(names)
+                if b"/" in names or b"*" in names:
+                    # Leaves an error behind.
+                    return int(lib.SSL_CTX_set_cipher_list(context, b"nonsense"))
+                return int(lib.SSL_CTX_set1_curves_list(context, names))
+
+        self.patch(_openssl, "lib", Older())
+        context = _openssl._newContext(forClient(keyExchangeGroups=("x25519", "secp256r1")))
+        self.assertEqual(told, [b"x25519", b"secp256r1", b"*x25519/secp256r1", b"x25519:secp256r1"])
+        self.assertEqual(_openssl._drainErrors(), [])
+        connection = SSL.Connection(context, None)
+        connection.set_connect_state()
+        self.assertRaises(SSL.WantReadError, connection.do_handshake)
+
+    def test_unknown(self) -> None:
+        """
+        A group that this OpenSSL does not have is told at once, by name.
+        """
+        exotic = KeyExchangeGroup("kyber9000", 0x2000, 9000, "KEM", SslProtocols.Tls13)
+        self.patch(
+            _openssl, "groupNamed", lambda name: exotic if name == exotic.name else groupNamed(name)
+        )
+        for make in (forClient, forServer):
+            error = self.assertRaises(
+                NotSupportedError, contextFor, make(keyExchangeGroups=("x25519", "kyber9000"))
+            )
+            self.assertEqual(str(error), "this OpenSSL does not know kyber9000")
+            # Nothing of it is left for others to stumble over.
+            self.assertEqual(_openssl._drainErrors(), [])
+
+    def test_versionsLeft(self) -> None:
+        """
+        A version that has none of the groups is not negotiated.
+        """
+        old, new = VERSIONS
+        for names, protocols, left in (
+            ((HYBRID,), LAX, {new}),
+            ((HYBRID,), SslProtocols.None_, {new}),
+            (("brainpoolP256r1tls13",), SslProtocols.None_, {new}),
+            (("brainpoolP256r1",), SslProtocols.None_, {old}),
+            (("brainpoolP256r1", HYBRID), SslProtocols.None_, {old, new}),
+            (("x25519",), SslProtocols.None_, {old, new}),
+        ):
+            for make in (forClient, forServer):
+                parameters = make(keyExchangeGroups=names, protocols=protocols)
+                self.assertEqual(versionsLeft(parameters), left, parameters)
+
+    def test_clashes(self) -> None:
+        """
+        Groups that do not go with the versions or the suites are told at once.
+        """
+        ecdhe = (TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,)
+        dhe = (TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256,)
+        rsa = (TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256,)
+        both = (forClient, forServer)
+        for makers, names, changes, isPossible in (
+            (both, (HYBRID,), {"protocols": SslProtocols.Tls12}, False),
+            (both, ("MLKEM768", HYBRID), {"protocols": SslProtocols.Tls12}, False),
+            (both, (HYBRID, "x25519"), {"protocols": SslProtocols.Tls12}, True),
+            (both, ("brainpoolP256r1",), {"protocols": SslProtocols.Tls13}, False),
+            (both, ("brainpoolP256r1", HYBRID), {"protocols": SslProtocols.Tls13}, True),
+            (both, ("brainpoolP256r1",), {"cipherSuites": (STRONG_13,)}, False),
+            (both, (HYBRID,), {"cipherSuites": ecdhe}, False),
+            (both, (HYBRID,), {"cipherSuites": (*ecdhe, STRONG_13)}, True),
+            (both, ("ffdhe2048",), {"cipherSuites": ecdhe}, False),
+            (both, ("x25519",), {"cipherSuites": ecdhe}, True),
+            ((forServer,), ("x25519",), {"cipherSuites": dhe}, False),
+            # Whatever its groups: a server may choose another.
+            ((forClient,), ("x25519",), {"cipherSuites": dhe}, True),
+            (both, ("ffdhe2048",), {"cipherSuites": dhe}, True),
+            (both, ("x25519",), {"cipherSuites": rsa}, True),
+            (both, (HYBRID,), {"cipherSuites": rsa, "protocols": SslProtocols.Tls12}, True),
+            (both, (HYBRID,), {"encryptionPolicy": EncryptionPolicy.NoEncryption}, False),
+            ((forClient,), ("ffdhe2048",), {"protocols": SslProtocols.Tls12}, False),
+            ((forServer,), ("ffdhe2048",), {"protocols": SslProtocols.Tls12}, True),
+        ):
+            for make in makers:
+                parameters = make(keyExchangeGroups=names, **changes)
+                if isPossible:
+                    contextFor(parameters)
+                    continue
+                error = self.assertRaises(InvalidOperationError, contextFor, parameters)
+                self.assertEqual(
+                    str(error),
+                    "the key exchange groups, the cipher suites and the enabled protocols "
+                    "exclude each other",
+                )
+        error = self.assertRaises(
+            InvalidOperationError,
+            contextFor,
+            forServer(
+                keyExchangeGroups=("ffdhe2048",), encryptionPolicy=EncryptionPolicy.NoEncryption
+            ),
+        )
+        self.assertEqual(
+            str(error), "the encryption policy and the key exchange groups exclude each other"
+        )
+
+    def test_curvesOfCertificates(self) -> None:
+        """
+        In TLS 1.2 the groups are also the curves that certificates may be on: a
+        server's by the client's choice, a client's by that of either.  In TLS
+        1.3 they are not.
+        """
+        old, new = VERSIONS
+        only = {"keyExchangeGroups": ["x25519"]}
+        asks: dict[str, Any] = {"clientCertificateRequired": True, "serverCertificate": RSA_SERVER}
+        shows = {"clientCertificateContext": CLIENT}
+        for version, client, server, isPossible in (
+            (old, only, {}, False),
+            (old, {}, only, True),
+            (old, {"keyExchangeGroups": ["x25519", "secp256r1"]}, {}, True),
+            (old, only, {"serverCertificate": RSA_SERVER}, True),
+            (old, shows, {**asks, **only}, False),
+            (old, {**shows, "keyExchangeGroups": ["x25519", "secp256r1"]}, asks, True),
+            (new, only, {}, True),
+            (new, shows, {**asks, **only}, True),
+            (new, {**shows, **only}, asks, True),
+        ):
+            sides = Pair().authenticate(version, client, server)
+            if isPossible:
+                for side in sides:
+                    self.successResultOf(side)
+            else:
+                for side in sides:
+                    self.failureResultOf(side, AuthenticationError)
+
+    def test_ownCurve(self) -> None:
+        """
+        A client that can show its certificate in no enabled version, since its
+        curve is none of the groups, is told at once.
+        """
+        for protocols, names, isPossible in (
+            (SslProtocols.Tls12, ("x25519",), False),
+            (SslProtocols.Tls12, ("x25519", "secp384r1"), False),
+            (SslProtocols.Tls12, ("x25519", "secp256r1"), True),
+            (SslProtocols.None_, ("x25519",), True),
+            (SslProtocols.Tls13, ("x25519",), True),
+        ):
+            parameters = forClient(protocols=protocols, keyExchangeGroups=names, certificate=CLIENT)
+            if isPossible:
+                # The server may not ask.
+                self.assertEqual(
+                    versionsLeft(parameters), versionsLeft(forClient(protocols=protocols))
+                )
+            else:
+                error = self.assertRaises(InvalidOperationError, contextFor, parameters)
+                self.assertIn("the key of CN=client@example.com cannot sign", str(error))
+            contextFor(replace(parameters, certificate=RSA_SERVER))
+            contextFor(forServer(protocols=protocols, keyExchangeGroups=names))
+
+
+def signaturesOffered(parameters: TlsParameters) -> list[int]:
+    """
+    @return: the numbers of the signature algorithms that a client really offers.
+    """
+    return codesOf(helloOf(parameters)[1][SIGNATURE_ALGORITHMS_EXTENSION])
+
+
+#: The numbers of what RSA keys sign with, in either form.
+PSS = frozenset({0x0804, 0x0805, 0x0806, 0x0809, 0x080A, 0x080B})
+PKCS1 = frozenset({0x0201, 0x0301, 0x0401, 0x0501, 0x0601})
+
+
+class Signatures(SynchronousTestCase):
+    """
+    The algorithms that handshakes are signed with.
+    """
+
+    #: What works in TLS 1.2 and 1.3, and with which key.
+    GOOD: tuple[tuple[str, SslStreamCertificateContext], ...] = (
+        ("ecdsa_secp256r1_sha256", SERVER),
+        ("rsa_pss_rsae_sha256", RSA_SERVER),
+        ("rsa_pss_rsae_sha512", RSA_SERVER),
+        ("ed25519", AUTHORITY.issue("localhost", key=ed25519.Ed25519PrivateKey.generate())),
+        ("ed448", AUTHORITY.issue("localhost", key=ed448.Ed448PrivateKey.generate())),
+    )
+
+    def test_codes(self) -> None:
+        """
+        Each algorithm that this OpenSSL knows is offered by the number in the
+        table, and in no version that does not have it.
+        """
+        count = 0
+        for algorithm in SIGNATURE_ALGORITHMS:
+            for version in VERSIONS:
+                parameters = forClient(signatureAlgorithms=(algorithm.name,), protocols=version)
+                try:
+                    contextFor(parameters)
+                except NotSupportedError:
+                    continue
+                except InvalidOperationError:
+                    self.assertIsNone(algorithm.keyIn(version), (algorithm, version))
+                    continue
+                self.assertEqual(signaturesOffered(parameters), [algorithm.code])
+                count += 1
+        self.assertGreaterEqual(count, 20)
+
+    def test_order(self) -> None:
+        """
+        They are offered in the order in which they were chosen.
+        """
+        names = ("ed25519", "rsa_pss_rsae_sha512", "ecdsa_secp256r1_sha256", "rsa_pkcs1_sha256")
+        for version in VERSIONS:
+            offered = signaturesOffered(forClient(signatureAlgorithms=names, protocols=version))
+            self.assertEqual(offered, [signatureNamed(name).code for name in names])
+
+    def test_default(self) -> None:
+        """
+        OpenSSL's default is found out once, by name; what has no name was
+        reserved for DSA and SHA-224.
+        """
+        offered = signaturesOffered(forClient())
+        found = [signatureNamed(name).code for name in _openssl._defaultSignatures()]
+        self.assertGreater(len(found), 10)
+        self.assertEqual(found, [code for code in offered if code in found])
+        for code in set(offered) - set(found):
+            self.assertTrue(code >> 8 == 3 or code & 0xFF == 2, hex(code))
+        self.patch(_openssl, "takeOutput", None)
+        self.assertEqual(len(_openssl._defaultSignatures()), len(found))
+
+    def test_paddings(self) -> None:
+        """
+        A padding that is not allowed is not offered; the rest of the default
+        is, in its order.
+        """
+        everything = [signatureNamed(name).code for name in _openssl._defaultSignatures()]
+        # The tests say something about this OpenSSL.
+        self.assertEqual(PSS - set(everything), set())
+        self.assertLess(PKCS1 - set(everything), PKCS1)
+        for changes, without in (
+            ({"allowRsaPssPadding": False}, PSS),
+            ({"allowRsaPkcs1Padding": False}, PKCS1),
+            ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, PSS | PKCS1),
+        ):
+            self.assertEqual(
+                signaturesOffered(forClient(**changes)),
+                [code for code in everything if code not in without],
+            )
+            names = ("rsa_pkcs1_sha256", "ed25519", "rsa_pss_rsae_sha256", "rsa_pss_pss_sha384")
+            self.assertEqual(
+                signaturesOffered(forClient(signatureAlgorithms=names, **changes)),
+                [
+                    code
+                    for code in (signatureNamed(name).code for name in names)
+                    if code not in without
+                ],
+            )
+
+    def test_paddingsOfRequest(self) -> None:
+        """
+        A server that allows one padding only asks clients for that.
+        """
+        for version in VERSIONS:
+            for changes, isPossible in (
+                ({"allowRsaPkcs1Padding": False}, True),
+                ({"allowRsaPssPadding": False}, version is SslProtocols.Tls12),
+                ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, False),
+            ):
+                sides = Pair().authenticate(
+                    version,
+                    {"clientCertificateContext": RSA_SERVER},
+                    {"clientCertificateRequired": True, **changes},
+                )
+                if isPossible:
+                    for side in sides:
+                        self.successResultOf(side)
+                else:
+                    error = self.failureResultOf(sides[1], AuthenticationError).value
+                    self.assertEqual(
+                        error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNotAvailable
+                    )
+                    sides[0].addErrback(lambda _: None)
+
+    def test_used(self) -> None:
+        """
+        Each algorithm alone is enough for a handshake, chosen by either side.
+        """
+        for version in VERSIONS:
+            for name, certificate in self.GOOD:
+                chosen = {"signatureAlgorithms": name}
+                server = {"serverCertificate": certificate}
+                for sides in (
+                    Pair().authenticate(version, chosen, server),
+                    Pair().authenticate(version, {}, {**server, **chosen}),
+                    Pair().authenticate(version, chosen, {**server, **chosen}),
+                ):
+                    for side in sides:
+                        self.successResultOf(side)
+
+    def test_clientsUsed(self) -> None:
+        """
+        The same for a client's certificate.
+        """
+        for version in VERSIONS:
+            for name, certificate in self.GOOD:
+                # The server signs, too.
+                names = [name, "ecdsa_secp256r1_sha256"]
+                chosen = {"signatureAlgorithms": names}
+                for shows in (
+                    {"clientCertificateContext": certificate},
+                    {"clientCertificates": [certificate]},
+                ):
+                    for client, server in ((chosen, {}), ({}, chosen), (chosen, chosen)):
+                        pair = Pair()
+                        for side in pair.authenticate(
+                            version,
+                            {**shows, **client},
+                            {"clientCertificateRequired": True, **server},
+                        ):
+                            self.successResultOf(side)
+                        self.assertEqual(pair.server.remoteCertificate, certificate.certificate)
+
+    def test_nothingInCommon(self) -> None:
+        """
+        Without a common algorithm there is no connection.
+        """
+        for version in VERSIONS:
+            for ours, certificate, theirs in (
+                (["rsa_pss_rsae_sha256"], SERVER, []),
+                (["ecdsa_secp256r1_sha256"], RSA_SERVER, []),
+                (["rsa_pss_rsae_sha256"], RSA_SERVER, ["rsa_pss_rsae_sha384"]),
+            ):
+                client, server = Pair().authenticate(
+                    version,
+                    {"signatureAlgorithms": ours},
+                    {"signatureAlgorithms": theirs, "serverCertificate": certificate},
+                )
+                refusal = self.failureResultOf(server, AuthenticationError).value
+                self.assertEqual(refusal.alertSent, TlsAlert.handshake_failure)
+                told = self.failureResultOf(client, AuthenticationError).value
+                self.assertEqual(told.alert, TlsAlert.handshake_failure)
+
+    def test_choice(self) -> None:
+        """
+        Of several certificates a client shows one that it may sign with; if
+        there is none, none.
+        """
+        new = SslProtocols.Tls13
+        old = SslProtocols.Tls12
+        for version, changes, shown in (
+            (new, {}, RSA_SERVER),
+            (new, {"allowRsaPssPadding": False}, CLIENT),
+            (old, {"allowRsaPssPadding": False}, RSA_SERVER),
+            (
+                new,
+                {"signatureAlgorithms": ["rsa_pkcs1_sha256", "ecdsa_secp256r1_sha256"]},
+                CLIENT,
+            ),
+            (
+                old,
+                {"signatureAlgorithms": ["rsa_pkcs1_sha256", "ecdsa_secp256r1_sha256"]},
+                RSA_SERVER,
+            ),
+        ):
+            pair = Pair()
+            for side in pair.authenticate(
+                client={
+                    "clientCertificates": [RSA_SERVER, CLIENT],
+                    # The context has to fit both.
+                    "enabledSslProtocols": old | new,
+                    **changes,
+                },
+                server={"clientCertificateRequired": True, "enabledSslProtocols": version},
+            ):
+                self.successResultOf(side)
+            self.assertEqual(pair.server.remoteCertificate, shown.certificate)
+        pair = Pair()
+        client, server = pair.authenticate(
+            client={"clientCertificates": [RSA_SERVER], "allowRsaPssPadding": False},
+            server={"clientCertificateRequired": True, "enabledSslProtocols": new},
+        )
+        error = self.failureResultOf(server, AuthenticationError).value
+        self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNotAvailable)
+        self.assertEqual(error.alertSent, TlsAlert.certificate_required)
+        # It has finished before that.
+        self.successResultOf(client)
+
+    def test_versionsLeft(self) -> None:
+        """
+        A version is not negotiated if none of the algorithms is for it, or if a
+        server's key makes none of them there.
+        """
+        old, new = VERSIONS
+        for make, changes, left in (
+            (forClient, {"signatureAlgorithms": ("rsa_pkcs1_sha256",)}, {old}),
+            (forClient, {"signatureAlgorithms": ("mldsa65",)}, {new}),
+            (forClient, {"signatureAlgorithms": ("rsa_pkcs1_sha256", "ed25519")}, {old, new}),
+            (forClient, {"allowRsaPssPadding": False}, {old, new}),
+            (forClient, {"allowRsaPssPadding": False, "certificate": RSA_SERVER}, {old, new}),
+            (forServer, {"allowRsaPssPadding": False, "certificate": RSA_SERVER}, {old}),
+            (forServer, {"allowRsaPkcs1Padding": False, "certificate": RSA_SERVER}, {old, new}),
+            (forServer, {"allowRsaPssPadding": False}, {old, new}),
+            (forServer, {"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, {old, new}),
+            (forServer, {"allowRsaPssPadding": False, "certificate": None}, {old, new}),
+            (forServer, {"signatureAlgorithms": ("ecdsa_secp384r1_sha384",)}, {old}),
+            (forServer, {"signatureAlgorithms": ("ecdsa_secp256r1_sha256",)}, {old, new}),
+        ):
+            self.assertEqual(versionsLeft(make(**changes)), left, changes)
+
+    def test_clashes(self) -> None:
+        """
+        Algorithms that do not go with the versions are told at once.
+        """
+        old, new = VERSIONS
+        fixed = "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
+        exclude = "the signature algorithms and the enabled protocols exclude each other"
+        for changes, words in (
+            ({"signatureAlgorithms": ("rsa_pkcs1_sha256",), "protocols": new}, exclude),
+            ({"signatureAlgorithms": ("rsa_pkcs1_sha1", "ecdsa_sha1"), "protocols": new}, exclude),
+            ({"signatureAlgorithms": ("mldsa65",), "protocols": old}, exclude),
+            (
+                {"signatureAlgorithms": ("rsa_pss_rsae_sha256",), "allowRsaPssPadding": False},
+                exclude,
+            ),
+            (
+                {"signatureAlgorithms": ("rsa_pkcs1_sha256",), "allowRsaPkcs1Padding": False},
+                exclude,
+            ),
+            ({"signatureAlgorithms": ("rsa_pkcs1_sha256",), "protocols": LAX}, fixed),
+            ({"allowRsaPkcs1Padding": False, "protocols": LAX}, fixed),
+            ({"signatureAlgorithms": ("ecdsa_sha1",), "protocols": SslProtocols.Tls}, fixed),
+            ({"allowRsaPssPadding": False, "protocols": LAX}, None),
+            ({"allowRsaPssPadding": False, "protocols": SslProtocols.Tls11}, None),
+        ):
+            for make in (forClient, forServer):
+                parameters = make(**changes)
+                if words is None:
+                    contextFor(parameters)
+                    continue
+                error = self.assertRaises(InvalidOperationError, contextFor, parameters)
+                self.assertEqual(str(error), words)
+
+    def test_ownKey(self) -> None:
+        """
+        A certificate whose key can sign in no enabled version is told at once,
+        a client's as a server's.
+        """
+        old, new = VERSIONS
+        both = {"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}
+        for certificate, changes, isPossible in (
+            (RSA_SERVER, both, False),
+            (SERVER, both, True),
+            (RSA_SERVER, {"allowRsaPssPadding": False, "protocols": new}, False),
+            (RSA_SERVER, {"allowRsaPssPadding": False, "protocols": old}, True),
+            (RSA_SERVER, {"allowRsaPssPadding": False}, True),
+            (RSA_SERVER, {"allowRsaPkcs1Padding": False, "protocols": new}, True),
+            (RSA_SERVER, {"signatureAlgorithms": ("ecdsa_secp256r1_sha256", "ed25519")}, False),
+            (SERVER, {"signatureAlgorithms": ("rsa_pss_rsae_sha256", "ed25519")}, False),
+            (SERVER, {"signatureAlgorithms": ("ecdsa_secp384r1_sha384",)}, True),
+            (SERVER, {"signatureAlgorithms": ("ecdsa_secp384r1_sha384",), "protocols": new}, False),
+            # They are for keys that cannot do anything else.
+            (RSA_SERVER, {"signatureAlgorithms": ("rsa_pss_pss_sha256",)}, False),
+        ):
+            for isServer in (False, True):
+                parameters = TlsParameters(isServer=isServer, certificate=certificate, **changes)
+                if isPossible:
+                    contextFor(parameters)
+                    continue
+                error = self.assertRaises(InvalidOperationError, contextFor, parameters)
+                self.assertEqual(
+                    str(error),
+                    "the key of CN=localhost cannot sign with the signature algorithms, the key "
+                    "exchange groups and the enabled protocols that are allowed",
+                )
+
+    def test_chosenLater(self) -> None:
+        """
+        A certificate that a callback chooses has to go with the algorithms as
+        well; if it does not, that side refuses and says why.
+        """
+        words = "the key of CN=localhost cannot sign"
+        restricted: dict[str, Any] = {"signatureAlgorithms": ["ecdsa_secp256r1_sha256"]}
+        for version in VERSIONS:
+            client, server = Pair().authenticate(
+                version,
+                server={
+                    "serverCertificateSelectionCallback": lambda *_: RSA_SERVER,
+                    **restricted,
+                },
+            )
+            refusal = self.failureResultOf(server, AuthenticationError).value
+            told = self.failureResultOf(client, AuthenticationError).value
+            self.assertIsInstance(refusal.__cause__, InvalidOperationError)
+            self.assertIn(words, str(refusal))
+            self.assertEqual(told.alert, TlsAlert.internal_error)
+            client, server = Pair().authenticate(
+                version,
+                {"localCertificateSelectionCallback": lambda *_: RSA_SERVER, **restricted},
+                {"clientCertificateRequired": True},
+            )
+            refusal = self.failureResultOf(client, AuthenticationError).value
+            self.assertIsInstance(refusal.__cause__, InvalidOperationError)
+            self.assertIn(words, str(refusal))
+            self.failureResultOf(server, AuthenticationError)
+
+    def test_unknown(self) -> None:
+        """
+        An algorithm that this OpenSSL does not have is told at once, by name.
+        """
+        exotic = SignatureAlgorithm("falcon512", 0xFE0B, "", "")
+        self.patch(
+            _openssl,
+            "signatureNamed",
+            lambda name: exotic if name == exotic.name else signatureNamed(name),
+        )
+        for make in (forClient, forServer):
+            parameters = make(signatureAlgorithms=("ecdsa_secp256r1_sha256", "falcon512"))
+            error = self.assertRaises(NotSupportedError, contextFor, parameters)
+            self.assertEqual(str(error), "this OpenSSL does not know falcon512")
+            self.assertEqual(_openssl._drainErrors(), [])
+
+    def test_securityLevel(self) -> None:
+        """
+        Whoever names SHA-1 gets it, at the price of OpenSSL's demands on keys;
+        nothing else that is chosen has that price.
+        """
+        sha1 = ("rsa_pkcs1_sha1", "rsa_pkcs1_sha256")
+        parameters = forClient(signatureAlgorithms=sha1, protocols=SslProtocols.Tls12)
+        self.assertEqual(signaturesOffered(parameters), [0x0201, 0x0401])
+        contextFor(forServer(certificate=weakServer(), signatureAlgorithms=sha1))
+        for changes in (
+            {"signatureAlgorithms": sha1[1:]},
+            {"allowRsaPssPadding": False},
+            {"keyExchangeGroups": ("x25519",)},
+        ):
+            strict = forServer(certificate=weakServer(), **changes)
+            error = self.assertRaises(CertificateError, contextFor, strict)
+            self.assertIn("ee key too small", str(error))
+
+    def test_unusableKey(self) -> None:
+        """
+        A key of a kind that OpenSSL's bindings do not know is refused by name.
+        """
+        certificate = AUTHORITY.issue("localhost", key=mldsa.MLDSA65PrivateKey.generate())
+        for make in (forClient, forServer):
+            error = self.assertRaises(CertificateError, contextFor, make(certificate=certificate))
+            self.assertEqual(str(error), "OpenSSL refuses CN=localhost: Unsupported key type")
+
+
+def versionsLeft(parameters: TlsParameters) -> set[SslProtocols]:
+    """
+    @return: which of TLS 1.2 and 1.3 somebody with these parameters negotiates.
+    """
+    if parameters.isServer:
+        left = set()
+        for version in VERSIONS:
+            client = TlsEngine(forClient(protocols=version), Answers())
+            shake(client, TlsEngine(parameters, Answers()))
+            if client.alertReceived is not TlsAlert.protocol_version:
+                left.add(version)
+        return left
+    # Without TLS 1.3 there is no such extension (RFC 8446 section 4.2.1).
+    _, extensions = helloOf(parameters)
+    content = extensions.get(SUPPORTED_VERSIONS, b"\2\3\3")
+    return {
+        version
+        for version, code in zip(VERSIONS, (b"\3\3", b"\3\4"), strict=True)
+        if code in (content[at : at + 2] for at in range(1, len(content), 2))
+    }
 
 
 class Answers:

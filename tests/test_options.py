@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
+from inspect import Parameter, signature
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -37,6 +38,7 @@ from tests.support import (
     Pair,
     clientOptions,
     perVersion,
+    rsaKey,
     serverOptions,
 )
 from txsslstream import (
@@ -114,9 +116,14 @@ COMMON: dict[str, Any] = {
     "trust": Authority("Other").trust,
     "cipherSuitesPolicy": CipherSuitesPolicy([MODERN]),
     "encryptionPolicy": EncryptionPolicy.AllowNoEncryption,
+    "allowRenegotiation": True,
     "allowTlsResume": False,
     "handshakeTimeout": 7,
     "requireCloseNotify": False,
+    "keyExchangeGroups": ("x25519",),
+    "signatureAlgorithms": ("ecdsa_secp256r1_sha256",),
+    "allowRsaPssPadding": False,
+    "allowRsaPkcs1Padding": False,
 }
 #: The same for those of one side; some exclude others that it was built with.
 OF_CLIENT: dict[str, Any] = {
@@ -140,8 +147,47 @@ TOLD = {
     "enabledSslProtocols",
     "cipherSuitesPolicy",
     "encryptionPolicy",
+    "allowRenegotiation",
     "allowTlsResume",
+    "keyExchangeGroups",
+    "signatureAlgorithms",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
 }
+
+#: The arguments in the order of the contract, and those that are named only.
+POSITIONS_OF_CLIENT = (
+    "targetHost",
+    "clientCertificates",
+    "clientCertificateContext",
+    "localCertificateSelectionCallback",
+)
+POSITIONS_OF_SERVER = (
+    "serverCertificate",
+    "serverCertificateContext",
+    "serverCertificateSelectionCallback",
+    "clientCertificateRequired",
+)
+POSITIONS_OF_BOTH = (
+    "remoteCertificateValidationCallback",
+    "applicationProtocols",
+    "enabledSslProtocols",
+    "certificateRevocationCheckMode",
+    "certificateChainPolicy",
+    "trust",
+    "cipherSuitesPolicy",
+    "encryptionPolicy",
+    "allowRenegotiation",
+    "allowTlsResume",
+    "handshakeTimeout",
+    "requireCloseNotify",
+)
+NAMED = (
+    "keyExchangeGroups",
+    "signatureAlgorithms",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
+)
 
 
 def variants() -> dict[str, list[AuthenticationOptions]]:
@@ -177,6 +223,10 @@ class DefaultTests(SynchronousTestCase):
         ("allowTlsResume", True),
         ("handshakeTimeout", 30),
         ("requireCloseNotify", True),
+        ("keyExchangeGroups", ()),
+        ("signatureAlgorithms", ()),
+        ("allowRsaPssPadding", True),
+        ("allowRsaPkcs1Padding", True),
     )
 
     def assertDefaults(self, options: object, *expected: tuple[str, object]) -> None:
@@ -213,17 +263,45 @@ class DefaultTests(SynchronousTestCase):
 
     def test_positions(self) -> None:
         """
-        The options of one side alone may be given by position, in .NET's order;
-        the others are named.
+        Options may be given by position in the order of the contract, or by
+        name; what was added to it is named.
         """
-        client = SslClientAuthenticationOptions("example.com", (), None, callback)
-        self.assertIs(client.localCertificateSelectionCallback, callback)
-        server = SslServerAuthenticationOptions(None, None, callback, True)
-        self.assertIs(server.serverCertificateSelectionCallback, callback)
-        self.assertTrue(server.clientCertificateRequired)
-        for options in (client, server):
-            four = [getattr(options, field.name) for field in fields(options)][-4:]
-            self.assertRaises(TypeError, type(options), *four, callback)
+        for options, own in (
+            (SslClientAuthenticationOptions, POSITIONS_OF_CLIENT),
+            (SslServerAuthenticationOptions, POSITIONS_OF_SERVER),
+        ):
+            parameters = signature(options).parameters.values()
+            self.assertEqual([each.name for each in parameters], [*own, *POSITIONS_OF_BOTH, *NAMED])
+            self.assertEqual(
+                [each.kind for each in parameters],
+                [Parameter.POSITIONAL_OR_KEYWORD] * (len(own) + len(POSITIONS_OF_BOTH))
+                + [Parameter.KEYWORD_ONLY] * len(NAMED),
+            )
+
+    def test_givenByPosition(self) -> None:
+        """
+        Each position is the option of that name.
+        """
+        values = [COMMON[name] for name in POSITIONS_OF_BOTH if name != "allowRenegotiation"]
+        values.insert(POSITIONS_OF_BOTH.index("allowRenegotiation"), False)
+        named = dict(zip(POSITIONS_OF_BOTH, values, strict=True))
+        self.assertEqual(
+            SslClientAuthenticationOptions("example.com", (), CLIENT, None, *values),
+            SslClientAuthenticationOptions(
+                targetHost="example.com", clientCertificateContext=CLIENT, **named
+            ),
+        )
+        self.assertEqual(
+            SslServerAuthenticationOptions(None, None, callback, True, *values),
+            SslServerAuthenticationOptions(
+                serverCertificateSelectionCallback=callback,
+                clientCertificateRequired=True,
+                **named,
+            ),
+        )
+        tooMany: Any = [*values, ()]
+        self.assertRaises(TypeError, SslClientAuthenticationOptions, "", (), None, None, *tooMany)
+        self.assertRaises(TypeError, SslServerAuthenticationOptions, SERVER, None, None, *tooMany)
 
 
 class CertificateOptionTests(FilesMixin, SynchronousTestCase):
@@ -435,6 +513,11 @@ class ValidationTests(SynchronousTestCase):
                     self.refused(ValueError, make, handshakeTimeout=seconds),
                     f"handshakeTimeout is a positive number of seconds or None, not {seconds!r}",
                 )
+            for value in (True, False, "30", b"30", [30]):
+                self.assertEqual(
+                    self.refused(TypeError, make, handshakeTimeout=value),
+                    f"handshakeTimeout is a number of seconds or None, not {value!r}",
+                )
 
     def test_checkedTimeout(self) -> None:
         """
@@ -449,14 +532,30 @@ class ValidationTests(SynchronousTestCase):
         """
         A target is a host name, an address or nothing.
         """
-        for host in ("example.com", "b\xfccher.example", "localhost.", "127.0.0.1", "::1", ""):
+        longest = ".".join(["a" * 63] * 3 + ["a" * 61])
+        for host in (
+            *("example.com", "b\xfccher.example", "localhost.", "127.0.0.1", "::1", ""),
+            *("fe80::1%eth0", longest, f"{longest}."),
+        ):
             self.assertEqual(clientOptions(targetHost=host).targetHost, host)
-        for host in ("a b", "example.com:443", "https://example.com/", "*.example.com", "."):
+        for host in (
+            *("a b", "example.com:443", "https://example.com/", "*.example.com", "."),
+            *("[::1]", "127.0.0.1:443", "a..b", ".example.com", "user@example.com"),
+            *("example.com\0", "\0", "exam\0ple.com", "example.com\n", "example.com\r\nHost:", " "),
+            *("example.com\x7f", "::1%\0", "fe80::1%eth0\n", "127.0.0.1\0"),
+            *(f"{longest}a", f"{longest}.a", "a" * 64, f"{'a' * 64}.example.com"),
+        ):
             self.assertEqual(
                 self.refused(ValueError, clientOptions, targetHost=host),
                 f"not a host name: {host!r}",
             )
         self.assertRaises(ValueError, clientOptions, targetHost="\N{SNOWMAN}\N{SOFT HYPHEN}-.")
+        self.assertRaises(ValueError, clientOptions, targetHost="\xfc" * 64)
+        for value in (b"example.com", None, 1):
+            self.assertEqual(
+                self.refused(TypeError, clientOptions, targetHost=value),
+                f"targetHost is a str, not {type(value).__name__}",
+            )
 
     def test_oldVersions(self) -> None:
         """
@@ -516,6 +615,19 @@ class ValidationTests(SynchronousTestCase):
             self.assertIs(options.encryptionPolicy, EncryptionPolicy.AllowNoEncryption)
             self.refused(ValueError, make, certificateRevocationCheckMode=3)
             self.refused(ValueError, make, encryptionPolicy=-1)
+            for name, kind in (
+                ("enabledSslProtocols", "SslProtocols"),
+                ("certificateRevocationCheckMode", "X509RevocationMode"),
+                ("encryptionPolicy", "EncryptionPolicy"),
+            ):
+                self.refused(ValueError, make, **{name: "RequireEncryption"})
+                self.refused(ValueError, make, **{name: None})
+                # These were meant for another option.
+                for value in (False, True):
+                    self.assertEqual(
+                        self.refused(TypeError, make, **{name: value}),
+                        f"{name} is a {kind}, not bool",
+                    )
 
     def test_types(self) -> None:
         """
@@ -533,6 +645,46 @@ class ValidationTests(SynchronousTestCase):
                 self.refused(TypeError, make, **{name: value}),
                 f"{name} is a {kind}, not {type(value).__name__}",
             )
+
+    def test_unhashableCallbacks(self) -> None:
+        """
+        A callback that cannot be hashed would make the options so, too, and is
+        refused.
+        """
+
+        class Unhashable:
+            __hash__ = None  # type: ignore[assignment]
+
+            def __call__(self, *arguments: object) -> None:
+                pass
+
+            def method(self, *arguments: object) -> None:
+                pass
+
+        for make, name in (
+            *((make, "remoteCertificateValidationCallback") for make in MAKERS),
+            (clientOptions, "localCertificateSelectionCallback"),
+            (serverOptions, "serverCertificateSelectionCallback"),
+        ):
+            self.assertIn("unhashable", self.refused(TypeError, make, **{name: Unhashable()}))
+            hash(make(**{name: Unhashable().method}))
+
+    def test_flags(self) -> None:
+        """
+        A flag is true or false; what merely counts as one of them was meant for
+        another option.
+        """
+        flags = [name for name in COMMON if name.startswith("allow")]
+        self.assertEqual(len(flags), 4)
+        for make, name in (
+            *((make, name) for make in MAKERS for name in (*flags, "requireCloseNotify")),
+            (serverOptions, "clientCertificateRequired"),
+        ):
+            for value in (0, 1, None, "no", callback):
+                self.assertEqual(
+                    self.refused(TypeError, make, **{name: value}),
+                    f"{name} is a bool, not {type(value).__name__}",
+                )
 
     def test_applicationProtocols(self) -> None:
         """
@@ -556,15 +708,161 @@ class ValidationTests(SynchronousTestCase):
             self.refused(ValueError, make, applicationProtocols=["h" * 256])
             self.refused(TypeError, make, applicationProtocols=[2])
 
-    def test_renegotiation(self) -> None:
+    def test_applicationProtocolsSize(self) -> None:
         """
-        Renegotiation cannot be allowed.
+        All application protocols together fit in a hello.
+        """
+        most = [bytes([number]) * 255 for number in range(128)]
+        pair = Pair()
+        for each in pair.authenticate(
+            client={"applicationProtocols": most}, server={"applicationProtocols": most[-1]}
+        ):
+            self.successResultOf(each)
+        self.assertEqual(pair.server.negotiatedApplicationProtocol, most[-1])
+        for make in MAKERS:
+            make(applicationProtocols=most)
+            for more in ([*most, b"h"], [*most, *(bytes([200, number]) for number in range(99))]):
+                self.assertEqual(
+                    self.refused(ValueError, make, applicationProtocols=more),
+                    "all applicationProtocols have at most 32768 bytes, with one more for each",
+                )
+            # It is counted what is kept.
+            make(applicationProtocols=most * 3)
+
+    def test_oneShot(self) -> None:
+        """
+        What can be gone through only once is, and then kept: options can be
+        copied, compared and used again.  For other options it is used up.
         """
         for make in MAKERS:
-            self.assertEqual(
-                self.refused(NotSupportedError, make, allowRenegotiation=True),
-                "renegotiation is always refused",
-            )
+            for name, values in (
+                ("applicationProtocols", ["h2", "http/1.1"]),
+                ("keyExchangeGroups", ["x25519", "secp256r1"]),
+                ("signatureAlgorithms", ["ed25519", "ecdsa_secp256r1_sha256"]),
+            ):
+                once = iter(values)
+                options = make(**{name: once})
+                self.assertEqual(options, make(**{name: values}))
+                self.assertEqual(options, replace(options))
+                self.assertEqual(hash(options), hash(make(**{name: tuple(values)})))
+                self.assertEqual(make(**{name: once}), make())
+                # A list is no part of the options that were made of it.
+                options = make(**{name: values})
+                values.clear()
+                self.assertNotEqual(options, make())
+
+    def test_algorithms(self) -> None:
+        """
+        Groups and signature algorithms are kept in their order, each once and
+        by its registered name; a single one will do.
+        """
+        for make in MAKERS:
+            for name, given, kept in (
+                ("keyExchangeGroups", ["X25519", "SECP256R1", "x25519"], ("x25519", "secp256r1")),
+                ("keyExchangeGroups", "x25519mlkem768", ("X25519MLKEM768",)),
+                (
+                    "signatureAlgorithms",
+                    ["ED25519", "ECDSA_secp256r1_SHA256", "ed25519"],
+                    ("ed25519", "ecdsa_secp256r1_sha256"),
+                ),
+                ("signatureAlgorithms", "Ecdsa_Secp256r1_Sha256", ("ecdsa_secp256r1_sha256",)),
+            ):
+                options = make(**{name: given})
+                self.assertEqual(getattr(options, name), kept)
+                self.assertEqual(getattr(options.parameters, name), kept)
+            for name, good, kind in (
+                ("keyExchangeGroups", "x25519", "key exchange group"),
+                ("signatureAlgorithms", "ed25519", "signature algorithm"),
+            ):
+                for bad in ("nonsense", "", f"{good}:{good}", "RSA+SHA256", "DEFAULT"):
+                    for names in (bad, [bad], [good, bad]):
+                        self.assertEqual(
+                            self.refused(ValueError, make, **{name: names}),
+                            f"not a {kind}: {bad!r}",
+                        )
+                for value in (good.encode(), [29], [None], None, 29):
+                    self.refused(TypeError, make, **{name: value})
+
+    def test_algorithmsAndVersions(self) -> None:
+        """
+        Groups and signature algorithms that go with none of the enabled
+        versions are refused, on either side; what remains of the versions is
+        not.
+        """
+        groups = (
+            "the key exchange groups, the cipher suites and the enabled protocols "
+            "exclude each other"
+        )
+        signatures = "the signature algorithms and the enabled protocols exclude each other"
+        for make in MAKERS:
+            for version, options, message in (
+                (SslProtocols.Tls12, {"keyExchangeGroups": "X25519MLKEM768"}, groups),
+                (SslProtocols.None_, {"keyExchangeGroups": "X25519MLKEM768"}, None),
+                (SslProtocols.Tls12, {"keyExchangeGroups": ["X25519MLKEM768", "x25519"]}, None),
+                (SslProtocols.Tls13, {"signatureAlgorithms": "ecdsa_sha1"}, signatures),
+                (SslProtocols.Tls12, {"signatureAlgorithms": "ecdsa_sha1"}, None),
+                (
+                    SslProtocols.None_,
+                    {"signatureAlgorithms": "rsa_pss_rsae_sha256", "allowRsaPssPadding": False},
+                    signatures,
+                ),
+                (
+                    SslProtocols.Tls11,
+                    {"signatureAlgorithms": "ecdsa_sha1"},
+                    "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, "
+                    "whatever is chosen",
+                ),
+            ):
+                if message is None:
+                    make(enabledSslProtocols=version, **options)
+                    continue
+                self.assertEqual(
+                    self.refused(
+                        InvalidOperationError, make, enabledSslProtocols=version, **options
+                    ),
+                    message,
+                )
+
+    def test_algorithmsAndKeys(self) -> None:
+        """
+        A certificate whose key cannot sign as it is asked to is refused, in
+        whichever place, also if it is one of several.
+        """
+        rsaOne = AUTHORITY.issue("rsa.example", key=rsaKey())
+        forms: tuple[tuple[Callable[..., AuthenticationOptions], dict[str, Any]], ...] = (
+            (serverOptions, {"serverCertificate": rsaOne}),
+            (serverOptions, {"serverCertificate": None, "serverCertificateContext": rsaOne}),
+            (clientOptions, {"clientCertificateContext": rsaOne}),
+            (clientOptions, {"clientCertificates": [rsaOne]}),
+            (clientOptions, {"clientCertificates": [CLIENT, rsaOne]}),
+            (
+                clientOptions,
+                {
+                    "clientCertificates": [CLIENT, rsaOne],
+                    "localCertificateSelectionCallback": callback,
+                },
+            ),
+        )
+        for make, form in forms:
+            for options, isPossible in (
+                ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, False),
+                (
+                    {"allowRsaPssPadding": False, "enabledSslProtocols": SslProtocols.Tls13},
+                    False,
+                ),
+                ({"allowRsaPssPadding": False, "enabledSslProtocols": SslProtocols.Tls12}, True),
+                ({"allowRsaPssPadding": False}, True),
+                ({"allowRsaPkcs1Padding": False}, True),
+                ({"signatureAlgorithms": "ecdsa_secp256r1_sha256"}, False),
+                ({"signatureAlgorithms": ["ecdsa_secp256r1_sha256", "rsa_pss_rsae_sha256"]}, True),
+            ):
+                if isPossible:
+                    make(**form, **options)
+                else:
+                    self.assertIn(
+                        "the key of CN=rsa.example cannot sign with",
+                        self.refused(InvalidOperationError, make, **form, **options),
+                    )
 
     def test_serverCertificate(self) -> None:
         """
@@ -688,6 +986,9 @@ class ValidationTests(SynchronousTestCase):
                 (CLASSIC, require, True),
                 (CLASSIC, allow, True),
                 (CLASSIC, refuse, False),
+                (MODERN, require, True),
+                (MODERN, allow, True),
+                (MODERN, refuse, False),
                 (null, require, False),
                 (null, allow, True),
                 (null, refuse, True),
@@ -776,7 +1077,7 @@ class ValueTests(FilesMixin, SynchronousTestCase):
         """
         for options, own in ((clientOptions(), OF_CLIENT), (serverOptions(), OF_SERVER)):
             names = {field.name for field in fields(options)}
-            self.assertEqual(names, {*COMMON, *own, "allowRenegotiation"})
+            self.assertEqual(names, {*COMMON, *own})
 
     def test_contexts(self) -> None:
         """

@@ -37,6 +37,10 @@ OTHERS: dict[str, Any] = {
     "resumes": True,
     "sessionScope": "a policy",
     "logsSecrets": True,
+    "keyExchangeGroups": ("x25519",),
+    "signatureAlgorithms": ("ed25519",),
+    "allowRsaPssPadding": False,
+    "allowRsaPkcs1Padding": False,
 }
 
 
@@ -194,7 +198,7 @@ class TlsParametersTests(SynchronousTestCase):
         Parameters that differ in any one field are different.
         """
         default = TlsParameters(isServer=False)
-        self.assertEqual({field.name for field in fields(default)}, set(OTHERS))
+        self.assertEqual({field.name for field in fields(default)}, {*OTHERS, "context"})
         different = {default} | {
             replace(default, **{name: value}) for name, value in OTHERS.items()
         }
@@ -202,6 +206,21 @@ class TlsParametersTests(SynchronousTestCase):
         self.assertNotEqual(
             replace(default, certificate=SERVER), replace(default, certificate=CLIENT)
         )
+
+    def test_context(self) -> None:
+        """
+        The OpenSSL context that parameters hold is no part of the value: it is
+        not compared, shown or copied, and cannot be given.
+        """
+        parameters = TlsParameters(isServer=False)
+        before = hash(parameters)
+        object.__setattr__(parameters, "context", object())
+        self.assertEqual(parameters, TlsParameters(isServer=False))
+        self.assertEqual(hash(parameters), before)
+        self.assertNotIn("context", repr(parameters))
+        self.assertIsNone(replace(parameters, isServer=True).context)
+        arguments: dict[str, Any] = {"isServer": False, "context": None}
+        self.assertRaises(TypeError, TlsParameters, **arguments)
 
     def test_frozen(self) -> None:
         """

@@ -953,6 +953,25 @@ class ClosingTests(ProtocolMixin):
                 self.assertLost(link.near, ConnectionDone)
                 self.assertLost(link.far, ConnectionDone)
 
+    def test_flood(self) -> None:
+        """
+        What the peer sends behind its C{close_notify} is neither delivered nor
+        kept, and writing goes on.
+        """
+        for link in self.opened(near=Halves):
+            link.far.tls.loseWriteConnection()
+            link.wire.flush()
+            for _ in range(16):
+                link.near.tls.dataReceived(bytes(1 << 16))
+            self.assertEqual(link.near.application.events[-1], "end")
+            self.assertEqual(link.near.tls.takeTrailing(), b"")
+            link.near.tls.write(b"message")
+            link.wire.flush()
+            self.assertEqual(link.far.application.received, b"message")
+            link.near.tls.loseConnection()
+            link.wire.flush()
+            self.assertLost(link.near, ConnectionDone)
+
     def test_noWaitForTheEnd(self) -> None:
         """
         Once both sides have sent C{close_notify} the inner transport is closed

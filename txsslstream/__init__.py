@@ -41,6 +41,7 @@ from .errors import (
     NotSupportedError,
     ReadTimeout,
     RetrievalError,
+    ShutdownTimeout,
     StreamClosedError,
     TlsError,
     TruncationError,
@@ -57,9 +58,11 @@ from .options import (
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol
 from .policy import X509CertificateCollection, X509ChainPolicy
 from .protocol import SslStreamFactory, SslStreamProtocol
+from .reload import ReloadingCertificate
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
 from .servernames import ServerNames
+from .starttls import StartTLSFactory, startTLS
 from .stores import X509Store
 from .stream import SslStream
 from .trust import SslCertificateTrust
@@ -87,10 +90,12 @@ __all__ = [
     "LimitExceededError",
     "NotSupportedError",
     "ReadTimeout",
+    "ReloadingCertificate",
     "RetrievalError",
     "SecurityInfo",
     "ServerNames",
     "ServerOptionsSelection",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -105,6 +110,7 @@ __all__ = [
     "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -127,4 +133,5 @@ __all__ = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]

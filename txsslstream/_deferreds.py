@@ -71,18 +71,21 @@ class Decision:
         self._awaited = decision
         decision.addBoth(done)
 
-    def giveUp(self) -> None:
+    def release(self) -> Deferred[Any] | None:
         """
         Wait no more.
+
+        @return: what was waited for, to be dismissed.
         """
         decision, self._awaited = self._awaited, None
-        if decision is not None:
-            self.dismiss(decision)
+        return decision
 
-    def dismiss(self, decision: Deferred[Any]) -> None:
+    def dismiss(self, decision: Deferred[Any] | None) -> None:
         """
         Cancel a decision that nobody waits for; its outcome is ours to swallow.
         """
+        if decision is None:
+            return
         decision.addErrback(lambda _: None)
         try:
             decision.cancel()

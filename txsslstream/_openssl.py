@@ -15,9 +15,11 @@ goes wrong, refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache, reduce
+from operator import or_
+from struct import iter_unpack, unpack_from
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -26,6 +28,8 @@ from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
 
+from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, groupNamed, signatureNamed
+from .certificatefacts import keyTypesOf
 from .certificatemessages import certificateList, keyTypes
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .crossing import (
@@ -66,6 +70,15 @@ _DEFAULT_CIPHERS = (
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
     "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
 )
+
+#: The versions in which signature algorithms are not negotiated.
+_UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
+
+#: The extension of a hello that names them (RFC 8446 section 4.2).
+_SIGNATURE_ALGORITHMS = 13
+
+#: Whether a server heeds the groups for DHE before TLS 1.3, too (RFC 7919).
+_HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
 
 #: In bits; a suite with less needs OpenSSL's lowest security level.
 _LEAST_STRENGTH = 112
@@ -150,9 +163,10 @@ def _suitesByName() -> dict[str, TlsCipherSuite]:
     return {name: suite for suite, name in _suiteNames().items()}
 
 
-def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtocols:
+def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> tuple[SslProtocols, str]:
     """
-    @return: the versions that are left to negotiate.
+    @return: the versions that are left to negotiate, and their suites before
+        TLS 1.3, in OpenSSL's words.
     """
     asked = parameters.protocols & (SslProtocols.Ssl2 | SslProtocols.Ssl3)
     if asked:
@@ -186,16 +200,195 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> SslProtoc
         ciphers = "eNULL:!aNULL:!PSK"
     elif parameters.encryptionPolicy is EncryptionPolicy.AllowNoEncryption:
         ciphers = f"{ciphers.replace('!eNULL:', '')}:eNULL:!aNULL:!PSK"
-    # The old versions sign with SHA-1 and MD5, which OpenSSL's default level
-    # forbids; whoever enables them has decided.  The level concerns the
-    # certificates, too: a choice of strong suites must not lower it.
-    weak = (
-        versions & (SslProtocols.Tls | SslProtocols.Tls11)
+    return versions, ciphers
+
+
+def _isLax(parameters: TlsParameters, versions: SslProtocols) -> bool:
+    """
+    Whether something was asked for that works at OpenSSL's lowest security
+    level only.  The level concerns the certificates, too: a choice of strong
+    suites must not lower it.
+    """
+    return bool(
+        # The old versions sign with SHA-1 and MD5; whoever enables them has
+        # decided.
+        versions & _UNNEGOTIATED
         or parameters.encryptionPolicy is not EncryptionPolicy.RequireEncryption
         or any(map(_isWeak, parameters.cipherSuites or ()))
+        or any(name.endswith("_sha1") for name in parameters.signatureAlgorithms)
     )
-    context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if weak else ciphers.encode())
+
+
+def _exchangeOf(suite: TlsCipherSuite) -> str:
+    """
+    @return: C{"ECDHE"} or C{"DHE"} if a suite before TLS 1.3 exchanges keys in
+        a group, or else nothing.
+    """
+    keys, _, _ = suite.name.partition("_WITH_")
+    return "ECDHE" if "_ECDH" in keys else "DHE" if "_DH" in keys else ""
+
+
+def _chooseGroups(
+    context: SSL.Context, parameters: TlsParameters, versions: SslProtocols, ciphers: str
+) -> tuple[SslProtocols, str]:
+    """
+    Exchange keys in the chosen groups only.
+
+    @return: the versions that are left to negotiate, and their suites.
+    """
+    groups = [groupNamed(name) for name in parameters.keyExchangeGroups]
+    modern = [group for group in groups if group.versions & SslProtocols.Tls13]
+    # The best one, and the best that everybody knows, are tried at once, as by
+    # default; and a server's order decides even if that takes another round
+    # trip.  Before OpenSSL 3.5 neither could be said.
+    tried = {*modern[:1], *[group for group in modern if group.exchange != "KEM"][:1]}
+    ordered = "/".join(f"{'*' * (group in tried)}{group.name}" for group in groups)
+    _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
+    # Before TLS 1.3 a server that uses DHE chooses any prime it likes, and
+    # OpenSSL's client does not compare.
+    bound = {"ECDHE", "DHE"} if parameters.isServer and _HEEDS_GROUPS_OF_DHE else {"ECDHE"}
+    usable = bound & {group.exchange for group in groups if group.versions & SslProtocols.Tls12}
+    if parameters.cipherSuites is None:
+        isPossible = bool(usable)
+        excluded = "".join(f":!k{each}" for each in ("ECDHE", "DHE", "RSA") if each not in usable)
+    else:
+        # What is bound to no group was asked for by name.
+        needed = {_exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
+        isPossible = bool(needed & usable or needed - bound)
+        excluded = ""
+    if not isPossible:
+        versions &= SslProtocols.Tls13
+    if not modern:
+        versions &= ~SslProtocols.Tls13
+    if not versions:
+        raise InvalidOperationError(
+            "the key exchange groups, the cipher suites and the enabled protocols "
+            "exclude each other"
+        )
+    return versions, ciphers + excluded if isPossible else ciphers
+
+
+@cache
+def _defaultSignatures() -> tuple[str, ...]:
+    """
+    The registered names of the signature algorithms that OpenSSL offers by
+    itself, best first, found out by letting it offer.
+    """
+    connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+    connection.set_connect_state()
+    lib.SSL_do_handshake(connection._ssl)
+    lib.ERR_clear_error()
+    # Behind the headers of the record and of the message, version and random
+    # (RFC 8446 section 4.1.2), come session, suites, compression methods.
+    rest = takeOutput(connection)[5 + 4 + 2 + 32 :]
+    for width in (1, 2, 1):
+        rest = rest[width + int.from_bytes(rest[:width], "big") :]
+    extensions = {}
+    rest = rest[2:]
+    while rest:
+        kind, size = unpack_from(">HH", rest)
+        extensions[kind] = rest[4 : 4 + size]
+        rest = rest[4 + size :]
+    names = {each.code: each.name for each in SIGNATURE_ALGORITHMS}
+    codes = [code for (code,) in iter_unpack(">H", extensions[_SIGNATURE_ALGORITHMS][2:])]
+    return tuple(names[code] for code in codes if code in names)
+
+
+def _signaturesOf(parameters: TlsParameters) -> list[SignatureAlgorithm] | None:
+    """
+    The signature algorithms that were chosen; L{None} if there was no choice.
+    """
+    if (
+        not parameters.signatureAlgorithms
+        and parameters.allowRsaPssPadding
+        and parameters.allowRsaPkcs1Padding
+    ):
+        return None
+    return [
+        signatureNamed(name)
+        for name in parameters.signatureAlgorithms or _defaultSignatures()
+        if (parameters.allowRsaPssPadding or not name.startswith("rsa_pss_"))
+        and (parameters.allowRsaPkcs1Padding or not name.startswith("rsa_pkcs1_"))
+    ]
+
+
+def _chooseSignatures(
+    context: SSL.Context, parameters: TlsParameters, versions: SslProtocols
+) -> SslProtocols:
+    """
+    Sign with the chosen algorithms only.
+
+    @return: the versions that are left to negotiate.
+    """
+    algorithms = _signaturesOf(parameters)
+    if algorithms is not None:
+        isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
+        if isFixed and versions & _UNNEGOTIATED:
+            raise InvalidOperationError(
+                "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
+            )
+        for version in (SslProtocols.Tls12, SslProtocols.Tls13):
+            if all(each.keyIn(version) is None for each in algorithms):
+                versions &= ~version
+        if not versions:
+            raise InvalidOperationError(
+                "the signature algorithms and the enabled protocols exclude each other"
+            )
+        names = [each.name for each in algorithms]
+        _tell(lib.SSL_CTX_set1_sigalgs_list, context, names, ":".join(names))
+    if parameters.certificate is not None:
+        kinds = keyTypesOf(parameters.certificate.certificate)
+        signing = [
+            version
+            for version in _VERSIONS
+            if version & versions and _canSign(parameters, algorithms, version, kinds)
+        ]
+        if not signing:
+            raise InvalidOperationError(
+                f"the key of {parameters.certificate.certificate.subject.rfc4514_string()} cannot "
+                "sign with the signature algorithms, the key exchange groups and the enabled "
+                "protocols that are allowed"
+            )
+        if parameters.isServer:
+            versions &= reduce(or_, signing)
     return versions
+
+
+def _canSign(
+    parameters: TlsParameters,
+    algorithms: list[SignatureAlgorithm] | None,
+    version: SslProtocols,
+    kinds: set[str],
+) -> bool:
+    """
+    Whether a key of these kinds makes an allowed signature in a version.
+    """
+    # Before TLS 1.3 a client's own curve has to be one of its groups, too (RFC
+    # 8422 section 5.1).
+    isBound = "ECDSA" in kinds and not parameters.isServer and version is not SslProtocols.Tls13
+    groups = {f"ECDSA {group}" for group in parameters.keyExchangeGroups}
+    if isBound and groups and kinds.isdisjoint(groups):
+        return False
+    if algorithms is None or version & _UNNEGOTIATED:
+        return True
+    return any(each.keyIn(version) in kinds for each in algorithms)
+
+
+def _tell(
+    choose: Callable[[Any, bytes], int], context: SSL.Context, names: Sequence[str], form: str
+) -> None:
+    """
+    Give OpenSSL a list of names.
+
+    @param form: the list as newer versions take it; older ones get a plain one.
+    @raise NotSupportedError: it does not know a name.
+    """
+    unknown = [name for name in names if choose(context._context, name.encode()) != 1]
+    if not unknown and choose(context._context, form.encode()) != 1:
+        choose(context._context, ":".join(names).encode())
+    lib.ERR_clear_error()
+    if unknown:
+        raise NotSupportedError(f"this OpenSSL does not know {', '.join(unknown)}")
 
 
 def _agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:
@@ -221,7 +414,11 @@ def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
     context.set_max_proto_version(enabled[-1])
 
 
-@lru_cache(maxsize=256)
+#: Every context that somebody has, by parameters without it: what is no longer
+#: used is forgotten, and the private key with it.
+_contexts: WeakValueDictionary[TlsParameters, SSL.Context] = WeakValueDictionary()
+
+
 def contextFor(parameters: TlsParameters) -> SSL.Context:
     """
     The OpenSSL context of these parameters; equal parameters share one.  It
@@ -231,8 +428,35 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
     @raise NotSupportedError: this OpenSSL cannot do it.
     @raise CertificateError: OpenSSL does not take the certificate.
     """
+    if parameters.context is None:
+        object.__setattr__(parameters, "context", _sharedContext(parameters))
+    context: SSL.Context = parameters.context
+    return context
+
+
+# Those that were asked for last stay, for parameters that are made anew for
+# every connection.
+@lru_cache(maxsize=256)
+def _sharedContext(parameters: TlsParameters) -> SSL.Context:
+    context = _contexts.get(parameters)
+    if context is None:
+        context = _contexts[replace(parameters)] = _newContext(parameters)
+    return context
+
+
+def _newContext(parameters: TlsParameters) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
-    _chooseVersions(context, _chooseCiphers(context, parameters))
+    versions, ciphers = _chooseCiphers(context, parameters)
+    if parameters.keyExchangeGroups:
+        versions, ciphers = _chooseGroups(context, parameters, versions, ciphers)
+    isLax = _isLax(parameters, versions)
+    try:
+        context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if isLax else ciphers.encode())
+    except SSL.Error:
+        raise InvalidOperationError(
+            "the encryption policy and the key exchange groups exclude each other"
+        ) from None
+    _chooseVersions(context, _chooseSignatures(context, parameters, versions))
     context.set_options(
         SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _renegotiation(parameters)
     )
@@ -251,6 +475,11 @@ def contextFor(parameters: TlsParameters) -> SSL.Context:
             reasons = ", ".join(reason for *_, reason in e.args[0]) or "no reason given"
             raise CertificateError(
                 f"OpenSSL refuses {chosen.certificate.subject.rfc4514_string()}: {reasons}"
+            ) from None
+        except TypeError as e:
+            # A key of a kind that pyOpenSSL does not know.
+            raise CertificateError(
+                f"OpenSSL refuses {chosen.certificate.subject.rfc4514_string()}: {e}"
             ) from None
     if parameters.applicationProtocols:
         if parameters.isServer:
@@ -718,6 +947,9 @@ class TlsEngine:
         protocol = _PROTOCOLS[lib.SSL_version(self.connection._ssl)]
         if kind == _CERTIFICATE_REQUEST:
             self.keyTypes = keyTypes(body, protocol)
+            ours = _signaturesOf(self.parameters)
+            if ours is not None:
+                self.keyTypes &= {each.keyIn(protocol) for each in ours}
             return
         if not self.parameters.isServer:
             return
@@ -797,7 +1029,7 @@ def isRenegotiable(connection: SSL.Connection) -> bool:
     if engine is not None and engine.parameters.isServer:
         # One of ours does it when its application says so.
         return bool(engine.parameters.renegotiates or lib.SSL_total_renegotiations(ssl))
-    return not int(lib.SSL_get_options(ssl)) & SSL.OP_NO_RENEGOTIATION
+    return not lib.SSL_get_options(ssl) & SSL.OP_NO_RENEGOTIATION
 
 
 def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
@@ -881,7 +1113,7 @@ def hasUnread(connection: SSL.Connection) -> bool:
     """
     start = ffi.new("char **")
     size = lib.BIO_get_mem_data(connection._into_ssl, start)
-    return size > 0 or lib.SSL_pending(connection._ssl) > 0
+    return bool(size > 0 or lib.SSL_pending(connection._ssl))
 
 
 def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:

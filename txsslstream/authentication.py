@@ -486,6 +486,7 @@ class Authentication:
         if self.isFinished:
             return
         self._reason.note(error, cause)
+        decision = self._decision.release()
         call = self._call
         if call is not None:
             call.refuse()
@@ -498,7 +499,7 @@ class Authentication:
                 alert = TlsAlert.internal_error if isChoosing else TlsAlert.user_canceled
                 self._write(self._plainAlert(alert))
             self._fail()
-        self._decision.giveUp()
+        self._decision.dismiss(decision)
 
     # The questions of OpenSSL
 
@@ -587,7 +588,7 @@ class Authentication:
         """
         return (
             self._isEquipped
-            and self.options.certificateRevocationCheckMode is not X509RevocationMode.NoCheck
+            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
         )
 
     @property

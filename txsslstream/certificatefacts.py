@@ -51,6 +51,13 @@ LEAST_EC_BITS = 224
 #: OpenSSL verifies nothing with more.
 MOST_RSA_BITS = 16384
 
+_KEY_TYPES: tuple[tuple[type, str], ...] = (
+    (rsa.RSAPublicKey, "RSA"),
+    (ec.EllipticCurvePublicKey, "ECDSA"),
+    (ed25519.Ed25519PublicKey, "Ed25519"),
+    (ed448.Ed448PublicKey, "Ed448"),
+)
+
 #: How many certificates and signatures are remembered.  Peers choose them, and
 #: what was read of a large one takes megabytes.
 _SMALL_BYTES = 4096
@@ -206,6 +213,19 @@ def _keyProblem(key: PublicKeyTypes) -> str | None:
     if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
         return None
     return f"has a key that cannot sign: {type(key).__name__}"
+
+
+def keyTypesOf(certificate: x509.Certificate) -> set[str]:
+    """
+    @return: the kind of its key: C{"RSA"}, C{"ECDSA"}, C{"Ed25519"},
+        C{"Ed448"}; for ECDSA also with the curve, such as
+        C{"ECDSA secp256r1"}.  Empty if it is another one.
+    """
+    key = certificate.public_key()
+    kinds = {name for kind, name in _KEY_TYPES if isinstance(key, kind)}
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        kinds.add(f"ECDSA {key.curve.name}")
+    return kinds
 
 
 def _digest(certificate: x509.Certificate) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .algorithms import SIGNATURE_ALGORITHMS
 from .enums import SslProtocols
 from .vectors import codePoints, firstVector, labelled, vectors
 
@@ -21,37 +22,9 @@ _SIGNATURE_ALGORITHMS = 13
 #: section 5.5), as kinds of keys.
 _CERTIFICATE_TYPES = {1: "RSA", 64: "ECDSA"}
 
-#: Which kinds of keys make which signatures (RFC 8446 section 4.2.3), in TLS 1.2
-#: as in TLS 1.3,
-_SIGNATURE_KEYS = {
-    0x0804: "RSA",
-    0x0805: "RSA",
-    0x0806: "RSA",
-    0x0807: "Ed25519",
-    0x0808: "Ed448",
-}
-#: in TLS 1.2, which binds no curve to a digest,
-_SIGNATURE_KEYS_12 = {
-    **_SIGNATURE_KEYS,
-    0x0201: "RSA",
-    0x0401: "RSA",
-    0x0501: "RSA",
-    0x0601: "RSA",
-    0x0203: "ECDSA",
-    0x0403: "ECDSA",
-    0x0503: "ECDSA",
-    0x0603: "ECDSA",
-}
-#: and in TLS 1.3 (and RFC 8734).
-_SIGNATURE_KEYS_13 = {
-    **_SIGNATURE_KEYS,
-    0x0403: "ECDSA secp256r1",
-    0x0503: "ECDSA secp384r1",
-    0x0603: "ECDSA secp521r1",
-    0x081A: "ECDSA brainpoolP256r1",
-    0x081B: "ECDSA brainpoolP384r1",
-    0x081C: "ECDSA brainpoolP512r1",
-}
+#: Which kinds of keys make which signatures.
+_SIGNATURE_KEYS_12 = {each.code: each.keyIn12 for each in SIGNATURE_ALGORITHMS if each.keyIn12}
+_SIGNATURE_KEYS_13 = {each.code: each.keyIn13 for each in SIGNATURE_ALGORITHMS if each.keyIn13}
 
 
 def _behindContext(body: bytes, isTls13: bool) -> bytes:

@@ -12,7 +12,8 @@ built.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric.types import (
     PublicKeyTypes,
 )
 from cryptography.hazmat.primitives.serialization import pkcs12
+from twisted.internet.defer import maybeDeferred
+from twisted.python.failure import Failure
 
 from .errors import CertificateError
 from .interfaces import IRetriever
@@ -36,8 +39,14 @@ PrivateKey = CertificateIssuerPrivateKeyTypes
 _SomePath: TypeAlias = "str | os.PathLike[str]"
 
 #: What is taken for a certificate: see the module's docstring.  (Twisted's
-#: classes are recognized by their C{original}: this room knows no Twisted.)
+#: classes are recognized by their C{original}.)
 SomeCertificate: TypeAlias = "x509.Certificate | _SomePath | Any"
+
+#: A password, or a callback that is asked for it with the path of a file that is
+#: encrypted.  It answers with the password, L{None} if there is none, or a
+#: Deferred or coroutine of that whose result is there at once: loading cannot
+#: wait.
+SomePassword: TypeAlias = "str | bytes | Callable[[str], Any] | None"
 
 _PEM_MARKER = b"-----BEGIN "
 _CERTIFICATE_MARKER = _PEM_MARKER + b"CERTIFICATE-----"
@@ -70,6 +79,40 @@ def _passwordBytes(password: str | bytes | None) -> bytes | None:
     return (password.encode("utf-8") if isinstance(password, str) else password) or None
 
 
+def _given(password: SomePassword) -> tuple[bytes | None, Callable[[str], Any] | None]:
+    """
+    @return: the password, and the callback that may be asked for one.
+    """
+    if password is None or isinstance(password, (str, bytes)):
+        return _passwordBytes(password), None
+    return None, password
+
+
+def _asked(callback: Callable[[str], Any], source: str) -> bytes | None:
+    """
+    @return: the password that a callback has for a file.
+    @raise CertificateError: it has none, or not yet.
+    """
+    outcome: list[Any] = []
+    answer = maybeDeferred(callback, source).addBoth(outcome.append)
+    if not outcome:
+        with suppress(Exception):
+            answer.cancel()
+        raise CertificateError(f"{source}: loading cannot wait for the password callback's answer")
+    (password,) = outcome
+    if isinstance(password, Failure):
+        # Its words may quote the password: neither told nor chained.
+        raise CertificateError(
+            f"{source}: the password callback failed: {type(password.value).__name__}"
+        )
+    if password is not None and not isinstance(password, (str, bytes)):
+        raise CertificateError(
+            f"{source}: the password callback must answer with text or bytes, "
+            f"not {type(password).__name__}"
+        )
+    return _passwordBytes(password)
+
+
 def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Certificate]:
     """
     @param source: the name to use in errors.
@@ -87,15 +130,30 @@ def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Cert
         raise CertificateError(f"{source}: damaged certificate: {e}") from e
 
 
-def _keyFromPEM(data: bytes, password: bytes | None, source: str) -> PrivateKey:
+def _isEncrypted(key: bytes) -> bool:
+    try:
+        serialization.load_pem_private_key(key, None)
+    except TypeError:
+        return True
+    except (ValueError, UnsupportedAlgorithm):
+        # That will be told when it is loaded.
+        return False
+    return False
+
+
+def _keyFromPEM(data: bytes, password: SomePassword, source: str) -> PrivateKey:
     for block in pem.parse(data):
         if isinstance(block, pem.Key) and not isinstance(block, pem.PublicKey):
+            text = block.as_bytes()
+            given, callback = _given(password)
+            if callback is not None and _isEncrypted(text):
+                given = _asked(callback, source)
             try:
-                key = serialization.load_pem_private_key(block.as_bytes(), password)
+                key = serialization.load_pem_private_key(text, given)
             except TypeError as e:
                 wanted = (
                     "is encrypted: a password is needed"
-                    if password is None
+                    if given is None
                     else ("is not encrypted: no password must be given")
                 )
                 raise CertificateError(f"{source}: the private key {wanted}") from e
@@ -113,6 +171,18 @@ def _signingKey(key: object, source: str) -> PrivateKey:
         raise CertificateError(f"{source}: the private key cannot sign")
     signing: PrivateKey = key  # type: ignore[assignment]
     return signing
+
+
+def _loadPFX(data: bytes, password: SomePassword, source: str) -> Any:
+    given, callback = _given(password)
+    try:
+        return pkcs12.load_key_and_certificates(data, given)
+    except (ValueError, UnsupportedAlgorithm) as e:
+        # The cause may quote the file: not chained.
+        isProtected = "password" in str(e)
+    if callback is not None and isProtected:
+        return _loadPFX(data, _asked(callback, source), source)
+    raise CertificateError(f"{source}: not a PKCS#12 file, or the password is wrong")
 
 
 def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
@@ -141,8 +211,36 @@ def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
     raise TypeError(f"not a certificate: {type(value).__name__}")
 
 
+class CertificateSource:
+    """
+    What has a certificate with its key for each handshake, be it always the
+    same.  Options hold it as it is.
+    """
+
+    __slots__ = ()
+
+    @property
+    def current(self) -> SslStreamCertificateContext:
+        """
+        What a handshake that begins now presents.
+        """
+        raise NotImplementedError
+
+    def usedFor(self, parameters: Any) -> object | None:
+        """
+        Note what it is used for: whatever is presented later will be fit for
+        that.
+
+        @param parameters: L{TlsParameters<txsslstream.parameters.TlsParameters>}
+            without certificate.
+        @return: to be kept as long as it is used for that; L{None} for what
+            never changes.
+        """
+        return None
+
+
 @dataclass(frozen=True, init=False, repr=False, slots=True)
-class SslStreamCertificateContext:
+class SslStreamCertificateContext(CertificateSource):
     """
     A certificate with its private key and the intermediates that are sent with
     it (.NET: C{SslStreamCertificateContext}).  A value: equal if the
@@ -204,25 +302,38 @@ class SslStreamCertificateContext:
         anchors = tuple(each for some in roots for each in loadCertificates(some))
         object.__setattr__(self, "roots", anchors)
 
+    @property
+    def current(self) -> SslStreamCertificateContext:
+        """
+        This one.
+        """
+        return self
+
     @classmethod
     def fromPEM(
         cls,
         path: _SomePath,
         privateKeyPath: _SomePath | None = None,
-        password: str | bytes | None = None,
+        password: SomePassword = None,
+        *,
+        offline: bool = False,
+        retriever: IRetriever | None = None,
     ) -> SslStreamCertificateContext:
         """
         Read certificates and a private key from one PEM file, or from two.  The
         leaf is found by its key, whatever the order in the file.
 
         @param privateKeyPath: where the key is, if not in C{path}.
-        @param password: for an encrypted key.
+        @param password: for an encrypted key; a callback is asked only if the
+            key is encrypted.
+        @param offline: as the attribute.
+        @param retriever: as the attribute.
         @raise CertificateError: something is missing, damaged or does not fit.
         """
         source = os.fspath(path)
         keySource = source if privateKeyPath is None else os.fspath(privateKeyPath)
         certificates = certificatesFromPEM(_read(path), source)
-        key = _keyFromPEM(_read(keySource), _passwordBytes(password), keySource)
+        key = _keyFromPEM(_read(keySource), password, keySource)
         wanted = _fingerprint(key.public_key())
         for leaf in certificates:
             if _fingerprint(leaf.public_key()) == wanted:
@@ -230,6 +341,8 @@ class SslStreamCertificateContext:
                     leaf,
                     key,
                     _issuersInOrder(leaf, certificates),
+                    offline=offline,
+                    retriever=retriever,
                     roots=_rootsAmong(leaf, certificates),
                 )
         theirs = ", ".join(_fingerprint(each.public_key()) for each in certificates)
@@ -240,30 +353,32 @@ class SslStreamCertificateContext:
 
     @classmethod
     def fromPFX(
-        cls, path: _SomePath, password: str | bytes | None = None
+        cls,
+        path: _SomePath,
+        password: SomePassword = None,
+        *,
+        offline: bool = False,
+        retriever: IRetriever | None = None,
     ) -> SslStreamCertificateContext:
         """
         Read a PKCS#12 (C{.pfx}, C{.p12}) file.
 
+        @param password: for an encrypted file; a callback is asked only if it
+            is.
+        @param offline: as the attribute.
+        @param retriever: as the attribute.
         @raise CertificateError: something is missing, damaged or does not fit.
         """
         source = os.fspath(path)
-        data = _read(path)
-        try:
-            key, certificate, others = pkcs12.load_key_and_certificates(
-                data, _passwordBytes(password)
-            )
-        except (ValueError, UnsupportedAlgorithm):
-            # The cause may quote the file: not chained.
-            raise CertificateError(
-                f"{source}: not a PKCS#12 file, or the password is wrong"
-            ) from None
+        key, certificate, others = _loadPFX(_read(path), password, source)
         if key is None or certificate is None:
             raise CertificateError(f"{source}: it must hold a certificate and its private key")
         return cls(
             certificate,
             _signingKey(key, source),
             _issuersInOrder(certificate, others),
+            offline=offline,
+            retriever=retriever,
             roots=_rootsAmong(certificate, others),
         )
 

@@ -67,7 +67,11 @@ def _day(moment: datetime.datetime) -> str:
     return moment.strftime("%Y-%m-%d" if isMidnight else "%Y-%m-%d %H:%M:%S UTC")
 
 
-def _timeProblems(certificate: x509.Certificate, time: datetime.datetime) -> Iterator[_Problem]:
+def timeProblems(certificate: x509.Certificate, time: datetime.datetime) -> Iterator[_Problem]:
+    """
+    @param time: the moment to judge for, in UTC.
+    @return: that the certificate has expired or is not valid yet, if so.
+    """
     # Certificates know no fractions: the last second is a whole one (RFC 5280
     # section 4.1.2.5).
     if time < certificate.not_valid_before_utc:
@@ -196,7 +200,7 @@ def certificateFindings(
         facts = factsOf(certificate)
         isAnchor = isAnchored and depth == last
         problems = [
-            *_timeProblems(certificate, criteria.time),
+            *timeProblems(certificate, criteria.time),
             *_formProblems(facts, isAnchor, depth),
             *_strengthProblems(facts, isAnchor or (depth == last and facts.isSelfIssued)),
             *(() if isAnchor and depth else _usageProblems(facts, criteria, depth)),

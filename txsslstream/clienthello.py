@@ -147,7 +147,6 @@ def _meaningful(codes: Iterable[int]) -> list[int]:
 
 def _parts(raw: bytes) -> _Hello:
     body = raw[_MESSAGE_HEADER:]
-    version = int.from_bytes(body[:2], "big") if len(body) >= 2 else 0
     # Behind the version there are a random number, the identifier of a session,
     # the suites, the methods of compression, and the extensions.
     _, rest = firstVector(body[2 + 32 :], 1)
@@ -155,7 +154,7 @@ def _parts(raw: bytes) -> _Hello:
     _, rest = firstVector(rest, 1)
     extensions, _ = firstVector(rest, 2)
     return _Hello(
-        version,
+        int.from_bytes(body[:2], "big"),
         _meaningful(codePoints(suites)),
         [each for each in labelled(extensions) if not isGrease(each[0])],
     )

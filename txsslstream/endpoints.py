@@ -27,7 +27,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from .errors import AuthenticationError
-from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
+from .options import (
+    ServerOptions,
+    ServerOptionsSelection,
+    ServerOptionsSelectionCallback,
+    SslClientAuthenticationOptions,
+    SslServerAuthenticationOptions,
+)
 from .protocol import SslStreamFactory
 from .stream import SslStream
 
@@ -103,16 +109,20 @@ class SslStreamServerEndpoint:
     def __init__(
         self,
         wrappedEndpoint: IStreamServerEndpoint,
-        options: SslServerAuthenticationOptions,
+        options: ServerOptions | ServerOptionsSelectionCallback,
         clock: IReactorTime | None = None,
     ) -> None:
         """
         @param wrappedEndpoint: where to listen.
+        @param options: the options, or what chooses them for each client: a
+            L{txsslstream.ServerOptionsSelection}, or its callback alone.
         @param clock: for time-outs; by default the reactor.
         @raise TypeError: C{options} are not a server's.
         """
-        if not isinstance(options, SslServerAuthenticationOptions):
-            raise TypeError("a server endpoint needs SslServerAuthenticationOptions")
+        if callable(options):
+            options = ServerOptionsSelection(options)
+        if not isinstance(options, (SslServerAuthenticationOptions, ServerOptionsSelection)):
+            raise TypeError("a server endpoint needs SslServerAuthenticationOptions or a selection")
         self._wrapped = wrappedEndpoint
         self._options = options
         self._clock = clock
@@ -150,7 +160,7 @@ class _Streams(Factory):
 
     def __init__(
         self,
-        options: SslServerAuthenticationOptions,
+        options: ServerOptions,
         handler: Callable[[SslStream], Any],
         clock: IReactorTime | None,
     ) -> None:

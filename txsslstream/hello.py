@@ -134,7 +134,7 @@ class HelloPhase:
     def _chosen(self, certificate: Any, options: SslServerAuthenticationOptions) -> Choice:
         if certificate is None:
             raise self._nothing("certificate")
-        parameters = replace(options.parameters, certificate=contextWithKey(certificate))
+        parameters = replace(options.parameters, certificate=contextWithKey(certificate).current)
         # Whatever OpenSSL has against it must show now.
         contextFor(parameters)
         return Choice(options, parameters)

@@ -357,7 +357,7 @@ class Judgement:
 
     def _chosen(self, certificate: Any) -> object:
         self._isChosen = True
-        chosen = None if certificate is None else contextWithKey(certificate)
+        chosen = None if certificate is None else contextWithKey(certificate).current
         parameters = replace(self._engine.parameters, certificate=chosen)
         if parameters == self._engine.parameters:
             return UNCHANGED

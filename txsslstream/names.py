@@ -35,7 +35,9 @@ _HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
 
 def _address(targetHost: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     # A zone ("fe80::1%eth0") is nobody's business but this machine's.
-    host, percent, _ = targetHost.partition("%")
+    host, percent, zone = targetHost.partition("%")
+    if not zone.isprintable():
+        return None
     try:
         return ipaddress.IPv6Address(host) if percent else ipaddress.ip_address(host)
     except ValueError:

@@ -14,14 +14,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from cryptography import x509
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import contextFor
+from .algorithms import groupNamed, signatureNamed
 from .certificatefacts import readableName
-from .certificates import SomeCertificate, SslStreamCertificateContext, loadCertificates
+from .certificates import (
+    CertificateSource,
+    SomeCertificate,
+    SslStreamCertificateContext,
+    loadCertificates,
+)
 from .enums import EncryptionPolicy, SslProtocols, X509ChainTrustMode, X509RevocationMode
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .names import serverNameFor
@@ -47,9 +54,11 @@ ServerCertificateSelectionCallback = Callable[[Any, str], Any]
 ServerOptionsSelectionCallback = Callable[[Any, Any, Any], Any]
 
 
+_Value = TypeVar("_Value")
+
 _EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
 
-#: What is checked by its kind alone.
+#: What is checked by its kind alone, where it is given;
 _KINDS: dict[str, Any] = {
     "certificateChainPolicy": X509ChainPolicy,
     "trust": SslCertificateTrust,
@@ -58,6 +67,25 @@ _KINDS: dict[str, Any] = {
     "localCertificateSelectionCallback": Callable,
     "serverCertificateSelectionCallback": Callable,
 }
+#: what is a member of an enum, or its number, which is not true or false;
+_ENUMS: dict[str, Any] = {
+    "enabledSslProtocols": SslProtocols,
+    "certificateRevocationCheckMode": X509RevocationMode,
+    "encryptionPolicy": EncryptionPolicy,
+}
+#: and what is true or false.
+_FLAGS = (
+    "clientCertificateRequired",
+    "allowRenegotiation",
+    "allowTlsResume",
+    "requireCloseNotify",
+    "allowRsaPssPadding",
+    "allowRsaPkcs1Padding",
+)
+
+#: In bytes.  It is less than there could be (RFC 7301 section 3.1), since all
+#: extensions of a hello together have 65,535.
+_MOST_APPLICATION_PROTOCOLS = 1 << 15
 
 
 def _set(options: object, name: str, value: object) -> None:
@@ -75,17 +103,18 @@ def checkedTimeout(seconds: float | None, name: str) -> float | None:
     """
     if seconds is None:
         return None
-    if not isinstance(seconds, (int, float)):
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise TypeError(f"{name} is a number of seconds or None, not {seconds!r}")
     if not seconds > 0:
         raise ValueError(f"{name} is a positive number of seconds or None, not {seconds!r}")
     return seconds
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _AuthenticationOptions:
     """
-    What both sides can ask for.
+    What both sides can ask for.  A dataclass takes the fields of its last base
+    first: those of one side alone come before these.
 
     @ivar remoteCertificateValidationCallback: decides about the peer; its
         answer is final.
@@ -108,6 +137,16 @@ class _AuthenticationOptions:
         L{None} for no limit.
     @ivar requireCloseNotify: whether an end without C{close_notify} is a
         L{txsslstream.TruncationError}.
+    @ivar keyExchangeGroups: the only groups that keys are exchanged in, best
+        first, by their registered names; empty for OpenSSL's default.  In TLS
+        1.2 they are also the only curves that peers' certificates may be on
+        (RFC 8422 section 5.1).
+    @ivar signatureAlgorithms: the only ways to sign a handshake, on either
+        side, best first, by their registered names (RFC 8446 section 4.2.3);
+        empty for OpenSSL's default.
+    @ivar allowRsaPssPadding: whether RSA keys may sign with RSASSA-PSS, which
+        is their only way in TLS 1.3.
+    @ivar allowRsaPkcs1Padding: whether RSA keys may sign with PKCS #1 v1.5.
     """
 
     remoteCertificateValidationCallback: RemoteCertificateValidationCallback | None = None
@@ -122,27 +161,39 @@ class _AuthenticationOptions:
     allowTlsResume: bool = True
     handshakeTimeout: float | None = 30
     requireCloseNotify: bool = True
+    keyExchangeGroups: Iterable[str] = field(default=(), kw_only=True)
+    signatureAlgorithms: Iterable[str] = field(default=(), kw_only=True)
+    allowRsaPssPadding: bool = field(default=True, kw_only=True)
+    allowRsaPkcs1Padding: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():
             value = getattr(self, name, None)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"{name} is a {kind.__name__}, not {type(value).__name__}")
-        protocols = self.applicationProtocols
-        if isinstance(protocols, (bytes, str)):
-            protocols = (protocols,)
-        _set(
-            self,
-            "applicationProtocols",
-            tuple(dict.fromkeys(map(SslApplicationProtocol, protocols))),
-        )
-        _set(self, "enabledSslProtocols", SslProtocols(self.enabledSslProtocols))
-        _set(
-            self,
-            "certificateRevocationCheckMode",
-            X509RevocationMode(self.certificateRevocationCheckMode),
-        )
-        _set(self, "encryptionPolicy", EncryptionPolicy(self.encryptionPolicy))
+            if kind is Callable:
+                # So that options can be.
+                hash(value)
+        for name, kind in _ENUMS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool):
+                raise TypeError(f"{name} is a {kind.__name__}, not bool")
+            _set(self, name, kind(value))
+        for name in _FLAGS:
+            value = getattr(self, name, False)
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} is a bool, not {type(value).__name__}")
+        protocols = _each(self.applicationProtocols, SslApplicationProtocol)
+        if sum(1 + len(protocol) for protocol in protocols) > _MOST_APPLICATION_PROTOCOLS:
+            raise ValueError(
+                f"all applicationProtocols have at most {_MOST_APPLICATION_PROTOCOLS} bytes, "
+                "with one more for each"
+            )
+        _set(self, "applicationProtocols", protocols)
+        groups = _each(self.keyExchangeGroups, lambda name: groupNamed(name).name)
+        _set(self, "keyExchangeGroups", groups)
+        algorithms = _each(self.signatureAlgorithms, lambda name: signatureNamed(name).name)
+        _set(self, "signatureAlgorithms", algorithms)
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
         if int(self.enabledSslProtocols) & ~_EVERY_VERSION:
             raise ValueError(f"enabledSslProtocols has unknown bits: {self.enabledSslProtocols!r}")
@@ -150,13 +201,44 @@ class _AuthenticationOptions:
             _set(self, "certificateChainPolicy", self.certificateChainPolicy.frozen())
         # Whatever OpenSSL has against it must show now, not in mid-handshake.
         contextFor(self.parameters)
+        uses = [each.usedFor(self._bareParameters) for each in self._sources]
+        if any(uses):
+            self.__dict__["_uses"] = uses
 
     @property
     def parameters(self) -> TlsParameters:
         """
-        What the OpenSSL context is built from.
+        What the OpenSSL context of a connection that begins now is built from;
+        the same value until a certificate is reloaded.
+        """
+        presented = self._presented
+        certificate = None if presented is None else presented.current
+        last: TlsParameters | None = self.__dict__.get("parameters")
+        if last is None or last.certificate is not certificate:
+            last = replace(self._bareParameters, certificate=certificate)
+            self.__dict__["parameters"] = last
+        return last
+
+    @property
+    def _bareParameters(self) -> TlsParameters:
+        """
+        The same without certificate.
         """
         raise NotImplementedError
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        """
+        What is presented unless something is chosen.
+        """
+        raise NotImplementedError
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        """
+        All that may be presented, but for what callbacks choose.
+        """
+        return () if self._presented is None else (self._presented,)
 
     @cached_property
     def chainPolicy(self) -> X509ChainPolicy:
@@ -191,12 +273,28 @@ class _AuthenticationOptions:
             encryptionPolicy=self.encryptionPolicy,
             applicationProtocols=tuple(map(bytes, self.applicationProtocols)),  # type: ignore[arg-type]
             renegotiates=self.allowRenegotiation,
+            keyExchangeGroups=tuple(self.keyExchangeGroups),
+            signatureAlgorithms=tuple(self.signatureAlgorithms),
+            allowRsaPssPadding=self.allowRsaPssPadding,
+            allowRsaPkcs1Padding=self.allowRsaPkcs1Padding,
             **more,
         )
 
 
 @dataclass(frozen=True)
-class SslClientAuthenticationOptions(_AuthenticationOptions):
+class _ClientChoices:
+    """
+    What only a client can ask for: see L{SslClientAuthenticationOptions}.
+    """
+
+    targetHost: str
+    clientCertificates: Iterable[SomeCertificate] = ()
+    clientCertificateContext: CertificateSource | None = None
+    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
+
+
+@dataclass(frozen=True)
+class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
     """
     What a client asks for (.NET: C{SslClientAuthenticationOptions}).
 
@@ -205,9 +303,11 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
         certificate cannot match.
     @ivar clientCertificates: certificates to choose from when the server wants
         one, in any accepted form that holds the key, or without one whose key
-        is in the store C{My}.  The first that comes from one of the issuers and
-        is of one of the kinds that the server names is shown, or else none.
-    @ivar clientCertificateContext: the one to show, instead of those.
+        is in the store C{My}, or L{txsslstream.ReloadingCertificate}.  The
+        first that comes from one of the issuers and is of one of the kinds that
+        the server names is shown, or else none.
+    @ivar clientCertificateContext: the one to show, instead of those; or a
+        L{txsslstream.ReloadingCertificate}.
     @ivar localCertificateSelectionCallback: chooses instead.  It is asked
         before the hello, when nothing is known of the server, and again when
         the server wants a certificate; the last answer counts.
@@ -216,11 +316,6 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
     @raise NotSupportedError: this OpenSSL cannot do it.
     @raise ValueError: a value makes no sense; C{CertificateError} is one.
     """
-
-    targetHost: str
-    clientCertificates: Iterable[SomeCertificate] = ()
-    clientCertificateContext: SslStreamCertificateContext | None = None
-    localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.targetHost, str):
@@ -242,23 +337,25 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
     @property
     def candidates(self) -> tuple[SslStreamCertificateContext, ...]:
         """
-        The certificates that may be presented.
+        The certificates that may be presented now.
         """
-        if self.clientCertificateContext is not None:
-            return (self.clientCertificateContext,)
-        return _contexts(self.clientCertificates)
+        return tuple(each.current for each in self._sources)
 
-    @cached_property
-    def parameters(self) -> TlsParameters:
-        """
-        What a client's OpenSSL context is built from.
-        """
+    @property
+    def _bareParameters(self) -> TlsParameters:
         return self._parameters(
             False,
-            certificate=self.clientCertificateContext,
             choosesCertificate=bool(self.clientCertificates),
             resumes=self.allowTlsResume,
         )
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        return self.clientCertificateContext
+
+    @property
+    def _sources(self) -> tuple[CertificateSource, ...]:
+        return super()._sources or _contexts(self.clientCertificates)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
@@ -269,12 +366,24 @@ class SslClientAuthenticationOptions(_AuthenticationOptions):
 
 
 @dataclass(frozen=True)
-class SslServerAuthenticationOptions(_AuthenticationOptions):
+class _ServerChoices:
+    """
+    What only a server can ask for: see L{SslServerAuthenticationOptions}.
+    """
+
+    serverCertificate: SomeCertificate | None = None
+    serverCertificateContext: CertificateSource | None = None
+    serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
+    clientCertificateRequired: bool = False
+
+
+@dataclass(frozen=True)
+class SslServerAuthenticationOptions(_AuthenticationOptions, _ServerChoices):
     """
     What a server asks for (.NET: C{SslServerAuthenticationOptions}).
 
     @ivar serverCertificate: what to present, in any accepted form that holds
-        the key.
+        the key, or a L{txsslstream.ReloadingCertificate}.
     @ivar serverCertificateContext: the same, instead.
     @ivar serverCertificateSelectionCallback: chooses by the name that the
         client asked for, instead.
@@ -286,11 +395,6 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
     @raise NotSupportedError: no certificate, or this OpenSSL cannot do it.
     @raise ValueError: a value makes no sense; C{CertificateError} is one.
     """
-
-    serverCertificate: SomeCertificate | None = None
-    serverCertificateContext: SslStreamCertificateContext | None = None
-    serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
-    clientCertificateRequired: bool = False
 
     def __post_init__(self) -> None:
         sources = ("serverCertificate", "serverCertificateContext")
@@ -305,14 +409,10 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
             raise NotSupportedError("a server needs a certificate, or a callback that selects one")
         super().__post_init__()
 
-    @cached_property
-    def parameters(self) -> TlsParameters:
-        """
-        What a server's OpenSSL context is built from.
-        """
+    @property
+    def _bareParameters(self) -> TlsParameters:
         return self._parameters(
             True,
-            certificate=self.serverCertificateContext or self.serverCertificate,
             asksForCertificate=self.clientCertificateRequired,
             resumes=self.allowTlsResume,
             sessionScope=self._sessionScope,
@@ -326,6 +426,11 @@ class SslServerAuthenticationOptions(_AuthenticationOptions):
         # Who has been judged by one policy is nobody for another.
         hasIdentities = self.allowTlsResume and self.clientCertificateRequired
         return self.chainPolicy if hasIdentities else None
+
+    @property
+    def _presented(self) -> CertificateSource | None:
+        # The latter was made a context.
+        return self.serverCertificateContext or self.serverCertificate  # type: ignore[return-value]
 
     @property
     def _acceptableIssuers(self) -> tuple[x509.Certificate, ...]:
@@ -367,6 +472,22 @@ class ServerOptionsSelection:
             raise TypeError(f"serverOptionsSelectionCallback is a Callable, not {kind}")
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
 
+    def adapted(
+        self, adapt: Callable[[SslServerAuthenticationOptions], SslServerAuthenticationOptions]
+    ) -> ServerOptionsSelection:
+        """
+        @return: a selection of the same options, each of them changed so.
+        """
+        select = self.serverOptionsSelectionCallback
+
+        def selected(answer: Any) -> Any:
+            return adapt(answer) if isinstance(answer, SslServerAuthenticationOptions) else answer
+
+        def choose(*arguments: Any) -> Deferred[Any]:
+            return maybeDeferred(select, *arguments).addCallback(selected)
+
+        return replace(self, serverOptionsSelectionCallback=choose)
+
     def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
         C{IOpenSSLServerConnectionCreator}: for
@@ -382,19 +503,30 @@ ServerOptions: TypeAlias = SslServerAuthenticationOptions | ServerOptionsSelecti
 AuthenticationOptions: TypeAlias = SslClientAuthenticationOptions | SslServerAuthenticationOptions
 
 
-def _contexts(certificates: Any) -> tuple[SslStreamCertificateContext, ...]:
-    isOne = isinstance(certificates, (str, os.PathLike, SslStreamCertificateContext))
+def _each(values: Iterable[Any], made: Callable[[Any], _Value]) -> tuple[_Value, ...]:
+    """
+    @param values: several, or one that is a text or bytes.
+    @return: what is made of them, each once, in their order.
+    """
+    each = (values,) if isinstance(values, (bytes, str)) else values
+    return tuple(dict.fromkeys(map(made, each)))
+
+
+def _contexts(certificates: Any) -> tuple[CertificateSource, ...]:
+    isOne = isinstance(certificates, (str, os.PathLike, CertificateSource))
     each = (certificates,) if isOne else tuple(certificates)
     return tuple(map(contextWithKey, each))
 
 
-def contextWithKey(some: SomeCertificate) -> SslStreamCertificateContext:
+def contextWithKey(some: SomeCertificate) -> CertificateSource:
     """
     @param some: a certificate in any accepted form.
     @return: it with its key, which is looked for in the current user's store
-        C{My} if it comes without.
+        C{My} if it comes without; whatever changes by itself as it is.
     @raise CertificateError: there is no key, or it cannot be used.
     """
+    if isinstance(some, CertificateSource):
+        return some
     hasNone = isinstance(some, x509.Certificate) or (
         hasattr(some, "original") and not hasattr(some, "privateKey")
     )

@@ -7,8 +7,8 @@ context is built from.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from cryptography import x509
 from typing_extensions import Self
@@ -98,6 +98,13 @@ class TlsParameters:
         go on.
     @ivar logsSecrets: whether somebody wants the secrets of the connections
         (L{txsslstream.insecure}).
+    @ivar keyExchangeGroups: registered names, best first; empty for the
+        default.
+    @ivar signatureAlgorithms: the same.
+    @ivar allowRsaPssPadding: whether RSA keys may sign with RSASSA-PSS.
+    @ivar allowRsaPkcs1Padding: whether RSA keys may sign with PKCS #1 v1.5.
+    @ivar context: OpenSSL's, once it has been asked for: it lives as long as
+        this does.  No part of the value.
     """
 
     isServer: bool
@@ -114,3 +121,8 @@ class TlsParameters:
     resumes: bool = False
     sessionScope: Hashable = None
     logsSecrets: bool = False
+    keyExchangeGroups: tuple[str, ...] = ()
+    signatureAlgorithms: tuple[str, ...] = ()
+    allowRsaPssPadding: bool = True
+    allowRsaPkcs1Padding: bool = True
+    context: Any = field(default=None, init=False, repr=False, compare=False)

@@ -31,7 +31,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from ._inner import abort
+from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
     hasUnread,
@@ -42,7 +42,9 @@ from ._openssl import (
     takeOutput,
     takeUnread,
 )
-from ._patience import Patience, unsentBytes
+from ._patience import Patience
+from ._processes import isProcess, wireTo
+from ._transports import abort, unsentBytes
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
@@ -134,6 +136,7 @@ class SslStreamProtocol(InspectableProtocol):
         @return: the OpenSSL connection for the base class, or something in its
             place if there is something to choose first.
         """
+        options = negotiating(options, self.factory.wrappedFactory)
         self._authentication = Authentication(
             options,
             self.callbackSender or self,
@@ -162,7 +165,7 @@ class SslStreamProtocol(InspectableProtocol):
         Begin.  A connection creator that raises ends the connection.
         """
         try:
-            super().makeConnection(transport)
+            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
         except Exception:
             if self._tlsConnection is not None:
                 raise
@@ -318,6 +321,9 @@ class SslStreamProtocol(InspectableProtocol):
             return
         if self._boundary is not None:
             self._boundary.feed(data)
+        if self._isReadingOver:
+            # What comes behind close_notify nobody will read.
+            return
         if self._isDeciding:
             self._withheld += data
             if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
@@ -427,6 +433,16 @@ class SslStreamProtocol(InspectableProtocol):
         Whether somebody decides in mid-conversation.
         """
         return self._reauthentication is not None and self._reauthentication.isWaiting
+
+    def startTLS(self, *_: object) -> None:
+        """
+        C{ITLSTransport.startTLS} would reach the transport below.
+
+        @raise InvalidOperationError: always.
+        """
+        raise InvalidOperationError(
+            "there is TLS already: for TLS in TLS use txsslstream.startTLS() or SslStream"
+        )
 
     # Sending
 

@@ -266,12 +266,13 @@ class Reauthentication:
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         self._reason.note(error, cause)
         self._held = None
-        self._decision.giveUp()
+        decision = self._decision.release()
         if self._call is not None:
             # OpenSSL tells the peer, and the connection ends with that.
             self._call.refuse()
         else:
             self._end(error)
+        self._decision.dismiss(decision)
 
     def _end(self, error: Exception) -> None:
         self._settle(self.error)

@@ -9,19 +9,11 @@ import datetime
 from collections.abc import Collection, Sequence
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from .certificatefacts import factsOf
+from .certificatefacts import factsOf, keyTypesOf
 from .certificates import SslStreamCertificateContext
 from .stores import userIntermediates
-
-_KEY_TYPES: tuple[tuple[type, str], ...] = (
-    (rsa.RSAPublicKey, "RSA"),
-    (ec.EllipticCurvePublicKey, "ECDSA"),
-    (ed25519.Ed25519PublicKey, "Ed25519"),
-    (ed448.Ed448PublicKey, "Ed448"),
-)
 
 
 def bestCandidate(
@@ -41,22 +33,11 @@ def bestCandidate(
     fitting = [
         each
         for each in candidates
-        if (keyTypes is None or not _keyTypes(each).isdisjoint(keyTypes))
+        if (keyTypes is None or not keyTypesOf(each.certificate).isdisjoint(keyTypes))
         and (not issuers or _comesFrom(each, issuers))
     ]
     # Sorting keeps the order of what is equally good.
     return min(fitting, key=_doubts, default=None)
-
-
-def _keyTypes(candidate: SslStreamCertificateContext) -> set[str]:
-    """
-    @return: the kind of the key, for ECDSA with the curve and without it.
-    """
-    key = candidate.certificate.public_key()
-    kinds = {name for kind, name in _KEY_TYPES if isinstance(key, kind)}
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        kinds.add(f"ECDSA {key.curve.name}")
-    return kinds
 
 
 def _comesFrom(candidate: SslStreamCertificateContext, issuers: Collection[x509.Name]) -> bool:

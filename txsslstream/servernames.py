@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 _WILDCARD = "*."
 
 
-@dataclass(frozen=True, init=False, repr=False)
+@dataclass(frozen=True, init=False)
 class ServerNames(Generic[_Value]):
     """
     An immutable map of server names to certificates, in any accepted form, or

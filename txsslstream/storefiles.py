@@ -76,7 +76,7 @@ class File:
     isForbidden: bool = False
 
 
-class _Identity(NamedTuple):
+class Identity(NamedTuple):
     """
     What changes when a file does.
 
@@ -103,7 +103,7 @@ class Content:
     @ivar files: what was found.
     """
 
-    identities: Mapping[Path, _Identity]
+    identities: Mapping[Path, Identity]
     files: Mapping[Path, File]
 
     @cached_property
@@ -180,12 +180,15 @@ def _unique(collections: Iterable[tuple[x509.Certificate, ...]]) -> tuple[x509.C
     return tuple(dict.fromkeys(each for collection in collections for each in collection))
 
 
-def _identity(info: os.stat_result) -> _Identity:
+def identityOf(info: os.stat_result) -> Identity:
+    """
+    @return: what changes when the file does.
+    """
     # A file put in its place has another inode, and a change of who may read
     # it another mode or ctime.
     times = info.st_mtime_ns, info.st_ctime_ns
     others = (info.st_dev, info.st_ino, *times, info.st_size)
-    return _Identity(info.st_uid, info.st_mode, others)
+    return Identity(info.st_uid, info.st_mode, others)
 
 
 def described(uid: int, mode: int) -> str:
@@ -324,7 +327,7 @@ def _attempt(load: Callable[[Path], File], path: Path) -> File:
         return File(problem=f"{path}: it cannot be read ({type(e).__name__})")
 
 
-def _filesIn(directory: Path) -> dict[Path, _Identity]:
+def _filesIn(directory: Path) -> dict[Path, Identity]:
     """
     @return: the files of a directory in the order of their names.
     @raise CertificateError: there are too many.
@@ -336,11 +339,11 @@ def _filesIn(directory: Path) -> dict[Path, _Identity]:
         listed = list(islice(entries, MAXIMUM_FILES + 1))
     if len(listed) > MAXIMUM_FILES:
         raise CertificateError(f"{directory}: more than {MAXIMUM_FILES} files in it")
-    identities = {Path(entry): _identityOf(entry) for entry in listed}
+    identities = {Path(entry): _identityOfEntry(entry) for entry in listed}
     return {path: identity for path, identity in sorted(identities.items()) if identity}
 
 
-def _identityOf(entry: os.DirEntry[str]) -> _Identity | None:
+def _identityOfEntry(entry: os.DirEntry[str]) -> Identity | None:
     """
     @return: what changes when this file does; L{None} if it is no file.
     """
@@ -348,11 +351,11 @@ def _identityOf(entry: os.DirEntry[str]) -> _Identity | None:
         info = entry.stat()
     except PermissionError:
         # A link to where the user may not go, yet.
-        return _Identity(0, 0, (next(_always),))
+        return Identity(0, 0, (next(_always),))
     except OSError:
         # It has gone, or is a link to nowhere.
         return None
-    return _identity(info) if stat.S_ISREG(info.st_mode) else None
+    return identityOf(info) if stat.S_ISREG(info.st_mode) else None
 
 
 @contextmanager
@@ -426,10 +429,10 @@ def systemContent() -> Content:
     """
     bundles, directories, isDefault = systemPlaces()
     places = (*bundles, *directories, *([DEFAULT_ROOTS] if isDefault else []))
-    identities: dict[Path, _Identity] = {}
+    identities: dict[Path, Identity] = {}
     for place in places:
         with suppress(FileNotFoundError), _explaining(place):
-            identities[place] = _identity(place.stat())
+            identities[place] = identityOf(place.stat())
     last = _systems.get(places)
     if last is None or last.identities != identities:
         files = {path: _attempt(_loadBundle, path) for path in bundles if path.is_file()}

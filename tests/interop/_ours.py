@@ -30,11 +30,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
+from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from txsslstream import (
     AuthenticationError,
     ChannelBindingKind,
     NotSupportedError,
+    ReloadingCertificate,
     SslCertificateTrust,
     SslClientAuthenticationOptions,
     SslProtocols,
@@ -77,6 +79,8 @@ class Outcome:
     @ivar sent: the alert that was sent.
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
+    @ivar group: the group that keys were exchanged in.
+    @ivar isResumed: whether an earlier session went on.
     @ivar isAnswered: whether the conversation was had.
     @ivar bindings: see L{bindingsOf}.
     @ivar seconds: how long it took.
@@ -92,6 +96,8 @@ class Outcome:
     sent: str = ""
     received: str = ""
     shown: str = ""
+    group: str = ""
+    isResumed: bool = False
     isAnswered: bool = False
     bindings: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
@@ -142,11 +148,12 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
     """
     Have the conversation with a server.
     """
+    chosen = {"clientCertificates": case.get("certificates", ()), **case.get("options", {})}
     options = SslClientAuthenticationOptions(
         case.get("name", "localhost"),
         certificateChainPolicy=policyFor(case),
         enabledSslProtocols=_VERSIONS[case.get("version")],
-        clientCertificates=case.get("certificates", ()),
+        **chosen,
     )
     endpoint = TCP4ClientEndpoint(reactor, HOST, case["port"])
     protocol: Any = await endpoint.connect(Factory.forProtocol(Protocol))
@@ -156,6 +163,8 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         await stream.authenticateAsClient(options)
         outcome.isAccepted = True
         outcome.bindings = bindingsOf(stream)
+        outcome.group = stream.keyExchangeGroup or ""
+        outcome.isResumed = stream.isResumed
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
@@ -190,6 +199,7 @@ class BindingServer(SampleServer):
 
     async def _answer(self, stream: SslStream) -> None:
         say(f"Bindings: {json.dumps(bindingsOf(stream))}")
+        say(f"Resumed: {stream.isResumed}")
         await super()._answer(stream)
 
 
@@ -223,21 +233,24 @@ def say(line: str) -> None:
 
 def serve(reactor: Any, case: Mapping[str, Any]) -> None:
     """
-    Listen.
+    Listen.  What C{reloads} has its log printed as well.
     """
-    context = SslStreamCertificateContext.fromPEM(case["certificate"])
+    path, offline = case["certificate"], case.get("offline", True)
+    certificate: Any
+    if case.get("reloads", False):
+        globalLogPublisher.addObserver(textFileLogObserver(sys.stdout))
+        certificate = ReloadingCertificate.fromPEM(path, reactor=reactor, offline=offline)
+    else:
+        certificate = SslStreamCertificateContext.fromPEM(path, offline=offline)
     root = case.get("root")
     options = SslServerAuthenticationOptions(
-        serverCertificateContext=SslStreamCertificateContext(
-            context.certificate,
-            context.privateKey,
-            context.intermediates,
-            offline=case.get("offline", True),
-        ),
+        serverCertificateContext=certificate,
         clientCertificateRequired=root is not None,
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
+        enabledSslProtocols=_VERSIONS[case.get("version")],
+        **case.get("options", {}),
     )
     port = reactor.listenTCP(0, BindingServer(options, say), interface=HOST)
     say(f"Listening on port {port.getHost().port}")
