@@ -5,18 +5,14 @@ Tests for F{docs/behaviour.md}: whatever it promises is shown by tests that run.
 from __future__ import annotations
 
 import re
-import sys
-import unittest
-from collections.abc import Iterator
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-BEHAVIOUR = (Path(__file__).parents[1] / "docs" / "behaviour.md").read_text()
+from .test_dotnet import isCollected
+
+BEHAVIOUR = (Path(__file__).parents[1] / "docs" / "behaviour.md").read_text("utf-8")
 
 #: How many lines there are.
 MANY = 120
@@ -24,47 +20,19 @@ MANY = 120
 _NAMES = re.compile(r"`([\w.]+)`(?:, |$)")
 
 
-def casesIn(suite: Any) -> Iterator[Any]:
-    """
-    @return: every test in a suite of suites.
-    """
-    for each in suite:
-        if isinstance(each, unittest.TestSuite):
-            yield from casesIn(each)
-        else:
-            yield each
-
-
-@cache
-def runIn(module: Any) -> list[tuple[object, str]]:
-    """
-    @return: the tests that a runner finds in a module: the case and the name of
-        each.
-    """
-    if not module.__name__.rpartition(".")[2].startswith("test_"):
-        # For pytest there is nothing in it.
-        return []
-    loaded = unittest.defaultTestLoader.loadTestsFromModule(module)
-    return [(each, each.id().rpartition(".")[2]) for each in casesIn(loaded)]
-
-
 def problemWith(name: str) -> str | None:
     """
-    @return: what is wrong with the name of a test, such as C{module.Case.test},
-        or L{None} if it is one that runs.  A name of a mixin stands for all the
-        cases that are made of it.
+    @return: what is wrong with the name of a test, such as
+        C{tests.test_module.Case.test_it}, or L{None} if it is one that runs.  A
+        mixin stands for all the cases that are made of it.
     """
-    *path, caseName, testName = ("", *name.split("."))
-    try:
-        module = import_module(".".join(path[1:]))
-        case = getattr(module, caseName)
-        test = getattr(case, testName)
-    except (ImportError, AttributeError, ValueError):
-        return f"there is no {name}"
-    if not (test.__doc__ or "").strip():
-        return f"{name} promises nothing"
-    isRun = any(isinstance(each, case) and found == testName for each, found in runIn(module))
-    return None if isRun else f"{name} is not run"
+    if re.fullmatch(r"tests\.(?:\w+\.)?test_\w+\.\w+\.test_\w+", name) is None:
+        return f"{name} is no test's name"
+    if not isCollected(name):
+        return f"{name} is not run"
+    module, kind, test = name.rsplit(".", 2)
+    promise = getattr(getattr(import_module(module), kind), test).__doc__
+    return None if promise and promise.strip() else f"{name} promises nothing"
 
 
 def problemsIn(text: str, many: int) -> list[str]:
@@ -174,21 +142,16 @@ class CheckTests(SynchronousTestCase):
         noticed.
         """
         self.patch(CheckTests.test_good, "__doc__", " ")
-        # Not a name by which pytest looks for tests.
-        untested: Any = ModuleType("tests.untested")
-        untested.BehaviourTests = BehaviourTests
-        sys.modules[untested.__name__] = untested
-        self.addCleanup(sys.modules.pop, untested.__name__)
         for name, problem in (
-            ("tests.test_nowhere.ReadingTests.test_read", "there is no"),
-            ("tests.test_stream.NoTests.test_read", "there is no"),
-            ("tests.test_stream.ReadingTests.test_nothing", "there is no"),
-            ("tests.test_stream.ReadingTests", "is not run"),
-            ("nonsense", "there is no"),
-            ("tests.untested.BehaviourTests.test_shown", "is not run"),
-            ("tests.test_stream.ReadingTests.bothRoles", "is not run"),
-            (f"{__name__}.CheckTests.test_good", "promises nothing"),
+            ("tests.test_nowhere.ReadingTests.test_read", "is not run"),
+            ("tests.test_stream.NoTests.test_read", "is not run"),
+            ("tests.test_stream.ReadingTests.test_nothing", "is not run"),
             (f"{__name__}._Unmade.test_nothing", "is not run"),
+            ("tests.test_stream.ReadingTests", "is no test's name"),
+            ("tests.test_stream.ReadingTests.bothRoles", "is no test's name"),
+            ("tests.streams.StreamMixin.test_read", "is no test's name"),
+            ("nonsense", "is no test's name"),
+            (f"{__name__}.CheckTests.test_good", "promises nothing"),
         ):
             (found,) = problemsIn(f"| 1 | It is so. | `{name}` |\n", 1)
             self.assertIn(name, found)
