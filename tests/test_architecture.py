@@ -165,6 +165,7 @@ PLUGIN_IMPORTS = frozenset(
         "twisted.internet.interfaces.IStreamClientEndpointStringParserWithReactor",
         "twisted.internet.interfaces.IStreamServerEndpointStringParser",
         "twisted.plugin.IPlugin",
+        "typing.Any",
         "zope.interface.implementer",
     }
 )

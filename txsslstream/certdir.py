@@ -131,7 +131,8 @@ class CertificateDirectory:
         self._lookedAt = self._seconds()
         for each in self._paths():
             self._open(each)
-        self._names: ServerNames[CertificateSource] = self._named()
+        self._names: ServerNames[CertificateSource]
+        self._giveNames()
         if self._conflicts:
             path, problem = next(iter(self._conflicts.items()))
             raise CertificateError(f"{path}: {problem}")
@@ -193,7 +194,7 @@ class CertificateDirectory:
 
     def _open(self, path: str) -> None:
         """
-        Have another file.
+        Take another file.
 
         @raise CertificateError: it cannot be used.
         @raise InvalidOperationError: not for what the others are used for.
@@ -203,20 +204,23 @@ class CertificateDirectory:
         self._uses[path] = [_use(opened, each) for each in self._parameters]
         self._files[path] = opened
 
-    def _named(self) -> ServerNames[CertificateSource]:
+    def _giveNames(self) -> None:
         """
-        @return: who is for which name now.
+        Find out who is for which name now.
         """
-        self._served = {path: each.current.certificate for path, each in self._files.items()}
+        served = {path: each.current.certificate for path, each in self._files.items()}
+        if served == self._served:
+            return
+        self._served = served
         self._conflicts = {}
         owners: dict[str, str] = {}
-        for path, certificate in self._served.items():
+        for path, certificate in served.items():
             for name in _namesOf(certificate):
                 owner = owners.setdefault(name, path)
                 if owner != path:
                     self._conflicts[path] = f"not used for {name}, which is in {owner}"
-        return ServerNames(
-            {name: self._files[each] for name, each in owners.items()}, self._default
+        self._names = ServerNames(
+            {name: self._files[path] for name, path in owners.items()}, self._default
         )
 
     def _look(self) -> None:
@@ -240,7 +244,7 @@ class CertificateDirectory:
                     problems[path] = f"not used: {_without(path, reasonOf(e, path))}"
                 else:
                     opened.append(path)
-        self._names = self._named()
+        self._giveNames()
         for path in opened:
             names = ", ".join(_namesOf(self._served[path]))
             _log.info("{path}: now serving {names}", path=path, names=names)
@@ -252,7 +256,7 @@ class CertificateDirectory:
 
     def _drop(self, gone: set[str]) -> None:
         """
-        Have files no longer that have been gone for some time: they may have been
+        Let go of files that have been gone for some time: before, they may be
         about to be written anew.
         """
         self._goneSince = {each: self._goneSince.get(each, self._lookedAt) for each in sorted(gone)}

@@ -4,6 +4,8 @@ Every program that looks for any plugin imports this: it must import next to
 nothing.
 """
 
+from typing import Any
+
 from twisted.application.service import ServiceMaker
 from twisted.internet.interfaces import (
     IStreamClientEndpointStringParserWithReactor,
@@ -30,7 +32,7 @@ class SslStreamParser:
 
     prefix = "sslstream"
 
-    def parseStreamClient(self, reactor, /, *args, **kwargs):
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> Any:
         """
         See C{IStreamClientEndpointStringParserWithReactor}.
         """
@@ -38,7 +40,7 @@ class SslStreamParser:
 
         return clientEndpoint(reactor, args, kwargs)
 
-    def parseStreamServer(self, reactor, /, *args, **kwargs):
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> Any:
         """
         See C{IStreamServerEndpointStringParser}.
         """
