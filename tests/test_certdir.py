@@ -350,9 +350,9 @@ class LaterTests(DirectoryMixin, SynchronousTestCase):
         A file that is replaced is served from under its new names, and no longer
         under its old ones.
         """
-        directory = self.selecting()
+        directory = self.selecting(interval=10)
         self.replace("one.pem", both(MORE))
-        self.clock.advance(INTERVAL)
+        self.clock.advance(10)
         certificate = MORE.certificate
         said = (
             "/one.pem: now serving more, valid until "

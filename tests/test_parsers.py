@@ -57,6 +57,7 @@ from txsslstream import (
     TlsAlert,
     TlsCipherSuite,
     X509RevocationMode,
+    _parsers,
     reload,
 )
 from txsslstream._parsers import CLIENT_OPTIONS, INTERVAL, SERVER_OPTIONS
@@ -157,6 +158,8 @@ class ParsingMixin(FilesMixin):
         error = self.assertRaises(kind, parse)
         self.assertIs(type(error), kind)
         everything = "".join(traceback.format_exception(error))
+        # One is enough.
+        self.assertEqual(everything.count("Traceback"), 1, everything)
         for secret in (PASSWORD.decode(), "battery", "PRIVATE KEY"):
             self.assertNotIn(secret, everything)
         return str(error)
@@ -297,8 +300,9 @@ class OptionsTests(ParsingMixin, SynchronousTestCase):
 
     def test_every(self) -> None:
         """
-        Every option has a twin here that fails.
+        Every option of that kind is here, and has a twin that fails.
         """
+        self.assertEqual(set(GOOD), set(_parsers._FIELDS))
         self.assertEqual(set(GOOD), set(BAD))
 
     def test_empty(self) -> None:
@@ -745,6 +749,26 @@ class UnderneathTests(ParsingMixin, SynchronousTestCase):
             endpoint = self.client(**CLIENT_PARTS, serverName=host)
             self.assertEqual(endpoint._options.targetHost, host)
             self.assertIn("example.com", repr(endpoint._wrapped))
+
+    def test_unicode(self) -> None:
+        """
+        A host in Unicode is connected to by its A-label, whatever its case is.
+        """
+        for host in ("b\xfccher.example", "B\xdcCHER.example", "xn--bcher-kva.example"):
+            endpoint = self.client(host=host, port="443")
+            self.assertIn("xn--bcher-kva.example", repr(endpoint._wrapped).lower())
+            self.connecting(endpoint)
+
+    def test_unreachable(self) -> None:
+        """
+        A name that may be in a certificate, but that Twisted does not connect to,
+        is refused as host, and accepted as C{serverName}.
+        """
+        self.assertIn("host: ", self.refusal(self.client, host="a_b.example", port="443"))
+        endpoint = HostnameEndpoint(self.reactor, "a_b.example", 443)
+        connecting = endpoint.connect(Factory.forProtocol(Application))
+        self.failureResultOf(connecting, ValueError)
+        self.client(**CLIENT_PARTS, serverName="a_b.example")
 
     def test_bad(self) -> None:
         """

@@ -21,6 +21,7 @@ from functools import partial, reduce
 from operator import or_
 from typing import Any, TypeVar
 
+import idna
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ServerEndpoint,
@@ -88,6 +89,18 @@ def _listOf(read: Callable[[str], _Value]) -> Callable[[str], tuple[_Value, ...]
 def _host(text: str) -> str:
     serverNameFor(text)
     return text
+
+
+def _address(text: str) -> str:
+    """
+    @return: a host as C{HostnameEndpoint} takes it.
+    """
+    name = serverNameFor(text)
+    if name is None:
+        return text
+    # That is stricter, and would find out when connecting only.
+    idna.encode(name)
+    return text if text.isascii() else name.decode("ascii")
 
 
 def _suite(name: str) -> TlsCipherSuite:
@@ -406,12 +419,13 @@ def clientEndpoint(
         if name is not None:
             given.excludes("endpoint and serverName", "host")
         wrapped = given.inner(partial(clientFromString, reactor))
-        target = given.required("serverName", name or host)
     else:
         host = given.required("host", host)
         port = given.required("port", port)
-        target = name or host
-        wrapped = HostnameEndpoint(reactor, host, port, timeout or _TIMEOUT, bindAddress)
+        with given.blaming("host"):
+            address = _address(host)
+        wrapped = HostnameEndpoint(reactor, address, port, timeout or _TIMEOUT, bindAddress)
+    target = given.required("serverName", name or host)
     with given.blaming(*_AGREEING):
         options = SslClientAuthenticationOptions(
             target, clientCertificateContext=identity, **fields

@@ -9,12 +9,12 @@ and which of them is for which name.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from cryptography import x509
 from twisted.internet.interfaces import IReactorTime
@@ -72,6 +72,17 @@ def _use(source: CertificateSource, parameters: TlsParameters) -> object | None:
     return source.usedFor(parameters)
 
 
+class _File(NamedTuple):
+    """
+    A file of ours.
+
+    @ivar uses: what is kept so that it stays fit for what it is used for.
+    """
+
+    source: ReloadingCertificate
+    uses: list[object | None]
+
+
 class CertificateDirectory:
     """
     The certificates in the files of a directory: a
@@ -110,8 +121,6 @@ class CertificateDirectory:
             two are for the same name.
         @raise ValueError: C{interval} is no time.
         """
-        if not 0 < interval < math.inf:
-            raise ValueError(f"interval is a positive number of seconds, not {interval!r}")
         self._path = absolute(path)
         self._default = None if default is None else contextWithKey(default)
         self._password = password
@@ -119,9 +128,8 @@ class CertificateDirectory:
         self._clock = clock
         self._seconds = time.monotonic if clock is None else clock.seconds
         # Who came first has the first right to a name.
-        self._files: dict[str, ReloadingCertificate] = {}
+        self._files: dict[str, _File] = {}
         self._parameters: list[TlsParameters] = []
-        self._uses: dict[str, list[object | None]] = {}
         self._usesOfDefault: list[object | None] = []
         self._served: dict[str, x509.Certificate] = {}
         self._conflicts: dict[str, str] = {}
@@ -151,7 +159,7 @@ class CertificateDirectory:
         """
         What the log has as errors and is still so, a sentence each.
         """
-        each = [file.problem for file in self._files.values()]
+        each = [file.source.problem for file in self._files.values()]
         told = [
             f"{path}: {problem}"
             for (path, problem), since in self._problemSince.items()
@@ -168,8 +176,8 @@ class CertificateDirectory:
         @raise CertificateError: OpenSSL does not take one of them.
         @raise InvalidOperationError: one does not go with the parameters.
         """
-        for path, source in self._files.items():
-            self._uses[path].append(_use(source, parameters))
+        for source, uses in self._files.values():
+            uses.append(_use(source, parameters))
         if self._default is not None:
             self._usesOfDefault.append(_use(self._default, parameters))
         self._parameters.append(parameters)
@@ -200,15 +208,14 @@ class CertificateDirectory:
         @raise InvalidOperationError: not for what the others are used for.
         """
         load = partial(_load, path, self._password)
-        opened = ReloadingCertificate(load, [path], interval=self._interval, clock=self._clock)
-        self._uses[path] = [_use(opened, each) for each in self._parameters]
-        self._files[path] = opened
+        source = ReloadingCertificate(load, [path], interval=self._interval, clock=self._clock)
+        self._files[path] = _File(source, [_use(source, each) for each in self._parameters])
 
     def _giveNames(self) -> None:
         """
         Find out who is for which name now.
         """
-        served = {path: each.current.certificate for path, each in self._files.items()}
+        served = {path: each.source.current.certificate for path, each in self._files.items()}
         if served == self._served:
             return
         self._served = served
@@ -220,7 +227,7 @@ class CertificateDirectory:
                 if owner != path:
                     self._conflicts[path] = f"not used for {name}, which is in {owner}"
         self._names = ServerNames(
-            {name: self._files[path] for name, path in owners.items()}, self._default
+            {name: self._files[path].source for name, path in owners.items()}, self._default
         )
 
     def _look(self) -> None:
@@ -259,13 +266,15 @@ class CertificateDirectory:
         Let go of files that have been gone for some time: before, they may be
         about to be written anew.
         """
-        self._goneSince = {each: self._goneSince.get(each, self._lookedAt) for each in sorted(gone)}
-        for path, since in list(self._goneSince.items()):
-            if self._lookedAt - since >= PATIENCE:
-                for mapping in (self._goneSince, self._files, self._uses):
-                    del mapping[path]
-                names = ", ".join(_namesOf(self._served[path]))
-                _log.info("{path}: gone, and no longer serving {names}", path=path, names=names)
+        before, self._goneSince = self._goneSince, {}
+        for path in sorted(gone):
+            since = before.get(path, self._lookedAt)
+            if self._lookedAt - since < PATIENCE:
+                self._goneSince[path] = since
+                continue
+            del self._files[path]
+            names = ", ".join(_namesOf(self._served[path]))
+            _log.info("{path}: gone, and no longer serving {names}", path=path, names=names)
 
     def _complain(self, problems: dict[str, str]) -> None:
         """
