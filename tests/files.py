@@ -4,6 +4,7 @@ Files for tests, gone when the test is.
 
 from __future__ import annotations
 
+import datetime
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream import stores
+from tests.support import NOW
+from tests.watching import ReadingClock
+from txsslstream import reload, stores
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -41,6 +44,53 @@ class FilesMixin(_Mixin):
         path = self.directory / name
         path.write_bytes(data)
         return path
+
+
+class TimedFilesMixin(FilesMixin):
+    """
+    For a test case with files that change in a time that passes when the test
+    says so.
+
+    @ivar clock: that time, in seconds.
+    """
+
+    def setUp(self) -> None:
+        """
+        Begin.
+        """
+        super().setUp()
+        self.clock = ReadingClock()
+        self.clock.advance(1000)
+        self.start = NOW - datetime.timedelta(seconds=1000)
+        self.patch(reload, "_now", lambda: self.now)
+
+    @property
+    def now(self) -> datetime.datetime:
+        """
+        The time of day.
+        """
+        return self.start + datetime.timedelta(seconds=self.clock.seconds())
+
+    def touch(self, path: Path, age: float = 0) -> None:
+        """
+        Have a file written some seconds ago, and never before or again.
+        """
+        then = self.now.timestamp() - age
+        os.utime(path, (then, then))
+
+    def put(self, name: str, data: bytes, age: float = 0) -> Path:
+        """
+        Write to a file.
+        """
+        path = self.file(data, name)
+        self.touch(path, age)
+        return path
+
+    def replace(self, name: str, data: bytes) -> None:
+        """
+        Put another file in the place of one.
+        """
+        os.replace(self.put(f"{name}.new", data), self.directory / name)
 
 
 class HomeMixin(FilesMixin):

@@ -82,19 +82,24 @@ def keyPEM(context: SslStreamCertificateContext, password: bytes | None = None) 
     return context.privateKey.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password)
-        if password
-        else serialization.NoEncryption(),
+        _encryption(password),
     )
 
 
-def pfx(context: SslStreamCertificateContext, password: bytes, isOld: bool = False) -> bytes:
+def _encryption(password: bytes | None) -> serialization.KeySerializationEncryption:
+    if password is None:
+        return serialization.NoEncryption()
+    return serialization.BestAvailableEncryption(password)
+
+
+def pfx(context: SslStreamCertificateContext, password: bytes | None, isOld: bool = False) -> bytes:
     """
     @param isOld: whether to encrypt as Mono can read it.
     @return: a certificate, its intermediates and its key as PKCS#12.
     """
-    encryption: serialization.KeySerializationEncryption
+    encryption = _encryption(password)
     if isOld:
+        assert password is not None
         encryption = (
             serialization.PrivateFormat.PKCS12.encryption_builder()
             .kdf_rounds(2000)
@@ -102,8 +107,6 @@ def pfx(context: SslStreamCertificateContext, password: bytes, isOld: bool = Fal
             .hmac_hash(hashes.SHA1())
             .build(password)
         )
-    else:
-        encryption = serialization.BestAvailableEncryption(password)
     key: Any = context.privateKey
     return pkcs12.serialize_key_and_certificates(
         b"test", key, context.certificate, context.intermediates or None, encryption

@@ -281,6 +281,10 @@ class MemoryTransport:
             producer.stopProducing()
         self.protocol.connectionLost(Failure(reason))
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        # Some applications insist on being able to say so.
+        pass
+
     def getPeer(self) -> Any:
         return f"peer of {self.name}"
 

@@ -36,6 +36,7 @@ from txsslstream.certificates import (
     SslStreamCertificateContext,
     certificatesFromPEM,
     loadCertificates,
+    passwordFrom,
 )
 from txsslstream.errors import CertificateError
 
@@ -799,6 +800,34 @@ class PasswordCallbackTests(CertificatesTestCase):
                     f"{path}: the password callback must answer with text or bytes, "
                     f"not {type(answer).__name__}",
                 )
+
+
+class PasswordFromTests(CertificatesTestCase):
+    """
+    L{passwordFrom}.
+    """
+
+    def test_firstLine(self) -> None:
+        """
+        A password is the first line of its file, without the line's end.
+        """
+        password = PASSWORD.encode()
+        for end in (b"", b"\n", b"\r\n", b"\nno more\n", b"\n\n"):
+            self.assertEqual(passwordFrom(self.file(password + end)), password)
+        self.assertEqual(passwordFrom(self.file(b" a b \n")), b" a b ")
+
+    def test_bad(self) -> None:
+        """
+        A file that cannot be read, or begins with an empty line, is refused by
+        name.
+        """
+        missing = self.directory / "missing"
+        said = self.refused(passwordFrom, missing)
+        self.assertEqual(said, f"{missing}: No such file or directory")
+        for data in (b"", b"\n", f"\n{PASSWORD}\n".encode()):
+            path = self.file(data)
+            said = self.refused(passwordFrom, path)
+            self.assertEqual(said, f"{path}: no password in the first line")
 
 
 class FetchingTests(CertificatesTestCase):

@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import URI
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 from twisted.web.wsgi import WSGIResource
 
 import txsslstream
@@ -32,11 +39,14 @@ from txsslstream import (
     SslStreamCertificateContext,
     SslStreamMetrics,
     _openssl,
+    _parsers,
+    certdir,
     errors,
     metrics,
     reload,
 )
 from txsslstream._inner import InnerStream
+from txsslstream._parsers import CLIENT_OPTIONS, SERVER_OPTIONS
 from txsslstream._processes import ProcessWire
 from txsslstream._sides import Reader
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
@@ -54,8 +64,10 @@ from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
 from txsslstream.sessions import SessionCache
 
+from .applications import Application
 from .interop._pages import programs
 from .support import Pair
+from .test_parsers import CLIENT_PARTS, SERVER_PARTS, ParsingMixin, connect
 
 DOCS = Path(__file__).parents[1] / "docs"
 TRUST = (DOCS / "trust.md").read_text()
@@ -66,6 +78,16 @@ CERTIFICATES = (DOCS / "certificates.md").read_text()
 HELLO = (DOCS / "hello.md").read_text()
 RESUMPTION = (DOCS / "resumption.md").read_text()
 INPLACE = (DOCS / "inplace.md").read_text()
+ENDPOINTS = (DOCS / "endpoints.md").read_text()
+
+
+def rowsOf(text: str, title: str) -> list[list[str]]:
+    """
+    @return: the cells of the first table of a section, without the header.
+    """
+    section = text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)
+    return [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
 
 
 class TrustTests(SynchronousTestCase):
@@ -251,11 +273,9 @@ class OptionsTests(SynchronousTestCase):
 
     def rows(self, title: str) -> list[list[str]]:
         """
-        @return: the cells of the first table of a section, without the header.
+        @return: the rows of a section.
         """
-        section = OPTIONS.split(f"\n## {title}\n")[1].split("\n## ")[0]
-        rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)
-        return [row.split(" | ") for row in rows[1:]]
+        return rowsOf(OPTIONS, title)
 
     def test_fields(self) -> None:
         """
@@ -443,23 +463,44 @@ class CertificatesTests(SynchronousTestCase):
         ):
             self.assertIn(said, CERTIFICATES)
 
-    def test_logLines(self) -> None:
+    def logged(self, module: ModuleType) -> list[tuple[str, str]]:
         """
-        Whatever goes to the log is told, with its level, and nothing else.
+        @return: the level and format of all that a module logs.
         """
-        source = Path(inspect.getfile(reload)).read_text()
-        logged = [
+        source = Path(inspect.getfile(module)).read_text()
+        return sorted(
             (call.func.attr, re.sub(":%[^}]*", "", str(call.args[0].value)))
             for call in ast.walk(ast.parse(source))
             if isinstance(call, ast.Call)
             and isinstance(call.func, ast.Attribute)
             and ast.unparse(call.func.value) == "_log"
             and isinstance(call.args[0], ast.Constant)
-        ]
+        )
+
+    def test_logLines(self) -> None:
+        """
+        Whatever goes to the log is told, with its level, and nothing else.
+        """
         section = CERTIFICATES.split("### What the log says")[1]
-        rows = re.findall(r"^\| (\w+) \| `(.*)` \|$", section, re.MULTILINE)
-        self.assertEqual(sorted(rows), sorted(logged))
-        self.assertEqual(len(rows), 5)
+        for module, text, count in (
+            (reload, section.split("\n## ")[0], 5),
+            (certdir, section.split("\n## A directory")[1], 3),
+        ):
+            rows = re.findall(r"^\| (\w+) \| `(.*)` \|$", text, re.MULTILINE)
+            self.assertEqual(sorted(rows), self.logged(module))
+            self.assertEqual(len(rows), count)
+
+    def test_problems(self) -> None:
+        """
+        So are the problems of a directory.
+        """
+        said = re.findall(r"`(not \w+[^`]*)`", CERTIFICATES.split("where the problem is")[1])
+        tree = ast.parse(inspect.getsource(certdir))
+        texts = [
+            ast.unparse(each)[2:-1] for each in ast.walk(tree) if isinstance(each, ast.JoinedStr)
+        ]
+        found = [re.sub(r"\{_without\(.*", "{reason}", each) for each in texts]
+        self.assertEqual(sorted(said), sorted(each for each in found if each.startswith("not ")))
 
     def test_names(self) -> None:
         """
@@ -473,6 +514,7 @@ class CertificatesTests(SynchronousTestCase):
         }
         members = options.union(*map(dir, (ReloadingCertificate, SslStreamCertificateContext)))
         members |= {"interval", "password", "reactor", "live", "inotify", "stat"}
+        members |= {"problems", "default", "unrecognized_name"}
         said = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", CERTIFICATES)) - {"None", "My"}
         self.assertEqual(said - members - set(txsslstream.__all__), set())
 
@@ -505,6 +547,145 @@ class InPlaceTests(SynchronousTestCase):
         self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
         self.assertEqual(ProcessWire.LINGERING, 1)
         self.assertIn("has not ended a second later", INPLACE)
+
+
+class Greeting(Resource):
+    """
+    Says hello.
+    """
+
+    isLeaf = True
+
+    def render_GET(self, request: object) -> bytes:
+        """
+        Say it.
+        """
+        return b"hello"
+
+
+class EndpointsTests(ParsingMixin, SynchronousTestCase):
+    """
+    Tests for F{docs/endpoints.md}.
+    """
+
+    def rows(self, title: str) -> list[list[str]]:
+        """
+        @return: the rows of a section.
+        """
+        return rowsOf(ENDPOINTS, title)
+
+    def test_options(self) -> None:
+        """
+        The tables have every option of both sides, and no other.
+        """
+        for side, options in (("client", CLIENT_OPTIONS), ("server", SERVER_OPTIONS)):
+            rows = self.rows(f"Of a {side}") + self.rows("Of both sides")
+            self.assertEqual(sorted(row[0].strip("`") for row in rows), sorted(options))
+
+    def test_defaults(self) -> None:
+        """
+        An option that says what is the default changes nothing.
+        """
+        usual = ("`yes`", "`none`", "`nocheck`", "30", "50")
+        for title, parse, parts in (
+            ("Of a client", self.client, CLIENT_PARTS),
+            ("Of both sides", self.client, {**CLIENT_PARTS, "certificate": "<both>"}),
+            ("Of a server", self.server, SERVER_PARTS),
+        ):
+            defaults = {name.strip("`"): text for name, _, text in self.rows(title)}
+            given = {name: text.strip("`") for name, text in defaults.items() if text in usual}
+            self.assertGreater(len(given), 0, title)
+            without, with_ = parse(**parts), parse(**parts, **given)
+            self.assertEqual(vars(without._wrapped), vars(with_._wrapped))
+            for each in fields(without._options):
+                one, other = (getattr(end._options, each.name) for end in (without, with_))
+                if isinstance(one, ReloadingCertificate):
+                    one, other = one.current, other.current
+                self.assertEqual(one, other, each.name)
+
+    def written(self) -> None:
+        """
+        Write the files that the examples name, and be where they are.
+        """
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.directory)
+        for name, option in (
+            ("fullchain.pem", "certificate"),
+            ("privkey.pem", "key"),
+            ("server.pem", "both"),
+            ("www.pem", "rsa"),
+            ("client.pem", "client"),
+            ("roots.pem", "root"),
+        ):
+            self.file(Path(self.files[option]).read_bytes(), name)
+
+    def test_examples(self) -> None:
+        """
+        Every description in the text can be parsed, where its files are.
+        """
+        self.written()
+        found = re.findall(r"sslstream:[^\s`\"]*=[^\s`\"]*", ENDPOINTS)
+        found = [each for each in found if "{" not in each]
+        self.assertEqual(len(found), 9)
+        for each in found:
+            description = each.replace("/etc/ssl/sites/", "").replace(
+                "/etc/ssl/sites", self.files["certificates"]
+            )
+            if ":systemd:" in each:
+                said = self.said(ValueError, partial(serverFromString, self.reactor, description))
+                self.assertIn("endpoint: systemd: ", said)
+                continue
+            isClient = "host=" in each or "serverName=" in each
+            parse: Any = clientFromString if isClient else serverFromString
+            parse(self.reactor, description)
+
+    def test_errors(self) -> None:
+        """
+        Errors read as they are shown.
+        """
+        one, two, three = re.findall(r"^    (\w+Error: .*)$", ENDPOINTS, re.MULTILINE)
+        said = self.refusal(
+            self.server, port="1", certificate="<certificate>", privateKey="<otherKey>"
+        )
+        for path, place in (("<certificate>", "/etc/ssl/a.pem"), ("<otherKey>", "/etc/ssl/b.pem")):
+            said = said.replace(self.path(path), place)
+        begin = one.removesuffix("\N{HORIZONTAL ELLIPSIS}")
+        self.assertEqual(f"ValueError: {said}"[: len(begin)], begin)
+        said = self.refusal(self.server, **SERVER_PARTS, protocols="ssl3")
+        self.assertEqual(f"ValueError: {said}", two)
+        said = self.said(TypeError, partial(self.client, **CLIENT_PARTS, trustRoot="a"))
+        self.assertEqual(f"TypeError: {said}", three)
+
+    def test_figures(self) -> None:
+        """
+        The time is the one in the code.
+        """
+        self.assertIn(f"at most every {_parsers.INTERVAL:g} seconds", ENDPOINTS)
+
+    def test_agent(self) -> None:
+        """
+        The example's agent gets what a site has, over TLS, and shows its
+        certificate; without TLS it connects as ever.
+        """
+        self.written()
+        code = ENDPOINTS.split("## HTTP clients")[1].split("```python\n")[1].split("```")[0]
+        names: dict[str, Any] = {"reactor": self.reactor}
+        exec(compile(code, "endpoints.md", "exec"), names)
+        site = Site(Greeting(), reactor=self.reactor)
+        server = self.server(**SERVER_PARTS, clientCertificate="required", trustRoots="<root>")
+        self.successResultOf(server.listen(site))
+        response = names["agent"].request(b"GET", b"https://localhost:8443/")
+        wire = connect(self.reactor)
+        # Twisted's own readBody warns of itself.
+        body = Application()
+        self.successResultOf(response).deliverBody(body)
+        wire.flush()
+        self.assertEqual(body.received, b"hello")
+        wire.cut()
+        endpoint = names["SslStreamEndpoints"](self.reactor).endpointForURI(
+            URI.fromBytes(b"http://localhost/")
+        )
+        self.assertIsInstance(endpoint, HostnameEndpoint)
 
 
 def _sources() -> str:

@@ -5,7 +5,6 @@ and wrongly, while they are in use.
 
 from __future__ import annotations
 
-import datetime
 import gc
 import os
 import shutil
@@ -27,7 +26,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.files import FilesMixin
+from tests.files import TimedFilesMixin
 from tests.programs import certificatePEM, keyPEM, pfx
 from tests.streams import StreamMixin
 from tests.support import (
@@ -40,7 +39,7 @@ from tests.support import (
     perVersion,
     serverOptions,
 )
-from tests.watching import ReadingClock, openFiles
+from tests.watching import openFiles
 from txsslstream import (
     AuthenticationError,
     CertificateError,
@@ -92,11 +91,10 @@ def both(context: _Context) -> bytes:
     return certificatePEM(context) + keyPEM(context)
 
 
-class ReloadingMixin(FilesMixin):
+class ReloadingMixin(TimedFilesMixin):
     """
-    Files that are renewed, in a time that passes when the test says so.
+    Files that are renewed.
 
-    @ivar clock: that time.
     @ivar path: a file with L{OLD} and its key, written long ago.
     """
 
@@ -105,10 +103,6 @@ class ReloadingMixin(FilesMixin):
         Write the file.
         """
         super().setUp()
-        self.clock = ReadingClock()
-        self.clock.advance(1000)
-        self.start = NOW - datetime.timedelta(seconds=1000)
-        self.patch(reload, "_now", lambda: self.now)
         self.path = self.put("cert.pem", both(OLD), age=100)
         self.made: list[ReloadingCertificate] = []
         self.addCleanup(self.checkNothingLeft)
@@ -121,34 +115,6 @@ class ReloadingMixin(FilesMixin):
             each.stopWatching()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.clock.readers, [])
-
-    @property
-    def now(self) -> datetime.datetime:
-        """
-        The time of day.
-        """
-        return self.start + datetime.timedelta(seconds=self.clock.seconds())
-
-    def touch(self, path: Path, age: float = 0) -> None:
-        """
-        Have a file written some seconds ago, and never before or again.
-        """
-        then = self.now.timestamp() - age
-        os.utime(path, (then, then))
-
-    def put(self, name: str, data: bytes, age: float = 0) -> Path:
-        """
-        Write to a file.
-        """
-        path = self.file(data, name)
-        self.touch(path, age)
-        return path
-
-    def replace(self, name: str, data: bytes) -> None:
-        """
-        Put another file in the place of one.
-        """
-        os.replace(self.put(f"{name}.new", data), self.directory / name)
 
     def link(self, name: str, target: str) -> None:
         """

@@ -204,11 +204,16 @@ class MakeServiceTests(SynchronousTestCase):
         directory = str(files.directory)
         nonsense = files.store("nonsense", b"nonsense")
         nothing = f"{files.key}: no certificate in it"
+        empty = files.store("empty", b"")
         for arguments, line in (
             (("--certificate", files.missing), missing),
             (("--certificate", files.certificate, "--private-key", files.missing), missing),
             (("--pfx", files.missing), missing),
             (("--pfx", files.pfx, "--password-file", files.missing), missing),
+            (
+                ("--pfx", files.pfx, "--password-file", empty),
+                f"{empty}: no password in the first line",
+            ),
             (("--certificate", files.both, "--trust", files.missing), missing),
             (("--certificate", directory), f"{directory}: Is a directory"),
             (("--certificate", nonsense), f"{nonsense}: no certificate in it"),

@@ -4,6 +4,7 @@
 wait, and the truth about what was negotiated.
 """
 
+from .certdir import CertificateDirectory
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, X509ChainElement, X509ChainStatus
 from .channelbinding import ChannelBinding, TransportContext
@@ -69,6 +70,7 @@ from .trust import SslCertificateTrust
 
 __all__ = [
     "AuthenticationError",
+    "CertificateDirectory",
     "CertificateError",
     "ChannelBinding",
     "ChannelBindingKind",

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from .certificates import SslStreamCertificateContext
+from .certificates import SslStreamCertificateContext, passwordFrom
 from .devcert import DevelopmentCertificate
 from .echo import SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
@@ -51,13 +51,7 @@ class CertificateOptions(usage.Options):
         @return: the certificate, or L{None} if none was named.
         @raise CertificateError: it cannot be used.
         """
-        password = None
-        if self["password-file"]:
-            try:
-                lines = Path(self["password-file"]).read_bytes().splitlines()
-            except OSError as e:
-                raise CertificateError(f"{self['password-file']}: {e.strerror or e}") from e
-            password = lines[0] if lines else b""
+        password = passwordFrom(self["password-file"]) if self["password-file"] else None
         if self["pfx"]:
             if self["certificate"] or self["private-key"]:
                 raise CertificateError("give either --pfx or --certificate and --private-key")

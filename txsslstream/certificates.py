@@ -72,6 +72,17 @@ def _read(path: _SomePath) -> bytes:
         raise CertificateError(f"{os.fspath(path)}: {e.strerror or e}") from e
 
 
+def passwordFrom(path: _SomePath) -> bytes:
+    """
+    @return: the first line of a file.
+    @raise CertificateError: it cannot be read, or the line is empty.
+    """
+    lines = _read(path).splitlines()
+    if not lines or not lines[0]:
+        raise CertificateError(f"{os.fspath(path)}: no password in the first line")
+    return lines[0]
+
+
 def _passwordBytes(password: str | bytes | None) -> bytes | None:
     """
     @return: the password; L{None} for an empty one, which protects nothing.

@@ -63,7 +63,21 @@ def _timeProblem(context: SslStreamCertificateContext) -> str | None:
     return next((words for _, words in timeProblems(context.certificate, _now())), None)
 
 
-def _absolute(path: _SomePath) -> str:
+def reasonOf(error: Exception, path: str) -> str:
+    """
+    @return: why a file cannot be used, for the log.
+    """
+    if isinstance(error, (CertificateError, InvalidOperationError)):
+        return str(error)
+    # cryptography raises more than that, and so may whoever loads; the words
+    # may be anything.
+    return f"{path}: it cannot be read ({type(error).__name__})"
+
+
+def absolute(path: _SomePath) -> str:
+    """
+    @return: the path as it is from anywhere.
+    """
     path = os.fspath(path)
     # Not abspath: what is behind a link has another parent.
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
@@ -112,7 +126,7 @@ class ReloadingCertificate(CertificateSource):
         if not 0 < interval < math.inf:
             raise ValueError(f"interval is a positive number of seconds, not {interval!r}")
         self._load = load
-        self._paths = tuple(map(_absolute, paths))
+        self._paths = tuple(map(absolute, paths))
         self._interval = interval
         self._seconds = time.monotonic if clock is None else clock.seconds
         self._uses: WeakValueDictionary[TlsParameters, _Use] = WeakValueDictionary()
@@ -161,7 +175,7 @@ class ReloadingCertificate(CertificateSource):
         @raise ValueError: C{interval} is no time.
         """
         some = (path,) if privateKeyPath is None else (path, privateKeyPath)
-        paths = tuple(map(_absolute, some))
+        paths = tuple(map(absolute, some))
         load = partial(
             SslStreamCertificateContext.fromPEM,
             paths[0],
@@ -189,7 +203,7 @@ class ReloadingCertificate(CertificateSource):
 
         The parameters and errors are those of L{fromPEM}.
         """
-        place = _absolute(path)
+        place = absolute(path)
         load = partial(
             SslStreamCertificateContext.fromPFX,
             place,
@@ -352,11 +366,8 @@ class ReloadingCertificate(CertificateSource):
         self._note(identities, isYoung)
         try:
             found = self._readBetter()
-        except (CertificateError, InvalidOperationError) as e:
-            reason = str(e)
         except Exception as e:
-            # cryptography raises more than that, and so may whoever loads.
-            reason = f"{self._paths[0]}: it cannot be read ({type(e).__name__})"
+            reason = reasonOf(e, self._paths[0])
         else:
             return self._take(found)
         self._failed((identities, reason), isChanged, isForced)

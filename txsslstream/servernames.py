@@ -49,7 +49,7 @@ class ServerNames(Generic[_Value]):
         """
         entries: dict[str, _Value] = {}
         for name, value in mapping.items():
-            key = _key(name)
+            key = nameKey(name)
             if key in entries:
                 raise ValueError(f"the server name {key!r} is there twice")
             entries[key] = value
@@ -87,9 +87,12 @@ class ServerNames(Generic[_Value]):
         return dict(self.entries)
 
 
-def _key(name: str) -> str:
+def nameKey(name: str) -> str:
     """
-    @return: the form in which a name is compared.
+    @return: the form in which a server's name, or a wildcard for some, is
+        compared.
+    @raise ValueError: it is neither, or an IP address.
+    @raise TypeError: it is no L{str}.
     """
     if not isinstance(name, str):
         raise TypeError(f"a server name is a str, not {type(name).__name__}")
