@@ -103,7 +103,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("endpoints", "prometheus", "_filewatch", "reload"),
     # Programs.
-    ("echo", "devcert", "_tap", "__main__"),
+    (
+        "echo",
+        "devcert",
+        "_tap",
+        "_usage",
+        "_starttls",
+        "_probe",
+        "_report",
+        "inspect",
+        "__main__",
+    ),
     # Used by nobody here: users import it themselves, or do without.
     ("insecure",),
     # The names of all.

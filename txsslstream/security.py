@@ -139,7 +139,7 @@ def plain(value: Any) -> Any:
         return {
             "subject": _nameOf(factsOf(value).subject),
             "issuer": _nameOf(factsOf(value).issuer),
-            "serialNumber": f"{value.serial_number:x}",
+            "serialNumber": f"{factsOf(value).serialNumber:x}",
             "notBefore": value.not_valid_before_utc.isoformat(),
             "notAfter": value.not_valid_after_utc.isoformat(),
             "sha256": value.fingerprint(hashes.SHA256()).hex(),
