@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import sys
 from subprocess import CompletedProcess
 from typing import TextIO
 
@@ -30,12 +31,14 @@ from txsslstream.inspect import (
     targetOf,
 )
 
-from .interop._tools import LOOPBACK, freePort
+from .interop._tools import LOOPBACK, freePort, runTool
 from .programs import (
     certificatePEM,
+    environment,
     keyPEM,
     pfx,
     runSslstream,
+    sharedDirectory,
     sharedFile,
     sharedServerProcess,
     temporaryDirectory,
@@ -322,6 +325,10 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(
             complaints, "sslstream inspect: localhost:443: Connection was refused by other side.\n"
         )
+        endpoint, err = self.absent(), io.StringIO()
+        running = runInspect(endpoint.clock, optionsFor("::1"), endpoint, io.StringIO(), err)
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(running)), 2)
+        self.assertTrue(err.getvalue().startswith("sslstream inspect: [::1]:443: "))
 
     def test_json(self) -> None:
         """
@@ -341,7 +348,7 @@ class RunTests(SynchronousTestCase):
         does.
         """
         files, terminal = io.StringIO(), _Terminal()
-        for output, environment, isWanted in (
+        for output, variables, isWanted in (
             (terminal, {}, True),
             (terminal, {"TERM": "xterm", "NO_COLOR": ""}, True),
             (terminal, {"NO_COLOR": "1"}, False),
@@ -349,7 +356,7 @@ class RunTests(SynchronousTestCase):
             (terminal, {"TERM": "dumb"}, False),
             (files, {}, False),
         ):
-            self.assertIs(isColourful(output, environment), isWanted, environment)
+            self.assertIs(isColourful(output, variables), isWanted, variables)
         self.patch(__import__("os"), "environ", {})
         self.run_(self.good(), output=terminal)
         self.assertIn("\x1b[32m", terminal.getvalue())
@@ -448,6 +455,19 @@ class ProcessTests(SynchronousTestCase):
             done = runSslstream("inspect", f"{LOOPBACK}:{port}", "--timeout", "0.2")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn("no end of the handshake within 0.2 s", done.stderr)
+
+    def test_closed(self) -> None:
+        """
+        Whoever does not want to read it all has the status and no complaint.
+        """
+        place = f"localhost:{self.server.port}"
+        command = [sys.executable, "-m", "txsslstream", "inspect", place]
+        # That takes less time than our beginning.
+        script = '{ "$@"; echo $? >&2; } | true'
+        done = runTool(
+            ["sh", "-c", script, "sh", *command], environment=environment(sharedDirectory())
+        )
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", "1\n"))
 
     def test_usage(self) -> None:
         """

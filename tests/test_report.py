@@ -304,6 +304,15 @@ class TextTests(SynchronousTestCase):
         )
         self.assertEqual(lines[lines.index("  CN=Second") - 1], "Sent as well, but of no use")
 
+    def test_issuer(self) -> None:
+        """
+        The issuer's name is told where it has no place in the tree.
+        """
+        chain = chainOf(self, LEAF, trusted=(AUTHORITY.certificate,))
+        lines = self.told(inspection(chain)).splitlines()
+        self.assertEqual(lines[lines.index("  CN=example.com") + 1], "     issuer  CN=Example Root")
+        self.assertNotIn("issuer", self.told(inspection(chainOf(self, LEAF))))
+
     def test_days(self) -> None:
         """
         The days until and since the end are counted in full.

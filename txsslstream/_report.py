@@ -245,9 +245,16 @@ def _clean(value: object) -> str:
     return legible(str(value), _WIDEST)
 
 
+def placeOf(host: str, port: int) -> str:
+    """
+    @return: where a server is, for people.
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _target(told: dict[str, Any]) -> str:
     host, address = told["host"], told["address"]
-    shown = f"[{host}]:{told['port']}" if ":" in host else f"{host}:{told['port']}"
+    shown = placeOf(host, told["port"])
     if address is not None and address.strip("[]") != host:
         shown += f" ({address})"
     if told["serverName"] != host:
@@ -322,6 +329,8 @@ def _treeLines(certificates: list[dict[str, Any]], paint: Paint) -> Iterator[str
         start = "  " + "   " * max(depth - 1, 0) + ("└─ " if depth else "")
         yield start + paint("bold", _clean(each["subject"])) + paint("dim", _origin(each))
         rest = "  " + "   " * depth + ("   " if isLast else "│  ")
+        if isLast and each["issuer"] != each["subject"]:
+            yield f"{rest}issuer  {_clean(each['issuer'])}"
         yield from (rest + line for line in _certificateLines(each, paint))
 
 

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python import usage
 
 from ._probe import Plan, Probe
-from ._report import UNREACHABLE, coloured, colourless, document, statusOf, text
+from ._report import UNREACHABLE, coloured, colourless, document, placeOf, statusOf, text
 from ._starttls import SERVICES
 from ._usage import CommandOptions, portNumber
 from .enums import SslProtocols, X509RevocationMode
@@ -228,12 +228,12 @@ async def runInspect(
     """
     out = sys.stdout if output is None else output
     err = sys.stderr if errors is None else errors
+    plan = options.plan
 
     def say(line: str) -> None:
         err.write(f"sslstream inspect: {line}\n")
         err.flush()
 
-    plan = options.plan
     probe = Probe(
         plan, endpoint or endpointFor(reactor, plan), reactor, lambda what: say(f"{what} ...")
     )
@@ -241,12 +241,20 @@ async def runInspect(
     told = document(inspection)
     status = statusOf(inspection)
     if options["json"]:
-        out.write(json.dumps(told, indent=2) + "\n")
+        _print(out, json.dumps(told, indent=2) + "\n")
     elif status == UNREACHABLE:
-        say(f"{plan.host}:{plan.port}: {inspection.error}")
+        say(f"{placeOf(plan.host, plan.port)}: {inspection.error}")
     else:
-        report = text(told, coloured if isColourful(out, os.environ) else colourless)
-        # Names come in any script, and not every terminal has all of them.
-        encoding = out.encoding or "utf-8"
-        out.write(report.encode(encoding, "backslashreplace").decode(encoding))
+        _print(out, text(told, coloured if isColourful(out, os.environ) else colourless))
     return status
+
+
+def _print(out: TextIO, report: str) -> None:
+    # Names come in any script, and not every terminal has all of them.
+    encoding = out.encoding or "utf-8"
+    try:
+        out.write(report.encode(encoding, "backslashreplace").decode(encoding))
+        out.flush()
+    except BrokenPipeError:
+        # Whoever was reading has seen enough, and Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())

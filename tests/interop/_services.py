@@ -46,6 +46,20 @@ def absent(*commands: str, root: bool = False) -> str | None:
     return "needs root" if root and os.geteuid() != 0 else None
 
 
+def absentFile(path: str) -> str | None:
+    """
+    @return: why a test that needs this file cannot run, if so.
+    """
+    return None if Path(path).exists() else f"not installed: {path}"
+
+
+def output(name: str, *arguments: str) -> str:
+    """
+    @return: what a command says.
+    """
+    return runTool(_command(name, *arguments)).stdout
+
+
 def freePorts(count: int) -> list[int]:
     """
     @return: as many different ports.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+from unittest import SkipTest
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,8 +24,10 @@ from ..support import DAY, NOW, Authority
 from ._authority import ForeignCase, identity, rootFile, stored
 from ._services import (
     absent,
+    absentFile,
     dovecot,
     nginx,
+    output,
     postfix,
     postgres,
     postgresData,
@@ -330,9 +333,15 @@ class DovecotTests(InspectCase, SynchronousTestCase):
     With Dovecot.
     """
 
-    skip = absent("dovecot", root=True) or (
-        None if Path("/usr/lib/dovecot/pop3-login").exists() else "not installed: pop3-login"
-    )
+    skip = absent("dovecot", root=True) or absentFile("/usr/lib/dovecot/pop3-login")
+
+    def setUp(self) -> None:
+        """
+        Later ones have other settings.
+        """
+        super().setUp()
+        if not output("dovecot", "--version").startswith("2.3."):
+            raise SkipTest("not installed: Dovecot 2.3")
 
     def test_situations(self) -> None:
         """
@@ -393,8 +402,8 @@ class OtherTests(InspectCase, SynchronousTestCase):
             with proftpd(pem, rootFile(SUB)) as port:
                 self.assertFound(name, port, "--starttls", "ftp")
 
-    test_ftp.skip = absent("proftpd", root=True) or (  # type: ignore[attr-defined]
-        None if Path("/usr/lib/proftpd/mod_tls.so").exists() else "not installed: mod_tls"
+    test_ftp.skip = (  # type: ignore[attr-defined]
+        absent("proftpd", root=True) or absentFile("/usr/lib/proftpd/mod_tls.so")
     )
 
     def test_xmpp(self) -> None:
