@@ -206,6 +206,7 @@ class OptionsTests(SynchronousTestCase):
             ("192.0.2.1:1", "192.0.2.1"),
             ("[2001:db8::1]:1", "[2001:db8::1]"),
             ("bücher.example:1", "xn--bcher-kva.example"),
+            ("BÜCHER.example:1", "xn--bcher-kva.example"),
         ):
             endpoint = endpointFor(MemoryReactorClock(), optionsFor(argument).plan)
             self.assertEqual(repr(endpoint), f"<HostnameEndpoint {host}:1>")
@@ -407,7 +408,8 @@ class ProcessTests(SynchronousTestCase):
         """
         both = certificatePEM(SERVER) + keyPEM(SERVER)
         self.root = sharedFile("root.pem", certificatePEM(AUTHORITY.certificate))
-        self.server = sharedServerProcess("--certificate", sharedFile("server.pem", both))
+        # Not the one whose lines other tests read.
+        self.server = sharedServerProcess("--echo", "--certificate", sharedFile("server.pem", both))
 
     def inspect(self, host: str, *arguments: str) -> CompletedProcess[str]:
         """

@@ -311,10 +311,11 @@ class Probing(ProbeCase):
 
     def test_talkative(self) -> None:
         """
-        A server that does not stop talking is left.
+        A server that talks without end is left at once, before it has said all.
         """
-        inspection = self.inspect(greeting=b"x" * 200_000)
+        inspection = self.inspect(application=Talkative)
         self.assertTrue(inspection.isAccepted)
+        self.assertEqual(self.said, [])
 
     def test_rude(self) -> None:
         """
@@ -361,6 +362,16 @@ class Rude(Protocol):
         """
         Say nothing.
         """
+
+
+class Talkative(Rude):
+    """
+    One that has much to say.
+    """
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.write(b"x" * 200_000)
 
 
 class Vanishing(MemoryEndpoint):

@@ -97,14 +97,9 @@ def situations() -> dict[str, Situation]:
 @cache
 def pems() -> dict[str, Path]:
     """
-    @return: the files of the certificates with their keys, readable by servers
-        that run as somebody else.
+    @return: the files of the certificates with their keys.
     """
-    files = {name: identity(each.context).pem for name, each in situations().items()}
-    for path in files.values():
-        path.chmod(0o644)
-        path.parent.chmod(0o755)
-    return files
+    return {name: identity(each.context).pem for name, each in situations().items()}
 
 
 class InspectCase(ForeignCase):
