@@ -109,7 +109,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("endpoints", "prometheus", "_filewatch", "reload", "certdir", "_parsers"),
     # Programs.
-    ("echo", "devcert", "_tap", "__main__"),
+    (
+        "echo",
+        "devcert",
+        "_tap",
+        "_usage",
+        "_dialogues",
+        "_probe",
+        "_report",
+        "inspect",
+        "__main__",
+    ),
     # Used by nobody here: users import it themselves, or do without.
     ("insecure",),
     # The names of all.

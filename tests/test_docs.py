@@ -45,9 +45,12 @@ from txsslstream import (
     metrics,
     reload,
 )
+from txsslstream._dialogues import LIMIT, SERVICES
 from txsslstream._inner import InnerStream
 from txsslstream._parsers import CLIENT_OPTIONS, SERVER_OPTIONS
+from txsslstream._probe import Plan, Probe
 from txsslstream._processes import ProcessWire
+from txsslstream._report import ACCEPTED, FORMAT, REFUSED, UNREACHABLE, document
 from txsslstream._sides import Reader
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
 from txsslstream.authentication import Authentication
@@ -61,12 +64,15 @@ from txsslstream.channelbinding import (
 )
 from txsslstream.clienthello import ClientHelloReader
 from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
+from txsslstream.inspect import InspectOptions
 from txsslstream.prometheus import PrometheusObserver
 from txsslstream.sessions import SessionCache
 
 from .applications import Application
 from .interop._pages import programs
-from .support import Pair
+from .revocations import ocspResponse
+from .servers import MemoryEndpoint
+from .support import AUTHORITY, Authority, Pair, clientOptions, serverOptions
 from .test_parsers import CLIENT_PARTS, SERVER_PARTS, ParsingMixin, connect
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -88,6 +94,9 @@ def rowsOf(text: str, title: str) -> list[list[str]]:
     section = text.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)
     return [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
+
+
+INSPECT = (DOCS / "inspect.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -691,3 +700,81 @@ class EndpointsTests(ParsingMixin, SynchronousTestCase):
 def _sources() -> str:
     package = DOCS.parent / "txsslstream"
     return "".join(each.read_text() for each in package.glob("*.py"))
+
+
+class InspectTests(SynchronousTestCase):
+    """
+    Tests for F{docs/inspect.md}.
+    """
+
+    def keys(self, start: str) -> dict[str, str]:
+        """
+        @return: what is said of each key in the table behind this.
+        """
+        table = INSPECT.split(f"{start}\n\n")[1].split("\n\n")[0]
+        rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*) \|$", table, re.MULTILINE)
+        return {name: words for names, words in rows for name in re.findall(r"\w+", names)}
+
+    def test_options(self) -> None:
+        """
+        Every option is explained, and no other.
+        """
+        section = INSPECT.split("## Options")[1].split("\n## ")[0]
+        named = set(re.findall(r"`--([\w-]+)", section))
+        own = {each.rstrip("=") for each in InspectOptions().longOpt}
+        self.assertEqual(named, own - {"help", "version"})
+
+    def test_services(self) -> None:
+        """
+        Services are the ones that there are, with their ports and names, and the
+        limit is what it is.
+        """
+        row = r"^\| `(\w+)` \| (\d+) \| (?:`([\w-]+)` )?\| "
+        rows = re.findall(row, INSPECT, re.MULTILINE)
+        self.assertEqual(
+            rows,
+            [
+                (name, str(each.port), "".join(each.applicationProtocols))
+                for name, each in SERVICES.items()
+            ],
+        )
+        self.assertIn(f"has {LIMIT // 1024} KiB", INSPECT)
+
+    def test_shape(self) -> None:
+        """
+        Every key of the document is explained, and no other, at each level.
+        """
+        stranger = Authority("Stranger")
+        certificate = AUTHORITY.issue("localhost")
+        options = serverOptions(
+            serverCertificate=SslStreamCertificateContext(
+                certificate.certificate, certificate.privateKey, [stranger.certificate]
+            )
+        )
+        staple = ocspResponse(AUTHORITY, certificate.certificate)
+        self.patch(Authentication, "stapleWanted", lambda _: staple)
+        endpoint = MemoryEndpoint.authenticating(options)
+        plan = Plan("localhost", 443, clientOptions(), None, 10)
+        probe = Probe(plan, endpoint, endpoint.clock, print)
+        inspecting = ensureDeferred(probe.inspect())
+        endpoint.flush()
+        told = document(self.successResultOf(inspecting))
+        described = self.keys("renamed or removed.")
+        self.assertEqual(set(described), set(told))
+        self.assertEqual(described["format"], str(FORMAT))
+        for name in ("connection", "clientCertificate", "staple", "verdict"):
+            self.assertLessEqual(set(told[name]), set(re.findall(r"`(\w+)`", described[name])))
+        described = self.keys("Each certificate:")
+        first, unused = told["certificates"][0], told["unused"][0]
+        self.assertEqual(set(described), set(first))
+        self.assertEqual(set(first) - set(unused), {"isSent", "isTrustedRoot", "findings"})
+        for name in ("kind", "bits"):
+            self.assertIn(f"`{name}`", described["key"])
+
+    def test_statuses(self) -> None:
+        """
+        The statuses that are explained are those that there are.
+        """
+        section = INSPECT.split("## Exit status")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| (\d) \| ", section, re.MULTILINE)
+        self.assertEqual(rows, [str(each) for each in (ACCEPTED, REFUSED, UNREACHABLE)])

@@ -30,6 +30,7 @@ from txsslstream.errors import (
     TlsError,
     TruncationError,
     WriteTimeout,
+    legible,
 )
 
 #: Everything that each error can be caught as, of these types and our own.
@@ -217,3 +218,32 @@ class AttributeTests(SynchronousTestCase):
         """
         for error in (HandshakeTimeout, ReadTimeout, WriteTimeout, ShutdownTimeout):
             self.assertIsNone(error("why").osError)
+
+
+class LegibleTests(SynchronousTestCase):
+    """
+    Tests for L{legible}.
+    """
+
+    def test_harmless(self) -> None:
+        """
+        Any script stays, and what controls a terminal or the direction of
+        writing does not.
+        """
+        for text, shown in (
+            ("plain", "plain"),
+            ("Zürich 東京", "Zürich 東京"),
+            ("a\x1b[2Jb\r\nc\x07", "a?[2Jb??c?"),
+            ("\u202eabc\u2066", "?abc?"),
+            ("\x85\x9b\u2028", "???"),
+            ("", ""),
+        ):
+            self.assertEqual(legible(text, 20), shown)
+
+    def test_length(self) -> None:
+        """
+        What is too long is cut, with a mark.
+        """
+        self.assertEqual(legible("x" * 20, 20), "x" * 20)
+        self.assertEqual(legible("x" * 21, 20), "x" * 19 + "…")
+        self.assertEqual(legible("x" * 10**6, 5), "xxxx…")

@@ -301,7 +301,8 @@ class ProcessTests(SynchronousTestCase):
         The command and the client have help.
         """
         for arguments, text in (
-            (["--help"], "client      Talk to the secure sample server."),
+            (["--help"], "client       Talk to the secure sample server."),
+            (["--help"], "inspect      Show what there is to know of a server."),
             (["client", "--help"], "client [options] HOST [SERVERNAME]"),
         ):
             helped = runSslstream(*arguments)

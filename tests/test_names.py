@@ -15,6 +15,7 @@ from tests.support import AUTHORITY
 from txsslstream.names import (
     asciiHostName,
     certificateMatchesHost,
+    nameProblem,
     serverNameFor,
     unicodeHostName,
 )
@@ -307,6 +308,37 @@ class AsciiHostNameTests(SynchronousTestCase):
         for host in NO_HOSTS:
             self.assertRaises(ValueError, serverNameFor, host)
             self.assertRaises(ValueError, asciiHostName, host)
+
+
+class NameProblemTests(SynchronousTestCase):
+    """
+    Tests for L{nameProblem}.
+    """
+
+    def test_none(self) -> None:
+        """
+        There is none where the names match.
+        """
+        self.assertEqual(nameProblem(withNames(x509.DNSName("localhost")), "localhost"), "")
+
+    def test_told(self) -> None:
+        """
+        The names that there are, the first ten of them, and the one that is
+        wanted are told, in what no terminal minds.
+        """
+        many = [x509.DNSName(f"{number}.example") for number in range(11)]
+        ten = ", ".join(each.value for each in many[:10])
+        for names, words in (
+            ([x509.DNSName("example.com")], "is for example.com, not for 'localhost'"),
+            (
+                many[:10],
+                f"is for {ten}, not for 'localhost'",
+            ),
+            (many, f"is for {ten}, …, not for 'localhost'"),
+            ([x509.RFC822Name("a@example.com")], "is for no host, not for 'localhost'"),
+            ([x509.DNSName("a\x1b[2J")], "is for a\\x1b[2J, not for 'localhost'"),
+        ):
+            self.assertEqual(nameProblem(withNames(*names), "localhost"), words)
 
 
 class UnicodeHostNameTests(SynchronousTestCase):

@@ -5,10 +5,8 @@ C{sslstream}, or C{python -m txsslstream}: the commands.
 
 from __future__ import annotations
 
-import getopt
 import sys
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -17,22 +15,15 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.python import usage
 
-from ._tap import CertificateOptions
+from ._usage import CommandOptions, portNumber
 from .echo import MISFORTUNES, converse, reportFailure
 from .errors import AuthenticationError, InvalidOperationError, NotSupportedError
+from .inspect import InspectOptions, runInspect
 from .options import SslClientAuthenticationOptions
 from .stream import SslStream
 
 
-def _portNumber(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 1 << 16:
-        # Such a number would be taken for another port.
-        raise ValueError(f"{number} is no port")
-    return number
-
-
-class ClientOptions(CertificateOptions):
+class ClientOptions(CommandOptions):
     """
     C{sslstream client}.
     """
@@ -48,29 +39,12 @@ class ClientOptions(CertificateOptions):
     )
 
     optParameters: ClassVar[list[Any]] = [
-        ["port", "p", 8080, "Port of the server.", _portNumber],
+        ["port", "p", 8080, "Port of the server.", portNumber],
         ["message", "m", "Hello from the client.", "What to say."],
         ["timeout", "t", 30.0, "Seconds to connect, to authenticate and to read.", float],
     ]
 
     optFlags: ClassVar[list[Any]] = [["verbose", "v", "Tell more about the connection."]]
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """
-        Parse, with options before and behind the other arguments: Twisted's
-        own parser takes the first argument for the end of the options.
-        """
-        given = sys.argv[1:] if options is None else list(options)
-        try:
-            found, arguments = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
-        except getopt.error as e:
-            raise usage.UsageError(str(e)) from None
-        takes = {f"--{name[:-1]}" for name in self.longOpt if name.endswith("=")}
-        takes |= {f"-{name}" for name, mark in pairwise(self.shortOpt) if mark == ":"}
-        inOrder = [
-            word for name, value in found for word in ((name, value) if name in takes else (name,))
-        ]
-        super().parseOptions([*inOrder, "--", *arguments])
 
     def parseArgs(  # type: ignore[override]
         self, host: str, serverName: str | None = None
@@ -137,6 +111,7 @@ class Options(usage.Options):
 
     subCommands: ClassVar[list[Any]] = [
         ["client", None, ClientOptions, "Talk to the secure sample server."],
+        ["inspect", None, InspectOptions, "Show what there is to know of a server."],
     ]
 
     def postOptions(self) -> None:
@@ -145,6 +120,14 @@ class Options(usage.Options):
         """
         if self.subCommand is None:
             raise usage.UsageError("a command is needed")
+
+
+#: How each command is run, with the reactor and its options; it returns the
+#: exit status.
+_RUN: dict[str | None, Callable[[Any, Any], Awaitable[int]]] = {
+    "client": runClient,
+    "inspect": runInspect,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -158,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"sslstream: {e}\nTry --help.") from None
 
     async def run(reactor: Any) -> None:
-        status = await runClient(reactor, options.subOptions)
+        status = await _RUN[options.subCommand](reactor, options.subOptions)
         if status:
             raise SystemExit(status)
 

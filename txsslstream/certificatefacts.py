@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID
 
+from .errors import legible
 from .storefiles import withoutWarnings
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -193,8 +194,7 @@ def readableName(certificate: x509.Certificate) -> str:
         name = str(common[-1].value) if common else subject.rfc4514_string()
     except ValueError:
         return "with an unreadable name"
-    printable = "".join(each if each.isprintable() else "?" for each in name)
-    return printable if len(printable) <= 64 else printable[:63] + "…"
+    return legible(name, 64)
 
 
 def _keyProblem(key: PublicKeyTypes) -> str | None:

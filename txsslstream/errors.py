@@ -287,3 +287,14 @@ def printable(text: str, most: int = 200) -> str:
     # Whatever the escaping makes of a character, it is not less than one.
     escaped = _UNPRINTABLE.sub(_escaped, text[: most + 1])
     return escaped if len(escaped) <= most else f"{escaped[: most - 3]}..."
+
+
+def legible(text: str, most: int) -> str:
+    """
+    @param text: what somebody else may have chosen, in any script.
+    @param most: how many characters to give at most.
+    @return: it, in one line, without what controls terminals or the direction
+        of writing.
+    """
+    seen = "".join(each if each.isprintable() else "?" for each in text[: most + 1])
+    return seen if len(seen) <= most else seen[: most - 1] + "…"

@@ -30,8 +30,8 @@ from .enums import (
     X509ChainStatusFlags,
     X509VerificationFlags,
 )
-from .errors import AuthenticationError, HandshakeFailureReason, printable
-from .names import certificateMatchesHost, hostsOf, unicodeHostName
+from .errors import AuthenticationError, HandshakeFailureReason
+from .names import nameProblem, unicodeHostName
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
@@ -44,8 +44,7 @@ from .selection import bestCandidate
 #: The answer of L{Judgement.choose} that everything is to stay as it is.
 UNCHANGED = object()
 
-#: How much of a peer's names and problems an error's message tells.
-_MOST_NAMES = 10
+#: How many of a peer's problems an error's message tells.
 _MOST_PROBLEMS = 10
 
 
@@ -196,14 +195,9 @@ class Judgement:
             not isinstance(self._options, SslClientAuthenticationOptions)
             or certificate is None
             or flags & X509VerificationFlags.IgnoreInvalidName
-            or certificateMatchesHost(certificate, self._options.targetHost)
         ):
             return ""
-        hosts = hostsOf(certificate)
-        named = ", ".join(map(printable, hosts[:_MOST_NAMES]))
-        if len(hosts) > _MOST_NAMES:
-            named += ", …"
-        return f"the certificate is for {named or 'no host'}, not for {self._options.targetHost!r}"
+        return nameProblem(certificate, self._options.targetHost)
 
     def ofNobody(self) -> Deferred[TlsAlert | None]:
         """
@@ -244,7 +238,7 @@ class Judgement:
         chain = self.remoteChain
         problems = list(chain.problems) if chain is not None else []
         if self.sslPolicyErrors & SslPolicyErrors.RemoteCertificateNameMismatch:
-            problems.append(self._nameProblem())
+            problems.append(f"the certificate {self._nameProblem()}")
         details = [
             *(str(error.name) for error in SslPolicyErrors if error & self.sslPolicyErrors),
             *problems[:_MOST_PROBLEMS],

@@ -24,7 +24,12 @@ from service_identity.hazmat import (
     verify_service_identity,
 )
 
+from .errors import printable
+
 _MAXIMUM_LENGTH = 253
+
+#: How many names of a certificate are told.
+_MOST_NAMES = 10
 
 #: Stands for the first label where it does not matter.
 _ANY_LABEL = "a"
@@ -167,3 +172,18 @@ def hostsOf(certificate: x509.Certificate) -> list[str]:
     except Exception:
         # As above: each extension has errors of its own.
         return []
+
+
+def nameProblem(certificate: x509.Certificate, targetHost: str) -> str:
+    """
+    @return: what is wrong with the names of a certificate that ought to be that
+        host's, as the end of a sentence that begins with the certificate; empty
+        if nothing is.
+    """
+    if certificateMatchesHost(certificate, targetHost):
+        return ""
+    hosts = hostsOf(certificate)
+    named = ", ".join(map(printable, hosts[:_MOST_NAMES]))
+    if len(hosts) > _MOST_NAMES:
+        named += ", …"
+    return f"is for {named or 'no host'}, not for {targetHost!r}"

@@ -88,7 +88,7 @@ class SecurityInfo:
         @return: all of it in what JSON knows: enums by name, certificates as
             dicts, bytes as text.
         """
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
 def _name(value: Any) -> str:
@@ -117,15 +117,19 @@ def _nameOf(name: x509.Name | None) -> str:
     return "an unreadable name" if name is None else name.rfc4514_string()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """
+    @param value: a property of L{SecurityInfo}, or a certificate.
+    @return: it in what JSON knows, see L{SecurityInfo.asdict}.
+    """
     if isinstance(value, (bool, str)) or value is None:
         return value
     if isinstance(value, X509Chain):
         return [
             {
-                "certificate": _plain(element.certificate),
+                "certificate": plain(element.certificate),
                 "status": [
-                    {"status": _flagNames(each.status), "information": each.statusInformation}
+                    {"status": flagNames(each.status), "information": each.statusInformation}
                     for each in element.chainElementStatus
                 ],
             }
@@ -135,7 +139,7 @@ def _plain(value: Any) -> Any:
         return {
             "subject": _nameOf(factsOf(value).subject),
             "issuer": _nameOf(factsOf(value).issuer),
-            "serialNumber": f"{value.serial_number:x}",
+            "serialNumber": f"{factsOf(value).serialNumber:x}",
             "notBefore": value.not_valid_before_utc.isoformat(),
             "notAfter": value.not_valid_after_utc.isoformat(),
             "sha256": value.fingerprint(hashes.SHA256()).hex(),
@@ -145,7 +149,10 @@ def _plain(value: Any) -> Any:
     return _name(value) if hasattr(value, "name") else value
 
 
-def _flagNames(flags: Any) -> list[str]:
+def flagNames(flags: Any) -> list[str]:
+    """
+    @return: the names of those that are set.
+    """
     return [flag.name for flag in type(flags) if flag and flag in flags]
 
 
