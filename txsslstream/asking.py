@@ -50,6 +50,12 @@ class AskingProtocol(InspectableProtocol):
         self._reauthentication = reauthentication
         return reauthentication
 
+    def _forgetSecurity(self, _: None) -> None:
+        """
+        Find out anew what is known of the connection.
+        """
+        self._security = None
+
     def _abortFor(self, error: Exception) -> None:
         self._fail(error)
         self.abortConnection()
@@ -111,7 +117,8 @@ class AskingProtocol(InspectableProtocol):
             return fail(e)
         self._hasAsked = True
         self._flushSendBIO()
-        return answered
+        # Whoever hears of it looks who it is.
+        return answered.addCallback(self._forgetSecurity)
 
     @property
     def isAsking(self) -> bool:
@@ -166,8 +173,8 @@ class AskingProtocol(InspectableProtocol):
         """
         What was read where OpenSSL may have had to ask.
         """
-        # What is shown of us, or of the peer, may be another certificate now.
-        self._security = None
+        # What is shown of us may be another certificate now.
+        self._forgetSecurity(None)
         if why is not Received.broken:
             if self._appSendBuffer:
                 self._unbufferPendingWrites()
@@ -189,9 +196,9 @@ class AskingProtocol(InspectableProtocol):
 
     # Giving up
 
-    def _giveUpQuestions(self, why: str) -> None:
+    def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
         if self._reauthentication is not None:
-            self._reauthentication.close(why)
+            self._reauthentication.close(why, tellsPeer)
 
     def _questionsLost(self, reason: Failure) -> None:
         """

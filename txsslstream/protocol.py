@@ -439,7 +439,7 @@ class SslStreamProtocol(AskingProtocol):
             return
         self._aborted = True
         self.disconnecting = True
-        self._giveUpQuestions("the connection was aborted")
+        self._giveUpQuestions("the connection was aborted", tellsPeer=False)
         authentication.cancel(
             "the connection was aborted before it was authenticated", tellsPeer=False
         )

@@ -85,6 +85,7 @@ class Reauthentication:
         self._call: PausableCall[Outcome] | None = None
         self._held: Outcome | None = None
         self._decision = Decision()
+        self._tellsPeer = True
         self._deadline = Deadline(clock)
         self._engine.decisions = self
 
@@ -178,7 +179,7 @@ class Reauthentication:
         error = self.error
         if error is not None:
             error.alert = engine.alertReceived
-            error.alertSent = engine.alertSent
+            error.alertSent = engine.alertSent if self._tellsPeer else None
             error.reason = reasonOf(error)
 
     def _noteHandshake(self) -> None:
@@ -312,11 +313,14 @@ class Reauthentication:
         seconds = self._authentication.handshakeTimeout
         self._giveUp(HandshakeTimeout(f"no end of the authentication within {seconds} s"))
 
-    def close(self, why: str) -> None:
+    def close(self, why: str, tellsPeer: bool = True) -> None:
         """
         The connection is being closed here.  With what somebody is deciding it
         comes to a bad end; a client that was merely asked is awaited no more.
+
+        @param tellsPeer: whether an alert is still sent.
         """
+        self._tellsPeer = tellsPeer
         if self.isWaiting or (self.isAsking and self.error is not None):
             self._giveUp(HandshakeCancelled(why))
         elif self.isAsking:
@@ -327,6 +331,7 @@ class Reauthentication:
         The connection is gone.
         """
         self._received = self._abort = None
+        self._tellsPeer = False
         if self.isAsking or self.isWaiting:
             self._giveUp(HandshakeInterrupted("the connection was lost"), reason.value)
         self._engine.decisions = None
