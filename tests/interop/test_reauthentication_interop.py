@@ -7,6 +7,7 @@ What is ours runs in processes of its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -136,10 +137,16 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
     tools = ("openssl",)
 
     def answered(
-        self, version: str, command: str, *certificates: Identity, **options: object
+        self,
+        version: str,
+        command: str,
+        *certificates: Identity,
+        more: Sequence[str] = (),
+        **options: object,
     ) -> tuple[Outcome, str]:
         """
         @param command: of C{s_server}, by which it asks.
+        @param more: options of its.
         @return: what became of our client, and what the server says.
         """
         tool = self.during(
@@ -152,6 +159,7 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
                         *("-CAfile", str(rootFile(ROOT)), "-no-CApath", "-no-CAstore"),
                         # A session that goes on would show nothing new.
                         "-no_resumption_on_reneg",
+                        *more,
                     ),
                 ),
                 OPENSSL_SERVER_READY,
@@ -179,6 +187,14 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
             self.assertTrue(outcome.isAnswered, outcome)
             self.assertEqual(outcome.shown, "Later Intermediate")
             self.assertIn("depth=0 CN = client@example.com", output)
+
+    def test_again(self) -> None:
+        """
+        It shows it again to a server that has asked at first.
+        """
+        outcome, output = self.answered("1.3", "c", CLIENT, more=("-Verify", "5"))
+        self.assertTrue(outcome.isAnswered, outcome)
+        self.assertEqual(output.count("depth=0 CN = client@example.com"), 2)
 
     def test_nothingToShow(self) -> None:
         """
