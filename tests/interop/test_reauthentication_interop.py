@@ -7,7 +7,7 @@ What is ours runs in processes of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -142,11 +142,12 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
         command: str,
         *certificates: Identity,
         more: Sequence[str] = (),
-        **options: object,
+        options: Mapping[str, object] | None = None,
     ) -> tuple[Outcome, str]:
         """
         @param command: of C{s_server}, by which it asks.
         @param more: options of its.
+        @param options: more options of our client's.
         @return: what became of our client, and what the server says.
         """
         tool = self.during(
@@ -172,7 +173,7 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
         )
         case = {"port": int(tool.match[1]), "root": rootFile(ROOT), "version": version}
         case["certificates"] = [each.pem for each in certificates]
-        (outcome,) = ours({**case, "options": options})
+        (outcome,) = ours({**case, "options": options or {}})
         return outcome, tool.output()
 
     def test_shown(self) -> None:
@@ -183,7 +184,7 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
             ("1.3", "c", {}),
             ("1.2", "R", {"allowRenegotiation": True}),
         ):
-            outcome, output = self.answered(version, command, CLIENT, **options)
+            outcome, output = self.answered(version, command, CLIENT, options=options)
             self.assertTrue(outcome.isAnswered, outcome)
             self.assertEqual(outcome.shown, "Later Intermediate")
             self.assertIn("depth=0 CN = client@example.com", output)
