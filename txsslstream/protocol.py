@@ -119,6 +119,7 @@ class SslStreamProtocol(InspectableProtocol):
     _hasPausedTransport = False
     _hasReceivedData = False
     _withheld: bytes = b""
+    _trailing = 0
     _hasAsked = False
     _reauthentication: Reauthentication | None = None
     _boundary: RecordBoundary | None = None
@@ -314,6 +315,9 @@ class SslStreamProtocol(InspectableProtocol):
         if self._tlsConnection is None and authentication is None:
             # None could be made, and the transport has yet to notice its end.
             return
+        if self._isReadingOver:
+            self._keepTrailing(data)
+            return
         if self._boundary is not None:
             self._boundary.feed(data)
         if self._isDeciding:
@@ -460,11 +464,26 @@ class SslStreamProtocol(InspectableProtocol):
 
     # Closing
 
+    def _keepTrailing(self, data: bytes) -> None:
+        """
+        Keep what comes behind the peer's C{close_notify} if somebody will have
+        the inner transport back, up to a limit; else nobody wants it.
+        """
+        if self.leaveInnerStreamOpen and self._tlsConnection is not None:
+            self._tlsConnection.bio_write(data)
+            self._trailing += len(data)
+            if self._trailing >= Reauthentication.WITHHELD_LIMIT:
+                self._hasPausedTransport = True
+                self.transport.pauseProducing()
+
     def takeTrailing(self) -> bytes:
         """
         @return: what came behind the peer's C{close_notify}, which is not TLS
             any more.
         """
+        if self._hasPausedTransport:
+            self._hasPausedTransport = False
+            self.transport.resumeProducing()
         if self._isReadingOver and self._tlsConnection is not None:
             return takeUnread(self._tlsConnection)
         return b""
