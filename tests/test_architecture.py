@@ -101,9 +101,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_arguments",
         "stream",
     ),
-    ("endpoints", "prometheus", "_filewatch", "reload"),
+    (
+        "endpoints",
+        "prometheus",
+        "_filewatch",
+        "reload",
+        "access",
+        "_forwarding",
+        "forward",
+    ),
     # Programs.
-    ("echo", "devcert", "_tap", "__main__"),
+    ("echo", "devcert", "_tap", "_serve", "__main__"),
     # Used by nobody here: users import it themselves, or do without.
     ("insecure",),
     # The names of all.
