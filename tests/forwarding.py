@@ -115,6 +115,9 @@ class SocketWire(Wire):
                 other.lost(ConnectionLost("reset"))
                 return True
             return False
+        if one.producer is not None:
+            # It might have more to send.
+            return False
         if one.connected and one.closing is not None:
             one.isShut = True
             one.lost(one.closing)
@@ -217,6 +220,7 @@ class Network:
         version: SslProtocols = SslProtocols.None_,
         segment: int = 0,
         isOriginating: bool = False,
+        isSecure: bool = False,
         client: dict[str, Any] | None = None,
         server: dict[str, Any] | None = None,
         makeClient: Callable[[], Protocol] = Halves,
@@ -226,6 +230,8 @@ class Network:
         """
         @param isOriginating: whether TLS is spoken with the target; else it is
             with clients.
+        @param isSecure: whether it is spoken with clients as well, but not by the
+            forwarder.
         @param client: options of the side that is the client of TLS.
         @param server: options of the other.
         @param settings: for L{Forwarder}.
@@ -246,9 +252,13 @@ class Network:
         else:
             self.target = endpoint = Target(self.clock, applications, segment)
         self.forwarder = Forwarder(endpoint, self.clock, **settings)
-        self._listener: Any = self.forwarder if isOriginating else None
-        self._clientSide = None if isOriginating else clientSide
-        if not isOriginating:
+        self._clientSide = clientSide if isSecure or not isOriginating else None
+        self._listener: Any
+        if isSecure:
+            self._listener = SslStreamFactory(serverSide, False, self.forwarder, self.clock)
+        elif isOriginating:
+            self._listener = self.forwarder
+        else:
             self._listener = self.forwarder.secured(serverSide)
 
     def visit(self, flush: bool = True) -> Visit:

@@ -381,6 +381,8 @@ class EndTests(ForwardingMixin):
             for application in (joined.near, joined.far):
                 if "lost" in application.events:
                     self.assertIsInstance(application.reason, ConnectionDone)
+            self.assertFalse(joined.nearEnd.connected)
+            self.assertFalse(joined.farEnd.connected)
             self.assertEqual(joined.network.forwarder.failed, 0)
 
     def test_closed(self) -> None:
@@ -411,7 +413,7 @@ class EndTests(ForwardingMixin):
         """
         for isReset in (False, True):
             for joined in self.bothWays():
-                isTls = (joined.nearName == "client") is not self.isOriginating
+                isTls = self.isTls(joined)
                 if not isTls and not isReset:
                     # FIN is all the end that there is.
                     joined.endBoth()
@@ -518,7 +520,18 @@ class EndTests(ForwardingMixin):
                 joined.network.clock.advance(0.1)
                 joined.flush()
             self.assertIsInstance(joined.far.reason, ConnectionLost)
-            self.assertEqual(len(logged), 1)
+            (line,) = linesOf(logged)
+            if self.isTls(joined):
+                self.assertIn(f"; the {joined.farName} does not take what is left", line)
+            else:
+                # It has answered with a reset, so that the answer has not arrived.
+                self.assertIn(f"; the {joined.nearName}: Connection to the other side", line)
+
+    def isTls(self, joined: Joined) -> bool:
+        """
+        Whether the near side speaks TLS.
+        """
+        return (joined.nearName == "client") is not self.isOriginating
 
     def test_slowEnd(self) -> None:
         """
@@ -585,10 +598,12 @@ class TargetTests(ForwardingMixin):
         Where the target refuses, the client's connection is ended in order, and
         the log says why.
         """
-        network = self.network()
+        network = self.network(connectTimeout=100)
         network.target.mode = "refused"
         with capturedLogs() as logged:
             visit = network.visit()
+            for timer in network.clock.getDelayedCalls():
+                self.assertLessEqual(timer.getTime(), LINGER)
             visit.application.transport.write(b"unheard")
             network.flush()
             visit.application.transport.loseConnection()
@@ -637,6 +652,26 @@ class TargetTests(ForwardingMixin):
             network.flush()
         self.assertEqual(network.target.cancelled, 1)
         self.assertIn("; the client: ", linesOf(logged)[0])
+        self.assertEqual(network.forwarder.failed, 1)
+        self.assertOver(network)
+
+    def test_clientLeavesInOrder(self) -> None:
+        """
+        That is no failure if the client has ended in order.
+        """
+        network = self.network()
+        network.target.mode = "later"
+        visit = network.visit()
+        visit.application.transport.loseWriteConnection()
+        network.flush()
+        with capturedLogs() as logged:
+            visit.wire.cut(ConnectionDone)
+            network.flush()
+        self.assertEqual(network.target.cancelled, 1)
+        if self.isOriginating:
+            # A socket's transport that is held back does not tell of the end.
+            self.assertIn("; ended by the client", linesOf(logged)[0])
+            self.assertEqual(network.forwarder.failed, 0)
         self.assertOver(network)
 
     def test_connectedTooLate(self) -> None:
@@ -684,6 +719,25 @@ class LimitTests(ForwardingMixin):
                 self.assertNotIn("end", application.events)
                 self.assertIsInstance(application.reason, ConnectionLost)
             self.assertIn("; idle for 60 s", linesOf(logged)[0])
+
+    def test_idleSinceConnected(self) -> None:
+        """
+        The time begins with the connection to the target.
+        """
+        network = self.network(idleTimeout=10, connectTimeout=20)
+        network.target.mode = "later"
+        visit = network.visit()
+        network.clock.advance(9)
+        network.target.connectNow()
+        network.flush()
+        network.clock.advance(9)
+        network.flush()
+        joined = Joined(network, visit)
+        joined.near.transport.write(b"in time")
+        joined.flush()
+        self.assertEqual(joined.far.received, b"in time")
+        joined.endBoth()
+        self.assertOver(network)
 
     def test_halfIdle(self) -> None:
         """
@@ -761,7 +815,7 @@ class DrainTests(ForwardingMixin):
             self.successResultOf(network.forwarder.drain(10))
         self.assertEqual(logged, [])
         network.visit()
-        self.assertEqual(network.forwarder.accepted, 0)
+        self.assertEqual((network.forwarder.accepted, network.visits), (0, []))
         self.assertOver(network)
 
     def test_inPeace(self) -> None:
@@ -1229,6 +1283,79 @@ class TransportTests(SynchronousTestCase):
             moved = [each.step() for each in (wire, *target.wires)]
             if not any(moved):
                 return
+
+
+@perVersion()
+class SecureTests(_Mixin):
+    """
+    TLS at both sides, where somebody else authenticates the clients.
+    """
+
+    version: SslProtocols
+    segment: int
+
+    def network(self, **settings: Any) -> Network:
+        """
+        A network, with nobody in it yet.
+        """
+        return Network(self.version, self.segment, isOriginating=True, isSecure=True, **settings)
+
+    def test_conversation(self) -> None:
+        """
+        What either side sends the other gets, and each gets an end in order,
+        though it may itself be lazy once it was told that.
+        """
+        network = self.network()
+        joined = Joined(network, network.visit())
+        joined.near.transport.write(b"question")
+        joined.flush()
+        self.assertEqual(joined.far.received, b"question")
+        joined.far.transport.write(b"answer")
+        joined.far.transport.loseWriteConnection()
+        joined.flush()
+        self.assertEqual(joined.near.received, b"answer")
+        self.assertIn("end", joined.near.events)
+        # It has nothing more to lose.
+        joined.farOuter.loseConnection()
+        joined.flush()
+        with capturedLogs() as logged:
+            joined.nearOuter.loseConnection()
+            joined.flush()
+        self.assertEqual(network.forwarder.failed, 0)
+        self.assertIn("; ended by the target", linesOf(logged)[-1])
+        self.assertEqual(network.clock.getDelayedCalls(), [])
+
+    def test_most(self) -> None:
+        """
+        Clients that were let into the handshake when there was room, and are too
+        many when they are authenticated, are cut off; the target never hears of
+        them.
+        """
+        network = self.network(mostConnections=1)
+        visits = [network.visit(flush=False) for _ in range(3)]
+        with capturedLogs() as logged:
+            network.flush()
+        self.assertEqual(_toldBy(Forwarder, logged), [])
+        forwarder = network.forwarder
+        self.assertEqual((forwarder.accepted, forwarder.turnedAway, forwarder.failed), (1, 2, 0))
+        self.assertEqual(len(network.target.wires), 1)
+        self.assertEqual([visit.wire.server.connected for visit in visits], [True, False, False])
+        visits[0].wire.cut()
+        network.flush()
+        self.assertEqual(forwarder.connections, 0)
+
+    def test_drained(self) -> None:
+        """
+        So are those that are authenticated when everything ends.
+        """
+        network = self.network()
+        visit = network.visit(flush=False)
+        self.successResultOf(network.forwarder.drain(10))
+        with capturedLogs() as logged:
+            network.flush()
+        self.assertEqual(_toldBy(Forwarder, logged), [])
+        self.assertEqual((network.forwarder.accepted, network.target.wires), (0, []))
+        self.assertFalse(visit.wire.server.connected)
 
 
 class AddressTests(SynchronousTestCase):

@@ -189,11 +189,8 @@ class End(Protocol):
         """
         Receive more.
         """
-        # A socket that is told to read on behind the end reads that again.
-        if self.isOpen and not self.hasEnded:
+        if self.isOpen:
             self.transport.resumeProducing()
-            if self._forwarding is not None:
-                self._forwarding.touched()
 
     def stopProducing(self) -> None:
         """
@@ -268,7 +265,6 @@ class End(Protocol):
         """
         if self.isOpen:
             self.isClosing = True
-            self.transport.unregisterProducer()
             abort(self.transport)
 
 
@@ -390,8 +386,7 @@ class Forwarding:
 
     def _joined(self) -> None:
         self._deadline.end()
-        self._connecting = None
-        self.touched()
+        self._touched = self._clock.seconds()
         self._awaitActivity()
         self.target.producedBy(self.client)
         self.client.producedBy(self.target)
@@ -405,14 +400,8 @@ class Forwarding:
         """
         An end has received something.
         """
-        self.touched()
-        self._other(end).write(data)
-
-    def touched(self) -> None:
-        """
-        It is not idle.
-        """
         self._touched = self._clock.seconds()
+        self._other(end).write(data)
 
     def _awaitActivity(self) -> None:
         limit = self._owner.idleTimeout
@@ -437,8 +426,8 @@ class Forwarding:
             # It is told as it is connected.
             return
         if other.hasEnded:
+            # The other follows when this is gone.
             end.close()
-            other.close()
         else:
             other.endWriting()
 
@@ -484,7 +473,6 @@ class Forwarding:
         if not isOver or self._isOver:
             return
         self._isOver = True
-        self._deadline.end()
         timer, self._idleTimer = self._idleTimer, None
         if timer is not None:
             timer.cancel()
