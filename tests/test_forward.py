@@ -1037,16 +1037,17 @@ class ClientTests(ForwardingMixin):
 
     def test_noCertificate(self) -> None:
         """
-        A client without certificate is refused, with a rule and without.
+        A client without certificate is refused with the fitting alert, with a rule
+        and without.
         """
+        alerts = {
+            SslProtocols.Tls12: TlsAlert.handshake_failure,
+            SslProtocols.Tls13: TlsAlert.certificate_required,
+        }
         for names in ((), ("client@example.com",)):
             network = self.asking(*names)
-            with capturedLogs() as logged:
-                network.visit()
-            (line,) = _toldBy(Forwarder, logged)
-            self.assertIn("peer of server: refused: ", line)
-            self.assertEqual(network.forwarder.refused, 1)
-            self.assertOver(network)
+            line = ": refused: it has shown no certificate"
+            self.assertRefused(network, line, alerts[self.version])
 
     def test_resumed(self) -> None:
         """

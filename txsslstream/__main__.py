@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getopt
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.python import usage
 
+from ._serve import Options as ServeOptions
+from ._serve import runServe
 from ._tap import CertificateOptions
 from .echo import MISFORTUNES, converse, reportFailure
 from .errors import AuthenticationError, InvalidOperationError, NotSupportedError
@@ -137,6 +139,7 @@ class Options(usage.Options):
 
     subCommands: ClassVar[list[Any]] = [
         ["client", None, ClientOptions, "Talk to the secure sample server."],
+        ["serve", None, ServeOptions, "Put TLS in front of any endpoint."],
     ]
 
     def postOptions(self) -> None:
@@ -157,8 +160,13 @@ def main(arguments: list[str] | None = None) -> None:
     except usage.UsageError as e:
         raise SystemExit(f"sslstream: {e}\nTry --help.") from None
 
+    commands: dict[str, Callable[[Any, Any], Awaitable[int]]] = {
+        "client": runClient,
+        "serve": runServe,
+    }
+
     async def run(reactor: Any) -> None:
-        status = await runClient(reactor, options.subOptions)
+        status = await commands[str(options.subCommand)](reactor, options.subOptions)
         if status:
             raise SystemExit(status)
 

@@ -22,6 +22,7 @@ from ._deadline import Deadline
 from ._deferreds import Occurrence
 from ._forwarding import End, Forwarding, Owner, nameOf
 from .access import subjectOf
+from .enums import SslPolicyErrors
 from .errors import AuthenticationError, HandshakeFailureReason
 from .options import ServerOptions
 from .protocol import SslStreamFactory, SslStreamProtocol
@@ -138,6 +139,8 @@ class Forwarder(Factory, Owner):
                 who += f" ({subjectOf(error.chainElements[0].certificate)})"
             if error.reason is HandshakeFailureReason.callbackRefused:
                 why = "its names are not let in"
+            elif error.sslPolicyErrors & SslPolicyErrors.RemoteCertificateNotAvailable:
+                why = "it has shown no certificate"
         self._log.info("{client}: refused: {why}", client=who, why=why)
 
     def finished(self, forwarding: Forwarding) -> None:

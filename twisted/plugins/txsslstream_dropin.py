@@ -11,3 +11,10 @@ sslecho = ServiceMaker(
     "The secure sample server of SslStream.",
     "sslecho",
 )
+
+sslserve = ServiceMaker(
+    "txsslstream serve",
+    "txsslstream._serve",
+    "TLS in front of any endpoint.",
+    "sslserve",
+)
