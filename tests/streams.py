@@ -5,7 +5,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -131,3 +133,40 @@ class StreamMixin(_Mixin):
         self.assertIs(type(error), kind)
         assert isinstance(error, kind)
         return error
+
+
+class LeakMixin(StreamMixin):
+    """
+    For tests of what is left of a connection: nothing, without the help of the
+    garbage collector.
+    """
+
+    def assertNothingSurvives(self, scenario: Callable[[Pair, Callable[..., Any]], object]) -> None:
+        """
+        Once a scenario is over and its pair forgotten, no object of it is left.
+
+        @param scenario: called with a pair and with what authenticates it.
+        """
+        references: dict[str, weakref.ref[Any]] = {}
+
+        def live() -> None:
+            pair = Pair()
+            scenario(pair, lambda **options: pair.authenticate(self.version, **options))
+            pair.wire.flush()
+            self.assertNothingLeft(pair)
+            for stream in (pair.client, pair.server):
+                protocol: Any = stream._protocol
+                engine = protocol._authentication.engine
+                for each in (stream, protocol, protocol._authentication, engine):
+                    references[f"{type(each).__name__} of {stream.isServer}"] = weakref.ref(each)
+                references[f"connection of {stream.isServer}"] = weakref.ref(engine.connection)
+
+        gc.collect()
+        gc.disable()
+        try:
+            live()
+            self.assertEqual(len(references), 10)
+            alive = [name for name, reference in references.items() if reference() is not None]
+        finally:
+            gc.enable()
+        self.assertEqual(alive, [])

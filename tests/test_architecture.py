@@ -75,6 +75,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sources",
         "issuers",
         "options",
+        "_negotiation",
         "revocation",
         "stapling",
         "chain",
@@ -92,14 +93,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     # The protocol and the stream.
     (
+        "_transports",
+        "_processes",
+        "_slots",
         "_inner",
         "_patience",
+        "_unwrapping",
         "inspection",
         "protocol",
         "_sides",
         "_readwrite",
         "_arguments",
         "stream",
+        "starttls",
     ),
     (
         "endpoints",
@@ -198,6 +204,7 @@ PUBLIC = [
     "SecurityInfo",
     "ServerNames",
     "ServerOptionsSelection",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -212,6 +219,7 @@ PUBLIC = [
     "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -234,6 +242,7 @@ PUBLIC = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]
 
 

@@ -36,6 +36,9 @@ from txsslstream import (
     metrics,
     reload,
 )
+from txsslstream._inner import InnerStream
+from txsslstream._processes import ProcessWire
+from txsslstream._sides import Reader
 from txsslstream.algorithms import GROUPS, SIGNATURE_ALGORITHMS
 from txsslstream.authentication import Authentication
 from txsslstream.chain import ALERTS, alertFor
@@ -51,6 +54,7 @@ from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.prometheus import PrometheusObserver
 from txsslstream.sessions import SessionCache
 
+from .interop._pages import programs
 from .support import Pair
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -61,6 +65,7 @@ OPTIONS = (DOCS / "options.md").read_text()
 CERTIFICATES = (DOCS / "certificates.md").read_text()
 HELLO = (DOCS / "hello.md").read_text()
 RESUMPTION = (DOCS / "resumption.md").read_text()
+INPLACE = (DOCS / "inplace.md").read_text()
 
 
 class TrustTests(SynchronousTestCase):
@@ -470,6 +475,36 @@ class CertificatesTests(SynchronousTestCase):
         members |= {"interval", "password", "reactor", "live", "inotify", "stat"}
         said = set(re.findall(r"`(\w+)(?:\([^`]*\))?`", CERTIFICATES)) - {"None", "My"}
         self.assertEqual(said - members - set(txsslstream.__all__), set())
+
+
+class InPlaceTests(SynchronousTestCase):
+    """
+    Tests for F{docs/inplace.md}.
+    """
+
+    def test_programs(self) -> None:
+        """
+        Everything in Python is that, and every program is run by a test.
+        """
+        blocks = re.findall(r"^```python\n(.*?)^```$", INPLACE, re.MULTILINE | re.DOTALL)
+        for block in blocks:
+            compile(block, "inplace.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        interop = Path(__file__).parent / "interop"
+        tests = "".join(each.read_text() for each in interop.glob("test_*.py"))
+        names = list(programs("inplace.md"))
+        self.assertEqual(len(names), sum("\nreact(main)\n" in block for block in blocks))
+        # The one program is started by another.
+        self.assertEqual([name for name in names if f'"{name}"' not in tests], ["stdioserver.py"])
+
+    def test_limits(self) -> None:
+        """
+        The limits are those that are documented.
+        """
+        self.assertEqual((Reader.HIGH_WATER, InnerStream.LIMIT), (64 << 10, 64 << 10))
+        self.assertIn("If more than 64 KiB\n  are unread", INPLACE)
+        self.assertIn("keeps its transport, and up to 64 KiB of what comes", INPLACE)
+        self.assertEqual(ProcessWire.LINGERING, 1)
+        self.assertIn("has not ended a second later", INPLACE)
 
 
 def _sources() -> str:

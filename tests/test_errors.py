@@ -25,6 +25,7 @@ from txsslstream.errors import (
     LimitExceededError,
     NotSupportedError,
     ReadTimeout,
+    ShutdownTimeout,
     StreamClosedError,
     TlsError,
     TruncationError,
@@ -43,6 +44,7 @@ BASES: dict[type[Exception], set[type[Exception]]] = {
     TruncationError: {ConnectionLost, ConnectionClosed},
     ReadTimeout: {TimeoutError},
     WriteTimeout: {TimeoutError},
+    ShutdownTimeout: {TimeoutError},
     AuthenticationError: set(),
     HandshakeTimeout: {AuthenticationError, TimeoutError},
     HandshakeCancelled: {AuthenticationError, CancelledError},
@@ -213,5 +215,5 @@ class AttributeTests(SynchronousTestCase):
         """
         A time-out answers Twisted's question for an C{errno} with L{None}.
         """
-        for error in (HandshakeTimeout, ReadTimeout, WriteTimeout):
+        for error in (HandshakeTimeout, ReadTimeout, WriteTimeout, ShutdownTimeout):
             self.assertIsNone(error("why").osError)

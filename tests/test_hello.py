@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from txsslstream import (
     AuthenticationError,
@@ -594,6 +596,36 @@ class ArgumentsTests(SynchronousTestCase):
         self.assertEqual(wrapped.connected, 1)
         transport: Any = wrapped.transport
         self.assertTrue(transport.isAuthenticated)
+
+    def test_negotiating(self) -> None:
+        """
+        Chosen options that name no application protocols have the factory's.
+        """
+
+        @implementer(IProtocolNegotiationFactory)
+        class Speaker(Factory):
+            def acceptableProtocols(self) -> list[bytes]:
+                return [b"spoken"]
+
+        for options, expected in (
+            (serverOptions(), b"spoken"),
+            (serverOptions(applicationProtocols=["named"]), b"named"),
+        ):
+            pair = Pair()
+            protocol: Any = SslStreamFactory(
+                ServerOptionsSelection(lambda *_, options=options: options),
+                False,
+                Speaker.forProtocol(Protocol),
+                pair.clock,
+            ).buildProtocol(None)
+            pair.wire.server.protocol = protocol
+            protocol.makeConnection(pair.wire.server)
+            pair.client.authenticateAsClient(
+                clientOptions(applicationProtocols=["named", "spoken"])
+            )
+            pair.wire.flush()
+            self.assertEqual(pair.client.negotiatedApplicationProtocol, expected)
+            self.assertEqual(protocol.negotiatedProtocol, expected)
 
     def test_elsewhere(self) -> None:
         """

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -27,7 +26,7 @@ from txsslstream import (
     TlsAlert,
     TruncationError,
 )
-from txsslstream._inner import InnerStream, abort, defaultClock
+from txsslstream._inner import InnerStream
 
 from .streams import Opened, StreamMixin
 from .support import (
@@ -48,6 +47,8 @@ class Target(Bystander):
     """
 
     trailing = b""
+    isReadingOver = False
+    isOver = False
 
     def takeTrailing(self) -> bytes:
         """
@@ -352,36 +353,6 @@ class InnerStreamTests(SynchronousTestCase):
         self.assertEqual(self.original.received, b"def")
 
 
-class ToolTests(SynchronousTestCase):
-    """
-    Tests for L{defaultClock} and L{abort}.
-    """
-
-    def test_reactor(self) -> None:
-        """
-        A transport's own reactor is its clock, else the global one is.
-        """
-        transport: Any = MemoryTransport("ours")
-        self.assertIs(defaultClock(transport), IReactorTime(reactor))
-        transport.reactor = Clock()
-        self.assertIs(defaultClock(transport), transport.reactor)
-
-    def test_abort(self) -> None:
-        """
-        What cannot be aborted is closed.
-        """
-
-        class Plain:
-            isClosed = False
-
-            def loseConnection(self) -> None:
-                self.isClosed = True
-
-        plain = Plain()
-        abort(plain)
-        self.assertTrue(plain.isClosed)
-
-
 class Upgrading(Bystander):
     """
     A protocol that goes over to TLS at the word of command, out of
@@ -415,6 +386,34 @@ class Upgrading(Bystander):
 
     def _upgrade(self) -> None:
         self.stream = SslStream(self.transport, self._leaveInnerStreamOpen, clock=self._clock)
+
+
+class UpgradingLines(LineReceiver):
+    """
+    A server that goes over to TLS at the word of command, with whatever it has
+    got behind that.
+
+    @ivar lines: what else it was told.
+    """
+
+    authenticated: Deferred[SslStream]
+    transport: Any
+
+    def __init__(self, clock: Clock, options: Any) -> None:
+        self._clock = clock
+        self._options = options
+        self.lines: list[bytes] = []
+
+    def lineReceived(self, line: bytes) -> None:
+        """
+        Obey.
+        """
+        if line == b"STARTTLS":
+            rest = self.clearLineBuffer()
+            stream = SslStream(self.transport, received=rest, clock=self._clock)
+            self.authenticated = stream.authenticateAsServer(self._options)
+        else:
+            self.lines.append(line)
 
 
 @perVersion()
@@ -533,6 +532,55 @@ class UpgradeTests(StreamMixin):
             self.assertIs(transport.protocol, each)
             self.assertIsNone(each.lost)
         self.assertEqual(wire.clock.getDelayedCalls(), [])
+
+    def test_injected(self) -> None:
+        """
+        What somebody has put behind the command in the clear fails the
+        handshake, if the protocol hands over what it has got: it reaches neither
+        the protocol nor whoever reads the stream.
+        """
+        for behind in (b"EVIL\r\n", b"EVIL"):
+            wire = Wire(self.segment)
+            server = UpgradingLines(wire.clock, serverOptions(self.version))
+            wire.connect(Bystander(), server)
+            wire.client.write(b"STARTTLS\r\n" + behind)
+            wire.flush()
+            if wire.server.connected:
+                # It may be the beginning of a record as yet.
+                wire.clock.advance(30)
+                wire.flush()
+            self.failureResultOf(server.authenticated, AuthenticationError)
+            self.assertEqual(server.lines, [])
+
+    def test_impatientClient(self) -> None:
+        """
+        A hello that came together with the command is heard.
+        """
+        wire = Wire(self.segment)
+        server = UpgradingLines(wire.clock, serverOptions(self.version))
+        wire.connect(Bystander(), server)
+        wire.client.write(b"STARTTLS\r\n")
+        client = SslStream(wire.client, clock=wire.clock)
+        authenticated = client.authenticateAsClient(clientOptions(self.version))
+        wire.flush()
+        self.successResultOf(authenticated)
+        accepted = self.successResultOf(server.authenticated)
+        client.write(b"message")
+        wire.flush()
+        self.assertEqual(self.successResultOf(accepted.read()), b"message")
+        client.abort()
+
+    def test_wrongReceived(self) -> None:
+        """
+        What is no bytes was not received: nothing is taken over then.
+        """
+        wire = Wire()
+        former = Bystander()
+        wire.connect(former, Bystander())
+        wrong: Any
+        for wrong in ("text", 5, None):
+            self.assertRaises(TypeError, SslStream, wire.client, received=wrong)
+        self.assertIs(wire.client.protocol, former)
 
     def test_lateServer(self) -> None:
         """

@@ -4,14 +4,10 @@ Tests for L{txsslstream._patience}: who is waited for, and for how long.
 
 from __future__ import annotations
 
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import MemoryReactorClock
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream._patience import Patience, unsentBytes
+from txsslstream._patience import Patience
 
 
 class PatienceTests(SynchronousTestCase):
@@ -93,38 +89,3 @@ class PatienceTests(SynchronousTestCase):
         patience = self.patience(None)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         patience.end()
-
-
-class UnsentTests(SynchronousTestCase):
-    """
-    Tests for L{unsentBytes}.
-    """
-
-    def test_socket(self) -> None:
-        """
-        A transport of Twisted's tells what it has still to send, also through
-        wrappers, and anything else tells nothing.
-        """
-
-        class Transport(FileDescriptor):
-            connected = 1
-
-            def writeSomeData(self, data: bytes) -> int:
-                return min(len(data), 300)
-
-            def startWriting(self) -> None:
-                pass
-
-        transport = Transport(MemoryReactorClock())
-        wrapper = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
-        wrapper.makeConnection(transport)
-        for part in (b"a" * 500, b"b" * 500):
-            transport.write(part)
-        for unsent in (1000, 700, 400):
-            self.assertEqual(unsentBytes(transport), unsent)
-            self.assertEqual(unsentBytes(wrapper), unsent)
-            transport.doWrite()
-        transport.write(b"c" * 50)
-        self.assertEqual(unsentBytes(transport), 150)
-        for other in (object(), None):
-            self.assertEqual(unsentBytes(other), 0)

@@ -304,6 +304,7 @@ class ServiceForTests(SynchronousTestCase):
             (r"tcp:\:\:1:80", True),
             (r"tcp:host=\:\:1:port=80", True),
             ("unix:/run/app.sock", True),
+            ("UNIX:/run/app.sock", True),
             ("tcp:192.0.2.1:80", False),
             ("tcp:example.com:80", False),
             ("tcp:host=example.com:port=80:bindAddress=127.0.0.1", False),
@@ -673,6 +674,8 @@ class RunningTests(TestCase):
             self.files.store("both.pem", data)
             with capturedLogs() as logged:
                 os.kill(os.getpid(), signal.SIGHUP)
+                # Not in the midst of something else.
+                self.assertEqual(logged, [])
                 while not any(line in str(formatEvent(event)) for event in logged):
                     await deferLater(reactor, 0.01)
             streams.append(await endpoint.connectStream())

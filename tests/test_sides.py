@@ -394,13 +394,15 @@ class ReaderTests(SynchronousTestCase):
 
     def test_release(self) -> None:
         """
-        Once the transport is gone nobody is held back any more, and what was
-        received stays.
+        Whoever was held back is not any more once the transport is gone or
+        somebody else's, nor ever again, and what was received stays.
         """
         self.reader.received(bytes(FULL))
         self.reader.release()
-        self.assertEqual(len(self.successResultOf(self.upTo(2 * FULL))), FULL)
-        self.assertEqual(self.pauses, [True])
+        self.assertEqual(self.pauses, [True, False])
+        self.reader.received(b"more")
+        self.assertEqual(len(self.successResultOf(self.upTo(2 * FULL))), FULL + 4)
+        self.assertEqual(self.pauses, [True, False])
 
 
 class WriterTests(SynchronousTestCase):

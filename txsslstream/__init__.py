@@ -41,6 +41,7 @@ from .errors import (
     NotSupportedError,
     ReadTimeout,
     RetrievalError,
+    ShutdownTimeout,
     StreamClosedError,
     TlsError,
     TruncationError,
@@ -61,6 +62,7 @@ from .reload import ReloadingCertificate
 from .retrieval import HttpRetriever
 from .security import SecurityInfo
 from .servernames import ServerNames
+from .starttls import StartTLSFactory, startTLS
 from .stores import X509Store
 from .stream import SslStream
 from .trust import SslCertificateTrust
@@ -93,6 +95,7 @@ __all__ = [
     "SecurityInfo",
     "ServerNames",
     "ServerOptionsSelection",
+    "ShutdownTimeout",
     "SslApplicationProtocol",
     "SslCertificateTrust",
     "SslClientAuthenticationOptions",
@@ -107,6 +110,7 @@ __all__ = [
     "SslStreamMetrics",
     "SslStreamProtocol",
     "SslStreamServerEndpoint",
+    "StartTLSFactory",
     "StoreLocation",
     "StoreName",
     "StreamClosedError",
@@ -129,4 +133,5 @@ __all__ = [
     "X509Store",
     "X509VerificationFlags",
     "certificateMatchesHost",
+    "startTLS",
 ]

@@ -150,6 +150,14 @@ class Options(usage.Options):
             raise usage.UsageError("a command is needed")
 
 
+#: How each command is run, with the reactor and its options; it returns the
+#: exit status.
+_RUN: dict[str | None, Callable[[Any, Any], Awaitable[int]]] = {
+    "client": runClient,
+    "serve": runServe,
+}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """
     Run a command and exit with its status.
@@ -160,13 +168,8 @@ def main(arguments: list[str] | None = None) -> None:
     except usage.UsageError as e:
         raise SystemExit(f"sslstream: {e}\nTry --help.") from None
 
-    commands: dict[str, Callable[[Any, Any], Awaitable[int]]] = {
-        "client": runClient,
-        "serve": runServe,
-    }
-
     async def run(reactor: Any) -> None:
-        status = await commands[str(options.subCommand)](reactor, options.subOptions)
+        status = await _RUN[options.subCommand](reactor, options.subOptions)
         if status:
             raise SystemExit(status)
 

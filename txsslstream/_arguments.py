@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
-
 from .certificates import SomeCertificate
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import InvalidOperationError
@@ -107,16 +105,7 @@ class GivenToStream:
             )
         if isinstance(given, SslServerAuthenticationOptions):
             return self._servers(given)
-        select = given.serverOptionsSelectionCallback
-
-        def selected(answer: Any) -> Any:
-            isOptions = isinstance(answer, SslServerAuthenticationOptions)
-            return self._servers(answer) if isOptions else answer
-
-        def choose(stream: object, info: object, state: object) -> Deferred[Any]:
-            return maybeDeferred(select, stream, info, state).addCallback(selected)
-
-        selection: ServerOptionsSelection = replace(given, serverOptionsSelectionCallback=choose)
+        selection: ServerOptionsSelection = given.adapted(self._servers)
         return selection
 
     def _servers(self, options: SslServerAuthenticationOptions) -> SslServerAuthenticationOptions:

@@ -42,8 +42,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._deadline import Deadline
-from ._inner import abort
-from ._patience import Patience, unsentBytes
+from ._patience import Patience
+from ._transports import abort, unsentBytes
 from .access import subjectOf
 from .errors import TruncationError
 from .interfaces import ISslStream

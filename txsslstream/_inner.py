@@ -9,25 +9,16 @@ from then on the bytes are the stream's, and the protocol hears only of the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
+from ._slots import Slot
+from ._transports import abort
 from .errors import InvalidOperationError
-
-
-def defaultClock(transport: Any) -> IReactorTime:
-    """
-    @return: the reactor that serves a transport.
-    """
-    clock = getattr(transport, "reactor", None)
-    if clock is None:
-        from twisted.internet import reactor as clock
-    return cast(IReactorTime, clock)
 
 
 class InnerStream(Protocol):
@@ -54,27 +45,23 @@ class InnerStream(Protocol):
         @raise TypeError: the transport has no protocol to take the place of.
         @raise InvalidOperationError: it has a stream or a producer.
         """
-        if getattr(transport, "TLS", False) and isinstance(transport.protocol, ProtocolWrapper):
-            # After Twisted's startTLS the transport writes through its protocol.
-            transport = transport.protocol
-        # A protocol wrapper delivers to what it wraps, whatever else it has.
-        self._slot = "wrappedProtocol" if isinstance(transport, ProtocolWrapper) else "protocol"
-        if getattr(transport, self._slot, None) is None:
-            raise TypeError(f"not a connected transport: {transport!r}")
-        if isinstance(getattr(transport, self._slot), InnerStream):
+        self._slot = slot = Slot(transport)
+        if isinstance(slot.occupant, InnerStream):
             raise InvalidOperationError("another stream has the transport")
-        if getattr(transport, "producer", None) is not None:
-            raise InvalidOperationError("the transport has a producer: unregister it first")
-        self.inner = transport
-        self._leftOpen = _LeftOpen(self) if leaveOpen else None
+        slot.requireNoProducer()
+        self.inner = slot.transport
+        self._leftOpen = _LeftOpen(slot.transport, self._ended) if leaveOpen else None
         self._clock = clock
         self._lost: Callable[[Failure], None] | None = lost
         self._early = bytearray()
         self._isPaused = False
         self._isGoingBack = False
+        self._isLetGo = False
         self._target: Any = None
-        self._original = getattr(transport, self._slot)
-        setattr(transport, self._slot, self)
+        self._keep: Callable[[bytes | None], None] | None = None
+        self._mayGiveBack: Callable[[], bool] | None = None
+        self._original = slot.occupant
+        slot.occupant = self
 
     def connectTo(self, target: Any) -> None:
         """
@@ -103,13 +90,32 @@ class InnerStream(Protocol):
         """
         Pass bytes on, or keep them.
         """
-        if self._target is not None and not self._isGoingBack:
-            self._target.dataReceived(data)
-            return
+        target = self._target
+        if target is not None and not self._isGoingBack:
+            if not target.isReadingOver:
+                target.dataReceived(data)
+                return
+            if self._leftOpen is None:
+                # Nobody will ever want it.
+                return
         self._early += data
-        if len(self._early) >= self.LIMIT and not self._isPaused:
+        if len(self._early) >= self.LIMIT:
+            # Again, if somebody has resumed it meanwhile.
             self._isPaused = True
             self.inner.pauseProducing()
+
+    def keepTrailing(
+        self, keep: Callable[[bytes | None], None], mayGiveBack: Callable[[], bool]
+    ) -> None:
+        """
+        Do not deliver what is left over when the transport is given back.
+
+        @param keep: called instead, after everybody else has heard of the end;
+            with L{None} if the transport was not given back.
+        @param mayGiveBack: asked whether it may be; otherwise it is aborted.
+        """
+        self._keep = keep
+        self._mayGiveBack = mayGiveBack
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
@@ -120,6 +126,7 @@ class InnerStream(Protocol):
         self._lose(reason)
         if original is not None:
             original.connectionLost(reason)
+        self._leave(None)
 
     def _lose(self, reason: Failure) -> None:
         target, self._target = self._target, None
@@ -128,11 +135,43 @@ class InnerStream(Protocol):
         lost, self._lost = self._lost, None
         if lost is not None:
             lost(reason)
+        if self._leftOpen is not None:
+            self._leftOpen.release()
+
+    def _leave(self, trailing: bytes | None) -> bool:
+        """
+        @return: whether somebody has what is left over.
+        """
+        keep, self._keep, self._mayGiveBack = self._keep, None, None
+        if keep is not None:
+            keep(trailing)
+        return keep is not None
+
+    def letGo(self) -> None:
+        """
+        The stream's owner is done with it, too: a transport that is to be left
+        open is given back as soon as the stream has ended.
+        """
+        self._isLetGo = True
+        if self._leftOpen is not None and self._isOver:
+            self.giveBack()
+
+    def _ended(self) -> None:
+        """
+        The stream has ended.  If both sides have agreed on that, its owner may
+        not know yet, and may want to have what comes behind it.
+        """
+        if self._isLetGo or not self._isOver:
+            self.giveBack()
+
+    @property
+    def _isOver(self) -> bool:
+        return self._target is not None and self._target.isOver
 
     def giveBack(self) -> None:
         """
-        The stream has come to its end, the transport goes on without it.  As
-        with a transport that is closed, that is told in a turn of its own.
+        The transport goes on without the stream.  As with a transport that is
+        closed, that is told in a turn of its own.
         """
         if not self._isGoingBack:
             self._isGoingBack = True
@@ -142,16 +181,18 @@ class InnerStream(Protocol):
         if self._original is None:
             # It was lost meanwhile.
             return
+        if self._mayGiveBack is not None and not self._mayGiveBack():
+            abort(self.inner)
+            return
         trailing = b"" if self._target is None else self._target.takeTrailing()
         trailing += self._takeEarly()
         if self._leftOpen is not None:
             self._leftOpen.stopProducer()
-        setattr(self.inner, self._slot, self._original)
-        self._original = None
+        self._slot.occupant, self._original = self._original, None
         self._lose(Failure(ConnectionDone("the stream was closed")))
-        if trailing:
+        if not self._leave(trailing) and trailing:
             # By now the transport may be another stream's.
-            getattr(self.inner, self._slot).dataReceived(trailing)
+            self._slot.occupant.dataReceived(trailing)
 
     def close(self) -> None:
         """
@@ -166,35 +207,35 @@ class InnerStream(Protocol):
         abort(self._leftOpen or self.inner)
 
 
-def abort(transport: Any) -> None:
-    """
-    Abort a transport, or close it if it knows nothing faster.
-    """
-    getattr(transport, "abortConnection", transport.loseConnection)()
-
-
 class _LeftOpen:
     """
     A transport that is not closed but given back.
     """
 
-    def __init__(self, stream: InnerStream) -> None:
-        self._stream = stream
+    def __init__(self, inner: Any, giveBack: Callable[[], None]) -> None:
+        self._inner = inner
+        self._giveBack: Callable[[], None] | None = giveBack
         self._producer: Any = None
 
     def loseConnection(self) -> None:
-        self._stream.giveBack()
+        if self._giveBack is not None:
+            self._giveBack()
 
-    def abortConnection(self) -> None:
-        self._stream.giveBack()
+    abortConnection = loseConnection
+
+    def release(self) -> None:
+        """
+        It is somebody else's, or lost.
+        """
+        self._giveBack = self._producer = None
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._stream.inner.registerProducer(producer, streaming)
+        self._inner.registerProducer(producer, streaming)
         self._producer = producer
 
     def unregisterProducer(self) -> None:
         self._producer = None
-        self._stream.inner.unregisterProducer()
+        self._inner.unregisterProducer()
 
     def stopProducer(self) -> None:
         """
@@ -206,4 +247,4 @@ class _LeftOpen:
             producer.stopProducing()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream.inner, name)
+        return getattr(self._inner, name)

@@ -7,18 +7,8 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
-
-def unsentBytes(transport: Any) -> int:
-    """
-    @return: how many bytes a transport still has to send, as far as it tells;
-        only good to see progress.
-    """
-    size: int = getattr(transport, "_tempDataLen", 0) - getattr(transport, "offset", 0)
-    return size + len(getattr(transport, "dataBuffer", b""))
 
 
 class Patience:

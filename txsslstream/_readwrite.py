@@ -7,6 +7,7 @@ The reading and writing of a stream, as its users see it: what the two sides
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +15,7 @@ from typing_extensions import Self
 
 from ._deferreds import again
 from ._sides import Reader, Writer
+from .errors import NotSupportedError
 from .options import checkedTimeout
 
 
@@ -155,6 +157,46 @@ class ReadWrite:
         """
         error = self._unusable()
         return self._writer.whenFinished() if error is None else fail(again(error))
+
+    # What only files can.
+
+    @property
+    def length(self) -> NoReturn:
+        """
+        How many bytes will have come in the end: nobody knows (.NET: C{Length}).
+
+        @raise NotSupportedError: always.
+        """
+        raise NotSupportedError("a connection has no length")
+
+    def setLength(self, length: int) -> NoReturn:
+        """
+        Not possible (.NET: C{SetLength}).
+
+        @raise NotSupportedError: always.
+        """
+        raise NotSupportedError("a connection has no length")
+
+    @property
+    def position(self) -> NoReturn:
+        """
+        Where the next byte is: nowhere (.NET: C{Position}).
+
+        @raise NotSupportedError: always, also when it is set.
+        """
+        raise NotSupportedError("a connection has no position")
+
+    @position.setter
+    def position(self, position: int) -> NoReturn:
+        raise NotSupportedError("a connection has no position")
+
+    def seek(self, offset: int, origin: int = 0) -> NoReturn:
+        """
+        Not possible (.NET: C{Seek}).
+
+        @raise NotSupportedError: always.
+        """
+        raise NotSupportedError("a connection cannot be sought in")
 
     def __aiter__(self) -> Self:
         return self

@@ -75,6 +75,8 @@ class Reader:
         """
         @param pause: told whether to hold the peer back.
         """
+        #: How many bytes have come, read or not.
+        self.total = 0
         self.timeout: float | None = None
         self.error: BaseException | None = None
         self._clock = clock
@@ -166,6 +168,7 @@ class Reader:
         Take plaintext.
         """
         if self._state in (ReaderState.idle, ReaderState.reading):
+            self.total += len(data)
             self._buffer += data
             self._serve()
 
@@ -240,8 +243,10 @@ class Reader:
 
     def release(self) -> None:
         """
-        The transport is gone.
+        The transport is gone, or somebody else's.
         """
+        if self._isPaused:
+            self._pause(False)
         self._pause = _nobody
 
     def close(self, error: BaseException) -> None:

@@ -588,7 +588,7 @@ class Authentication:
         """
         return (
             self._isEquipped
-            and self.options.certificateRevocationCheckMode is not X509RevocationMode.NoCheck
+            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
         )
 
     @property

@@ -29,7 +29,7 @@ class InvalidOperationError(Exception):
 
 class NotSupportedError(Exception):
     """
-    A second concurrent read or write, or what this OpenSSL cannot do
+    A second concurrent read or write, seeking, or what this OpenSSL cannot do
     (.NET: C{NotSupportedException}).
     """
 
@@ -166,6 +166,13 @@ class HandshakeFailureReason(Enum):
     #: No version, suite or application protocol in common, or the peer does not
     #: keep to the rules.
     protocolError = "protocolError"
+
+
+class ShutdownTimeout(_OperationTimeout):
+    """
+    The peer did not end its side of a stream that was to be unwrapped for
+    C{shutdownTimeout} seconds.  The connection has been aborted.
+    """
 
 
 class AuthenticationError(Exception):

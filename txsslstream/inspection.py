@@ -118,6 +118,20 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         return self._state
 
     @property
+    def isReadingOver(self) -> bool:
+        """
+        Whether the peer has sent C{close_notify}.
+        """
+        return self._isReadingOver
+
+    @property
+    def isOver(self) -> bool:
+        """
+        Whether both sides have.
+        """
+        return self._isReadingOver and self._isWritingOver
+
+    @property
     def handshakeTimeout(self) -> float | None:
         """
         Seconds for the whole handshake, or L{None}.

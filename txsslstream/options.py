@@ -17,6 +17,7 @@ from operator import or_
 from typing import Any, TypeAlias, TypeVar
 
 from cryptography import x509
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import contextFor
@@ -470,6 +471,22 @@ class ServerOptionsSelection:
             kind = type(self.serverOptionsSelectionCallback).__name__
             raise TypeError(f"serverOptionsSelectionCallback is a Callable, not {kind}")
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
+
+    def adapted(
+        self, adapt: Callable[[SslServerAuthenticationOptions], SslServerAuthenticationOptions]
+    ) -> ServerOptionsSelection:
+        """
+        @return: a selection of the same options, each of them changed so.
+        """
+        select = self.serverOptionsSelectionCallback
+
+        def selected(answer: Any) -> Any:
+            return adapt(answer) if isinstance(answer, SslServerAuthenticationOptions) else answer
+
+        def choose(*arguments: Any) -> Deferred[Any]:
+            return maybeDeferred(select, *arguments).addCallback(selected)
+
+        return replace(self, serverOptionsSelectionCallback=choose)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """

@@ -31,7 +31,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from ._inner import abort
+from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
     hasUnread,
@@ -42,7 +42,9 @@ from ._openssl import (
     takeOutput,
     takeUnread,
 )
-from ._patience import Patience, unsentBytes
+from ._patience import Patience
+from ._processes import isProcess, wireTo
+from ._transports import abort, unsentBytes
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
@@ -119,7 +121,6 @@ class SslStreamProtocol(InspectableProtocol):
     _hasPausedTransport = False
     _hasReceivedData = False
     _withheld: bytes = b""
-    _trailing = 0
     _hasAsked = False
     _reauthentication: Reauthentication | None = None
     _boundary: RecordBoundary | None = None
@@ -135,6 +136,7 @@ class SslStreamProtocol(InspectableProtocol):
         @return: the OpenSSL connection for the base class, or something in its
             place if there is something to choose first.
         """
+        options = negotiating(options, self.factory.wrappedFactory)
         self._authentication = Authentication(
             options,
             self.callbackSender or self,
@@ -163,7 +165,7 @@ class SslStreamProtocol(InspectableProtocol):
         Begin.  A connection creator that raises ends the connection.
         """
         try:
-            super().makeConnection(transport)
+            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
         except Exception:
             if self._tlsConnection is not None:
                 raise
@@ -215,10 +217,10 @@ class SslStreamProtocol(InspectableProtocol):
             self.transport.resumeProducing()
         if error is not None:
             if not self._authenticated.isObserved:
-                self._log.info(
-                    "TLS with {peer} failed: {error}",
-                    peer=self.transport.getPeer(),
-                    error=str(error),
+                # By the class: a log event may be kept, and with it its source.
+                peer = self.transport.getPeer()
+                SslStreamProtocol._log.info(
+                    "TLS with {peer} failed: {error}", peer=peer, error=str(error)
                 )
             self._fail(error)
             self._tlsShutdownFinished(None)
@@ -302,7 +304,9 @@ class SslStreamProtocol(InspectableProtocol):
             self.wrappedProtocol.handshakeCompleted()
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
-            self._unbufferPendingWrites()
+            # Not in vain: a producer is resumed by that, whoever has paused it.
+            if self._appSendBuffer:
+                self._unbufferPendingWrites()
             self._flushReceiveBIO()
 
     # Receiving
@@ -315,11 +319,11 @@ class SslStreamProtocol(InspectableProtocol):
         if self._tlsConnection is None and authentication is None:
             # None could be made, and the transport has yet to notice its end.
             return
-        if self._isReadingOver:
-            self._keepTrailing(data)
-            return
         if self._boundary is not None:
             self._boundary.feed(data)
+        if self._isReadingOver:
+            # What comes behind close_notify nobody will read.
+            return
         if self._isDeciding:
             self._withheld += data
             if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
@@ -430,6 +434,16 @@ class SslStreamProtocol(InspectableProtocol):
         """
         return self._reauthentication is not None and self._reauthentication.isWaiting
 
+    def startTLS(self, *_: object) -> None:
+        """
+        C{ITLSTransport.startTLS} would reach the transport below.
+
+        @raise InvalidOperationError: always.
+        """
+        raise InvalidOperationError(
+            "there is TLS already: for TLS in TLS use txsslstream.startTLS() or SslStream"
+        )
+
     # Sending
 
     def _write(self, data: Any) -> None:
@@ -464,26 +478,11 @@ class SslStreamProtocol(InspectableProtocol):
 
     # Closing
 
-    def _keepTrailing(self, data: bytes) -> None:
-        """
-        Keep what comes behind the peer's C{close_notify} if somebody will have
-        the inner transport back, up to a limit; else nobody wants it.
-        """
-        if self.leaveInnerStreamOpen and self._tlsConnection is not None:
-            self._tlsConnection.bio_write(data)
-            self._trailing += len(data)
-            if self._trailing >= Reauthentication.WITHHELD_LIMIT:
-                self._hasPausedTransport = True
-                self.transport.pauseProducing()
-
     def takeTrailing(self) -> bytes:
         """
         @return: what came behind the peer's C{close_notify}, which is not TLS
             any more.
         """
-        if self._hasPausedTransport:
-            self._hasPausedTransport = False
-            self.transport.resumeProducing()
         if self._isReadingOver and self._tlsConnection is not None:
             return takeUnread(self._tlsConnection)
         return b""

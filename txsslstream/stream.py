@@ -24,9 +24,10 @@ from zope.interface import implementer
 
 from ._arguments import GivenToStream
 from ._deferreds import Occurrence, again, forgetFrames
-from ._inner import InnerStream, defaultClock
-from ._patience import Patience, unsentBytes
-from ._readwrite import ReadWrite
+from ._inner import InnerStream
+from ._patience import Patience
+from ._transports import defaultClock, unsentBytes
+from ._unwrapping import Unwrappable
 from .certificates import SomeCertificate
 from .channelbinding import Bindable, Channel
 from .enums import EncryptionPolicy, SslProtocols
@@ -99,7 +100,7 @@ class _Application(Protocol):
 
 
 @implementer(ISslStream)
-class SslStream(ReadWrite, SecurityProperties, Bindable):
+class SslStream(Unwrappable, SecurityProperties, Bindable):
     """
     A TLS stream on any connected transport (.NET: C{SslStream}).
 
@@ -118,17 +119,21 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
         localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None,
         encryptionPolicy: EncryptionPolicy = EncryptionPolicy.RequireEncryption,
         *,
+        received: bytes = b"",
         clock: IReactorTime | None = None,
     ) -> None:
         """
-        @param innerStream: a connected transport, or another authenticated
-            L{SslStream}.
+        @param innerStream: a connected transport, also a child process, or
+            another authenticated L{SslStream}.
         @param leaveInnerStreamOpen: whether closing the stream gives the
             transport back to the protocol that had it, instead of closing it.
         @param remoteCertificateValidationCallback: decides about the peer; see
             L{SslClientAuthenticationOptions}.
         @param localCertificateSelectionCallback: chooses our certificate.
         @param encryptionPolicy: whether the connection may go unencrypted.
+        @param received: what the former protocol has received and not used.  It
+            is taken as the beginning of the peer's TLS: whatever was put behind
+            the command to start TLS in the clear fails the handshake.
         @param clock: for time-outs; by default the transport's reactor.
 
         @raise TypeError: C{innerStream} is not connected to a protocol.
@@ -141,15 +146,17 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
             localCertificateSelectionCallback,
             EncryptionPolicy(encryptionPolicy),
         )
+        received = bytes(memoryview(received))
         unread = b""
         self._outer: SslStream | None = None
+        self._innerStream = innerStream
         if isinstance(innerStream, SslStream):
             self._outer = innerStream
             clock = clock or innerStream._clock
             innerStream, unread = innerStream._lend()
         self._clock: IReactorTime = clock or defaultClock(innerStream)
         self._inner = InnerStream(innerStream, leaveInnerStreamOpen, self._clock, self._innerLost)
-        self._inner.feed(unread)
+        self._inner.feed(unread + received)
         self._leaveInnerStreamOpen = leaveInnerStreamOpen
         self._protocol: SslStreamProtocol | None = None
         self._handshakeTimeout: tuple[float | None] | None = None
@@ -344,17 +351,22 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
     def shutdown(self) -> Deferred[None]:
         """
         Send C{close_notify} behind what was written: the peer reads the end
-        (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.
+        (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.  When
+        the peer has ended its side, too, the inner transport is closed, unless
+        it is to be left open: then call L{unwrap} or L{close}.
 
         @return: a Deferred that fires with L{None} once that is so.
         """
         error = self._unusable()
         if error is not None:
             return fail(again(error))
+        self._shutDownWhenWritten()
+        return self._writer.whenFinished()
+
+    def _shutDownWhenWritten(self) -> None:
         self._writer.shut()
         # Whoever loses patience with the peer does not change what is sent.
         self._writer.whenFinished().addCallbacks(self._shutDown, lambda _: None)
-        return self._writer.whenFinished()
 
     def _shutDown(self, _: None) -> None:
         if self._protocol is not None and self._protocol.connected:
@@ -364,14 +376,16 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
         """
         Write what is still to be written, send C{close_notify}, await the
         peer's for at most C{shutdownTimeout} seconds, and close the inner
-        transport, or give it back if it is to be left open.  Before the end of
-        the authentication that is given up.
+        transport, or give it back if it is to be left open, with whatever came
+        behind the peer's C{close_notify}.  Before the end of the authentication
+        that is given up.
 
         @return: a Deferred that fires with L{None} once the connection is gone.
             It never fails.
         """
         if not self._isClosing:
             self._isClosing = True
+            self._inner.letGo()
             self._reader.close(StreamClosedError("the stream is closed"))
             self._writer.shut()
             if self._protocol is None:
@@ -403,6 +417,7 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
         truncation.
         """
         self._isClosing = True
+        self._inner.letGo()
         error = StreamClosedError("the stream was aborted")
         self._reader.close(error)
         if self._protocol is None:
@@ -522,6 +537,18 @@ class SslStream(ReadWrite, SecurityProperties, Bindable):
     @property
     def leaveInnerStreamOpen(self) -> bool:
         return self._leaveInnerStreamOpen
+
+    def getPeer(self) -> Any:
+        """
+        @return: the address of the other end, as the inner transport has it.
+        """
+        return self._inner.inner.getPeer()
+
+    def getHost(self) -> Any:
+        """
+        @return: the address of this end, as the inner transport has it.
+        """
+        return self._inner.inner.getHost()
 
     def __repr__(self) -> str:
         state = "unauthenticated" if self._protocol is None else self._protocol.wireState.value

@@ -37,8 +37,8 @@ class CapturedWire(Wire):
     @ivar packets: what was delivered, and whether the client has sent it.
     """
 
-    def __init__(self, segment: int = 0) -> None:
-        super().__init__(segment)
+    def __init__(self, segment: int = 0, keepsSessions: bool = False) -> None:
+        super().__init__(segment, keepsSessions)
         self.packets: list[tuple[bool, bytes]] = []
 
     def _deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
