@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +19,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
@@ -56,6 +57,7 @@ from .programs import (
 )
 from .support import AUTHORITY, SERVER, clientOptions
 from .test_tap import Files, occupied
+from .watching import openFiles
 
 ENDPOINTS = ("--listen", LISTEN, "--connect", f"tcp:{LOOPBACK}:80")
 
@@ -511,14 +513,23 @@ class ListeningTests(SynchronousTestCase):
         self.assertEqual(str(formatEvent(event))[: len(begin)], begin)
 
 
+@implementer(IHalfCloseableProtocol)
 class Echo(Protocol):
     """
-    The target: sends back what it gets, and ends when the client does.
+    The target: sends back what it gets, and has the last word.
     """
 
+    transport: Any
+
     def dataReceived(self, data: bytes) -> None:
-        assert self.transport is not None
         self.transport.write(data)
+
+    def readConnectionLost(self) -> None:
+        self.transport.write(b"Goodbye")
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        pass
 
 
 class RunningTests(TestCase):
@@ -581,6 +592,7 @@ class RunningTests(TestCase):
             await stream.write(b"Hello")
             self.assertEqual(await stream.readExactly(5), b"Hello")
             await stream.shutdown()
+            self.assertEqual(await stream.readExactly(7), b"Goodbye")
             self.assertEqual(await stream.read(), b"")
             await stream.close()
 
@@ -620,6 +632,34 @@ class RunningTests(TestCase):
         self.assertEqual(
             lines[-1], "1 clients were let in (0 did not end well), 0 refused, 0 too many"
         )
+
+    async def test_descriptors(self) -> None:
+        """
+        However connections have ended, nothing of them is left open.
+        """
+        service, endpoint = await self.start()
+        before = self.sockets()
+        for number in range(9):
+            stream = await endpoint.connectStream()
+            await stream.write(b"Hello")
+            self.assertEqual(await stream.readExactly(5), b"Hello")
+            if number % 3 == 0:
+                stream.abort()
+            elif number % 3 == 1:
+                await stream.shutdown()
+            await stream.close()
+        while service.forwarder.connections:
+            await deferLater(reactor, 0.01)
+        self.assertEqual(service.forwarder.accepted, 9)
+        self.assertEqual(service.forwarder.failed, 3)
+        while self.sockets() > before:
+            await deferLater(reactor, 0.01)
+
+    def sockets(self) -> int:
+        """
+        @return: how many this process has open.
+        """
+        return sum(each.startswith("socket:") for each in openFiles())
 
     async def test_stopAtOnce(self) -> None:
         """
@@ -771,15 +811,37 @@ class ProcessTests(SynchronousTestCase):
                 self.assertIn("1 clients were let in (0 did not end well)", tool.output())
                 self.assertNotIn("Traceback", tool.output())
 
+    def test_truncated(self) -> None:
+        """
+        What is cut off at one side is cut off at the other, and not ended.
+        """
+        with serveProcess(self.home, *self.options) as tool:
+            for isClient in (False, True):
+                client, target = self.joined(int(tool.match[1]))
+                client.sendall(b"not all")
+                self.assertEqual(target.recv(100), b"not all")
+                target.sendall(b"nor this")
+                self.assertEqual(client.recv(100), b"nor this")
+                if isClient:
+                    # FIN, but no close_notify.
+                    client.close()
+                    self.assertRaises(ConnectionResetError, target.recv, 100)
+                else:
+                    target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    target.close()
+                    self.assertRaises((ConnectionResetError, ssl.SSLError), client.recv, 100)
+            tool.waitFor("; the target: Connection to the other side was lost")
+            tool.waitFor("; the client: the connection ended without close_notify")
+
     def test_impatient(self) -> None:
         """
         Who interrupts twice need not wait for connections to end.
         """
         with serveProcess(self.home, *self.options) as tool:
             self.joined(int(tool.match[1]))
-            tool._process.send_signal(signal.SIGINT)
+            tool.signal(signal.SIGINT)
             tool.waitFor("1 connections are left to end")
-            tool._process.send_signal(signal.SIGINT)
+            tool.signal(signal.SIGINT)
             self.assertEqual(tool.wait(timeout=10), -signal.SIGINT)
 
     def test_refused(self) -> None:
