@@ -180,6 +180,26 @@ def sharedServerProcess(*options: str) -> SampleServerProcess:
     return stack.enter_context(sampleServerProcess(sharedDirectory(), *options))
 
 
+#: How C{sslstream serve} tells where it listens.
+_SERVING = r"^\S+ \[txsslstream\._serve\.ForwardService#info\] Listening on \S+:(\d+), forwarding"
+
+
+@contextmanager
+def serveProcess(home: Path, *options: str, isTwistd: bool = False) -> Iterator[Background]:
+    """
+    Run C{sslstream serve}, or C{twistd -n sslserve}, for as long as the C{with}
+    block takes.
+
+    @return: a context manager; group 1 of the match is the port on 127.0.0.1.
+    """
+    program = (sys.executable, "-m", "txsslstream", "serve")
+    command = [*TWISTD, "--pidfile=", "-n", "sslserve"] if isTwistd else [*program]
+    if "--listen" not in options:
+        command += ["--listen", LISTEN]
+    with background([*command, *options], _SERVING, environment=environment(home)) as tool:
+        yield tool
+
+
 def runTwistd(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """
     Run C{twistd} to its end.

@@ -15,6 +15,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
 from twisted.python import usage
 
+from ._serve import Options as ServeOptions
+from ._serve import runServe
 from ._usage import CommandOptions, portNumber
 from .echo import MISFORTUNES, converse, reportFailure
 from .errors import AuthenticationError, InvalidOperationError, NotSupportedError
@@ -112,6 +114,7 @@ class Options(usage.Options):
     subCommands: ClassVar[list[Any]] = [
         ["client", None, ClientOptions, "Talk to the secure sample server."],
         ["inspect", None, InspectOptions, "Show what there is to know of a server."],
+        ["serve", None, ServeOptions, "Put TLS in front of any endpoint."],
     ]
 
     def postOptions(self) -> None:
@@ -127,6 +130,7 @@ class Options(usage.Options):
 _RUN: dict[str | None, Callable[[Any, Any], Awaitable[int]]] = {
     "client": runClient,
     "inspect": runInspect,
+    "serve": runServe,
 }
 
 

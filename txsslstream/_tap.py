@@ -6,7 +6,7 @@ C{twistd sslecho}: the sample server as a service.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import inlineCallbacks
@@ -21,7 +21,10 @@ from .devcert import DevelopmentCertificate
 from .echo import SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .options import SslServerAuthenticationOptions
+from .reload import ReloadingCertificate
 from .trust import SslCertificateTrust
+
+_Certificate = TypeVar("_Certificate", SslStreamCertificateContext, ReloadingCertificate)
 
 
 class StartError(SystemExit, Exception):
@@ -51,15 +54,24 @@ class CertificateOptions(usage.Options):
         @return: the certificate, or L{None} if none was named.
         @raise CertificateError: it cannot be used.
         """
+        return self._certificate(SslStreamCertificateContext)
+
+    def reloadingCertificate(self) -> ReloadingCertificate | None:
+        """
+        @return: the certificate and what it will be renewed to, or L{None} if
+            none was named.
+        @raise CertificateError: it cannot be used.
+        """
+        return self._certificate(ReloadingCertificate)
+
+    def _certificate(self, kind: type[_Certificate]) -> _Certificate | None:
         password = passwordFrom(self["password-file"]) if self["password-file"] else None
         if self["pfx"]:
             if self["certificate"] or self["private-key"]:
                 raise CertificateError("give either --pfx or --certificate and --private-key")
-            return SslStreamCertificateContext.fromPFX(self["pfx"], password)
+            return kind.fromPFX(self["pfx"], password)
         if self["certificate"]:
-            return SslStreamCertificateContext.fromPEM(
-                self["certificate"], self["private-key"], password
-            )
+            return kind.fromPEM(self["certificate"], self["private-key"], password)
         if self["private-key"]:
             raise CertificateError("--private-key needs --certificate")
         return None

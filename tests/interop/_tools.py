@@ -290,6 +290,12 @@ class Background:
         """
         self._process.terminate()
 
+    def signal(self, number: int) -> None:
+        """
+        Send the tool a signal.
+        """
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """
         Kill the tool if it still runs, and close its pipes.

@@ -21,6 +21,13 @@ sslecho = ServiceMaker(
     "sslecho",
 )
 
+sslserve = ServiceMaker(
+    "txsslstream serve",
+    "txsslstream._serve",
+    "TLS in front of any endpoint.",
+    "sslserve",
+)
+
 
 @implementer(
     IPlugin, IStreamClientEndpointStringParserWithReactor, IStreamServerEndpointStringParser
