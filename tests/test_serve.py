@@ -6,11 +6,16 @@ take, when they refuse to start, how they run and how they end.
 from __future__ import annotations
 
 import errno
+import inspect
 import os
+import re
+import shlex
 import signal
 import socket
 import ssl
 import struct
+import sys
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -39,16 +44,20 @@ from txsslstream import (
     SslStreamClientEndpoint,
     TlsCipherSuite,
     TruncationError,
+    _forwarding,
+    forward,
 )
+from txsslstream._forwarding import LINGER
 from txsslstream._serve import ForwardService, Options, makeService, serviceFor
 from txsslstream._tap import StartError
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
 
-from .interop._tools import LOOPBACK
+from .interop._tools import LOOPBACK, background
 from .programs import (
     LISTEN,
     certificatePEM,
+    environment,
     keyPEM,
     runSslstream,
     runTwistd,
@@ -58,6 +67,8 @@ from .programs import (
 from .support import AUTHORITY, SERVER, clientOptions
 from .test_tap import Files, occupied
 from .watching import openFiles
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "serve.md").read_text()
 
 ENDPOINTS = ("--listen", LISTEN, "--connect", f"tcp:{LOOPBACK}:80")
 
@@ -753,6 +764,19 @@ class RunningTests(TestCase):
         self.assertIn(f"[Errno {errno.EADDRINUSE}]", str(error))
 
 
+#: What systemd does: it listens, and hands that over as file descriptor 3.
+_ACTIVATOR = """
+import os, socket, sys
+os.dup2(socket.create_server(("127.0.0.1", 0)).detach(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="tls")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+#: A command line in the documentation.
+_COMMAND = re.compile(r"(?:sslstream serve|twistd .*sslserve) +(--.*)$", re.MULTILINE)
+
+
 class ProcessTests(SynchronousTestCase):
     """
     Tests for C{sslstream serve} and C{twistd sslserve} as users run them.
@@ -833,6 +857,20 @@ class ProcessTests(SynchronousTestCase):
             tool.waitFor("; the target: Connection to the other side was lost")
             tool.waitFor("; the client: the connection ended without close_notify")
 
+    def test_activated(self) -> None:
+        """
+        The socket may come from whoever has started the process, as from systemd.
+        """
+        command = [
+            *(sys.executable, "-c", _ACTIVATOR, sys.executable, "-m", "txsslstream", "serve"),
+            *("--listen", "systemd:domain=INET:index=0", *self.options),
+        ]
+        ready = r"Listening on \S+:(\d+), forwarding"
+        with background(command, ready, environment=environment(self.home)) as tool:
+            client, target = self.joined(int(tool.match[1]))
+            client.sendall(b"Hello")
+            self.assertEqual(target.recv(100), b"Hello")
+
     def test_impatient(self) -> None:
         """
         Who interrupts twice need not wait for connections to end.
@@ -899,3 +937,85 @@ class ProcessTests(SynchronousTestCase):
         ran = runSslstream("serve", "--tls", "1.1")
         self.assertEqual(ran.returncode, 1)
         self.assertIn("'1.1' is neither 1.2 nor 1.3\nTry --help.\n", ran.stderr)
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    Tests for F{docs/serve.md}, and for the examples in the help.
+    """
+
+    def setUp(self) -> None:
+        """
+        A directory with all files that are named.
+        """
+        files = Files(self)
+        for name in ("server", "db", "reporting", "me"):
+            files.store(f"{name}.pem", certificatePEM(SERVER) + keyPEM(SERVER))
+        files.store("fullchain.pem", certificatePEM(SERVER))
+        files.store("privkey.pem", keyPEM(SERVER))
+        for name in ("ca", "clients-ca", "servers-ca"):
+            files.store(f"{name}.pem", certificatePEM(AUTHORITY.certificate))
+        before = os.getcwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(files.directory)
+
+    def test_examples(self) -> None:
+        """
+        Every command makes a service.
+        """
+        joined = f"{DOCUMENT}\n{Options()}".replace("\\\n", " ").replace("/etc/app/", "")
+        commands = _COMMAND.findall(joined)
+        self.assertEqual(len(commands), 12)
+        for command in commands:
+            options = optionsFor(*shlex.split(command))
+            if options["listen"].startswith("systemd:"):
+                # Which is not there.
+                options["listen"] = LISTEN
+            service = serviceFor(MemoryReactorClock(), options, "program")
+            self.assertIsInstance(service, ForwardService)
+
+    def test_options(self) -> None:
+        """
+        Every option is explained with its default, and no other.
+        """
+        section = DOCUMENT.split("## Options")[1].split("\n### ")[0]
+        rows = re.findall(
+            r"^\| ((?:`--[a-z-]+`(?:, )?)+) \|.*\| (?:(.*) )?\|$", section, re.MULTILINE
+        )
+        explained = {
+            name: default for names, default in rows for name in re.findall("`--(.*?)`", names)
+        }
+        options = optionsFor()
+        known = {name.removesuffix("=") for name in options.longOpt} - {"help", "version"}
+        self.assertEqual(set(explained), known)
+        numbers = {
+            name: value
+            for name, value in options.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value
+        }
+        documented = {name: text for name, text in explained.items() if text.isdecimal()}
+        self.assertEqual({name: float(text) for name, text in documented.items()}, numbers)
+
+    def test_figures(self) -> None:
+        """
+        What is said of times is so.
+        """
+        self.assertIn(f"has {LINGER} seconds to end itself", DOCUMENT)
+        self.assertIn(f"closing takes {LINGER} seconds without progress", DOCUMENT)
+
+    def test_log(self) -> None:
+        """
+        What is said of the log is what the code says.
+        """
+        sources = inspect.getsource(forward) + inspect.getsource(_forwarding)
+        for words in (
+            "its names are not let in",
+            "it has shown no certificate",
+            "does not take what is left",
+            "no connection to the target: ",
+            "cut off by the shutdown",
+            "idle for ",
+            "ended by the ",
+        ):
+            self.assertIn(words, sources)
+            self.assertIn(words.strip(), DOCUMENT)
