@@ -35,6 +35,7 @@ from twisted.logger import globalLogPublisher, textFileLogObserver
 from txsslstream import (
     AuthenticationError,
     ChannelBindingKind,
+    InvalidOperationError,
     NotSupportedError,
     ReloadingCertificate,
     SslCertificateTrust,
@@ -49,7 +50,7 @@ from txsslstream import (
     X509RevocationMode,
 )
 from txsslstream.chain import joinedFlags
-from txsslstream.echo import SampleServer, converse
+from txsslstream.echo import ANSWER, END, SampleServer, converse, readMessage
 
 #: Where everything listens and connects.
 HOST = "127.0.0.1"
@@ -79,6 +80,7 @@ class Outcome:
     @ivar sent: the alert that was sent.
     @ivar received: the alert that was received.
     @ivar shown: the issuer of the certificate that was shown to the server.
+    @ivar shownLater: the same at the end of the conversation.
     @ivar group: the group that keys were exchanged in.
     @ivar isResumed: whether an earlier session went on.
     @ivar isAnswered: whether the conversation was had.
@@ -96,6 +98,7 @@ class Outcome:
     sent: str = ""
     received: str = ""
     shown: str = ""
+    shownLater: str = ""
     group: str = ""
     isResumed: bool = False
     isAnswered: bool = False
@@ -165,9 +168,12 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.bindings = bindingsOf(stream)
         outcome.group = stream.keyExchangeGroup or ""
         outcome.isResumed = stream.isResumed
-        local = stream.localCertificate
-        outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
+        outcome.shown = issuerShown(stream)
+        if "first" in case:
+            await stream.write(case["first"].encode())
+            await stream.readUntil(b"\n")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
+        outcome.shownLater = issuerShown(stream)
     except AuthenticationError as e:
         outcome.error = str(e)
         outcome.policyErrors = int(e.sslPolicyErrors)
@@ -176,6 +182,14 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.problems = list(e.problems)
         outcome.takeElements(e.chainElements)
     await stream.close()
+
+
+def issuerShown(stream: SslStream) -> str:
+    """
+    @return: the issuer of the certificate that the server has been shown.
+    """
+    local = stream.localCertificate
+    return "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
 
 
 def bindingsOf(stream: SslStream) -> dict[str, str]:
@@ -201,6 +215,23 @@ class BindingServer(SampleServer):
         say(f"Bindings: {json.dumps(bindingsOf(stream))}")
         say(f"Resumed: {stream.isResumed}")
         await super()._answer(stream)
+
+
+class AskingServer(SampleServer):
+    """
+    The sample's server, which asks for the client's certificate when it has heard
+    what the client wants, and tells who it is.
+    """
+
+    async def _answer(self, stream: SslStream) -> None:
+        say(f"Received: {await readMessage(stream)}")
+        try:
+            await stream.negotiateClientCertificateAsync()
+            shown = stream.remoteCertificate
+            say(f"Asked: {'nobody' if shown is None else shown.subject.rfc4514_string()}")
+        except (InvalidOperationError, NotSupportedError) as e:
+            say(f"Asked: {type(e).__name__}: {e}")
+        await stream.write(f"{ANSWER}{END}\n".encode())
 
 
 async def run(reactor: Any, case: Mapping[str, Any]) -> Outcome:
@@ -233,7 +264,8 @@ def say(line: str) -> None:
 
 def serve(reactor: Any, case: Mapping[str, Any]) -> None:
     """
-    Listen.  What C{reloads} has its log printed as well.
+    Listen.  What C{reloads} has its log printed as well; what C{asks} does so in
+    mid-conversation.
     """
     path, offline = case["certificate"], case.get("offline", True)
     certificate: Any
@@ -242,17 +274,18 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
         certificate = ReloadingCertificate.fromPEM(path, reactor=reactor, offline=offline)
     else:
         certificate = SslStreamCertificateContext.fromPEM(path, offline=offline)
-    root = case.get("root")
+    root, asks = case.get("root"), case.get("asks", False)
     options = SslServerAuthenticationOptions(
         serverCertificateContext=certificate,
-        clientCertificateRequired=root is not None,
+        clientCertificateRequired=root is not None and not asks,
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
         enabledSslProtocols=_VERSIONS[case.get("version")],
         **case.get("options", {}),
     )
-    port = reactor.listenTCP(0, BindingServer(options, say), interface=HOST)
+    server = (AskingServer if asks else BindingServer)(options, say)
+    port = reactor.listenTCP(0, server, interface=HOST)
     say(f"Listening on port {port.getHost().port}")
 
 
