@@ -10,10 +10,11 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -66,6 +67,7 @@ from .support import (
 )
 from .test_endpoints import EndpointMixin
 from .test_protocol import Direction, RawCreator, RawMixin
+from .test_stream import ending
 
 Tls12, Tls13 = SslProtocols.Tls12, SslProtocols.Tls13
 
@@ -114,6 +116,9 @@ def whenAsked(*answers: object) -> dict[str, Any]:
 
     return {"localCertificateSelectionCallback": choose, "clientCertificates": ()}
 
+
+#: What a client needs to be asked before TLS 1.3.
+ALLOWED: dict[str, Any] = {"allowRenegotiation": True}
 
 #: A client that has nothing to show, but may be asked.
 DECLINING = whenAsked(None)
@@ -178,7 +183,7 @@ class AskingMixin(StreamMixin):
         An authenticated pair, seen from the server; the client has a certificate
         and lets itself be asked, unless told otherwise.
         """
-        theirs = {"allowRenegotiation": True, "clientCertificates": [CLIENT], **(client or {})}
+        theirs = {**ALLOWED, "clientCertificates": [CLIENT], **(client or {})}
         return self.opened(True, ours=server, theirs=theirs)
 
     def asked(
@@ -591,7 +596,7 @@ class Rules(AskingMixin):
         """
         pair = Pair()
         clientSide, serverSide = pair.authenticate(
-            self.version, {"clientCertificates": [CLIENT], "allowRenegotiation": True}, flush=False
+            self.version, {**ALLOWED, "clientCertificates": [CLIENT]}, flush=False
         )
         clientSide.addCallback(lambda stream: stream.write(b"early"))
         outcome = serverSide.addCallback(lambda stream: stream.negotiateClientCertificateAsync())
@@ -705,6 +710,8 @@ class Rules(AskingMixin):
             self.assertUsable(opened)
             self.failure(opened.ours.negotiateClientCertificateAsync(), NotSupportedError)
             self.assertQuiet(opened)
+            server: Any = opened.ours._protocol
+            self.assertEqual(lib.SSL_get_verify_mode(server.getHandle()._ssl), SSL.VERIFY_NONE)
             self.assertShown(opened, None)
         else:
             refusal = self.failure(asked, AuthenticationError)
@@ -746,6 +753,26 @@ class Rules(AskingMixin):
             self.invalid(opened, "has been asked before")
             self.assertEqual(judge.calls, [])
             self.assertQuiet(opened)
+
+    def test_somethingElseInOneBreath(self) -> None:
+        """
+        So it is if that comes together with the answer.
+        """
+        judge = Judge(raiseError)
+        for client in ({}, DECLINING):
+            opened = self.begun(client, judge.option)
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.ourTransport.pauseProducing()
+            say(opened.theirs, b"request")
+            opened.flush()
+            self.assertNoResult(asked)
+            opened.ourTransport.resumeProducing()
+            opened.flush()
+            self.failure(asked, InvalidOperationError)
+            self.assertEqual(self.successResultOf(opened.ours.read()), b"request")
+            self.assertIsNone(opened.ours.remoteCertificate)
+            self.assertEqual(judge.calls, [])
+            self.assertUsable(opened)
 
     def test_endFirst(self) -> None:
         """
@@ -1084,6 +1111,35 @@ class Waiting(AskingMixin):
         self.assertShown(opened, CLIENT)
         self.assertUsable(opened)
         self.assertQuiet(opened)
+
+    def test_before(self) -> None:
+        """
+        What the server has said before it asks does not wait for the client's
+        callback, however it comes; whoever reads it may make an end of all.
+        """
+        for end in (None, SslStream.close, SslStream.abort):
+            choice: Deferred[SslStreamCertificateContext] = Deferred()
+            opened = self.begun(whenAsked(choice))
+            reading = opened.theirs.read()
+            self.successResultOf(opened.ours.write(b"before"))
+            asked = opened.ours.negotiateClientCertificateAsync()
+            if self.version is Tls13:
+                # Before, nobody asks until the next handshake has come that far.
+                say(opened.ours, b"behind")
+            if end is not None:
+                reading.addCallback(ending(end, opened.theirs))
+            opened.flush()
+            if end is None:
+                self.assertEqual(self.successResultOf(reading), b"before")
+                self.assertEqual(len(_parked), 1)
+                choice.callback(CLIENT)
+                opened.flush()
+                self.successResultOf(asked)
+            else:
+                opened.pair.clock.advance(5)
+                opened.flush()
+                self.failureResultOf(asked)
+                self.assertGone(opened)
 
     def test_both(self) -> None:
         """
@@ -1643,7 +1699,7 @@ class Later(AskingMixin):
         """
         As L{begun}, with the sessions that there are.
         """
-        theirs = {"allowRenegotiation": True, "clientCertificates": [CLIENT], **(client or {})}
+        theirs = {**ALLOWED, "clientCertificates": [CLIENT], **(client or {})}
         return self.opened(True, ours=server, theirs=theirs, keepsSessions=True)
 
     def end(self, opened: Opened) -> None:
@@ -1689,6 +1745,30 @@ class Later(AskingMixin):
             self.assertShown(opened, CLIENT)
             self.assertUsable(opened)
             self.end(opened)
+
+    def test_clientThatKeeps(self) -> None:
+        """
+        So it is for a client that goes on with the session in which it was asked,
+        although OpenSSL knows it then.
+        """
+        sessions.clear()
+        opened = self.connected()
+        ((purpose, kept),) = sessions._sessions.items()
+        self.askedIn(opened)
+        self.assertUsable(opened)
+        client: Any = opened.theirs._protocol
+        session = replace(kept[0], encoded=client._authentication.engine.encodedSession())
+        self.end(opened)
+        sessions.clear()
+        sessions.keep(purpose, session)
+        opened = self.connected()
+        self.assertTrue(opened.ours.isResumed)
+        server: Any = opened.ours._protocol
+        known = server.getHandle().get_peer_certificate(as_cryptography=True)
+        self.assertEqual(known, CLIENT.certificate)
+        self.assertShown(opened, None)
+        self.askedIn(opened)
+        self.assertShown(opened, CLIENT)
 
     def test_notKept(self) -> None:
         """
@@ -1818,6 +1898,7 @@ class Requesting(Application):
     def _answer(self, _: None) -> None:
         self.results.append(self.transport.remoteCertificate)
         self.transport.write(b"the answer")
+        self.transport.flush()
 
 
 @perVersion()
@@ -1836,7 +1917,7 @@ class Pushing(ProtocolMixin):
         link = self.link(
             True,
             near=application,
-            client={"allowRenegotiation": True, "clientCertificates": [CLIENT], **(client or {})},
+            client={**ALLOWED, "clientCertificates": [CLIENT], **(client or {})},
             server=server,
         )
         link.wire.flush()
@@ -1896,6 +1977,20 @@ class Pushing(ProtocolMixin):
         self.assertEqual(application.results, [CLIENT.certificate])
         self.assertEqual(link.far.application.received, b"0,1,2,3,4,the answer")
 
+    def test_writtenBefore(self) -> None:
+        """
+        What was written before arrives before the client is asked.
+        """
+        choice: Deferred[SslStreamCertificateContext] = Deferred()
+        link = self.link(True, client={**ALLOWED, **whenAsked(choice)})
+        link.wire.flush()
+        link.near.tls.write(b"before")
+        asked = link.near.tls.negotiateClientCertificateAsync()
+        link.far.tls.dataReceived(bytes(link.near.inner.written))
+        self.assertEqual(link.far.application.received, b"before")
+        link.wire.cut()
+        self.failure(asked, HandshakeInterrupted)
+
     def test_producer(self) -> None:
         """
         A producer is paused while nothing can be sent, and goes on afterwards.
@@ -1934,7 +2029,7 @@ class Pushing(ProtocolMixin):
                 True,
                 near=application,
                 far=far,
-                client={"allowRenegotiation": True, "clientCertificates": [CLIENT]},
+                client={**ALLOWED, "clientCertificates": [CLIENT]},
             )
             link.wire.flush()
             link.wire.segment = 0
@@ -1951,14 +2046,8 @@ class Pushing(ProtocolMixin):
         Whoever closes while the client is asked parts politely; what was written
         before arrives.
         """
-        decision: Deferred[SslStreamCertificateContext] = Deferred()
         application = Requesting()
-        link = self.link(
-            True,
-            near=application,
-            client={"allowRenegotiation": True, "clientCertificates": [CLIENT]},
-        )
-        del decision
+        link = self.link(True, near=application, client={**ALLOWED, "clientCertificates": [CLIENT]})
         link.wire.flush()
         link.far.tls.write(b"secret?")
         link.stepUntil(lambda: link.near.tls.isAsking)
@@ -1984,6 +2073,45 @@ class Pushing(ProtocolMixin):
         )
         link.wire.flush()
         self.failure(link.near.tls.negotiateClientCertificateAsync(), InvalidOperationError)
+
+
+class Nested(ProtocolMixin, SynchronousTestCase):
+    """
+    Transports that deliver from within.
+    """
+
+    version = Tls13
+    segment = 0
+
+    def test_deliveredFromWithin(self) -> None:
+        """
+        What comes while the application hears what was said before the question
+        waits for the decision.
+        """
+        choice: Deferred[SslStreamCertificateContext] = Deferred()
+        rest: list[bytes] = []
+        far = Application(
+            data=lambda application: rest and application.transport.dataReceived(rest.pop())
+        )
+        link = self.link(True, far=far, client=whenAsked(choice))
+        link.wire.flush()
+        link.near.tls.write(b"before,")
+        asked = link.near.tls.negotiateClientCertificateAsync()
+        first = bytes(link.near.inner.written)
+        link.near.inner.written.clear()
+        link.near.tls.write(b"behind")
+        link.near.tls.flush()
+        rest.append(bytes(link.near.inner.written))
+        link.near.inner.written.clear()
+        link.far.tls.dataReceived(first)
+        self.assertEqual(rest, [])
+        self.assertEqual(far.received, b"before,")
+        self.assertEqual(len(_parked), 1)
+        choice.callback(CLIENT)
+        link.wire.flush()
+        self.successResultOf(asked)
+        self.assertEqual(far.received, b"before,behind")
+        self.assertNothingLeft(link)
 
 
 @perVersion(segments=(0,))

@@ -725,7 +725,6 @@ class TlsEngine:
         mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insists else 0)
         lib.SSL_set_verify(ssl, mode, _verifyCallback)
         self._verdict = None
-        self._sent.clear()
         self.hasAnswered = False
         lib.ERR_clear_error()
         if lib.SSL_version(ssl) == SSL.TLS1_3_VERSION:
@@ -735,7 +734,7 @@ class TlsEngine:
             lib.SSL_set_options(ssl, _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION)
             isPossible = lib.SSL_renegotiate(ssl)
         if isPossible != 1:
-            lib.SSL_set_verify(ssl, SSL.VERIFY_NONE, _verifyCallback)
+            self.requestNothing()
             return _drainErrors() or ["no reason given"]
         lib.SSL_do_handshake(ssl)
         _asking.add(self)
@@ -748,15 +747,16 @@ class TlsEngine:
         _asking.discard(self)
         lib.SSL_set_verify(self.connection._ssl, SSL.VERIFY_NONE, _verifyCallback)
 
-    def receive(self, isPatient: bool) -> tuple[bytes, Received, str]:
+    def receive(self, pieces: list[bytes], isPatient: bool) -> tuple[Received, str]:
         """
         As the function of that name, where OpenSSL may have to ask: what it
         shares with others is not held meanwhile.
 
+        @param pieces: where to put the plaintext.
         @param isPatient: whether to read all there is; if not, one record at
             most.
+        @return: why there is no more, and OpenSSL's words if it is broken.
         """
-        pieces = []
         ssl = self.connection._ssl
         while True:
             count = lib.SSL_read(ssl, _scratch, len(_scratchView))
@@ -764,8 +764,8 @@ class TlsEngine:
                 pieces.append(bytes(_scratchView[:count]))
                 if isPatient:
                     continue
-                return pieces[0], Received.starved, ""
-            return b"".join(pieces), *_whyNothing(ssl, count)
+                return Received.starved, ""
+            return _whyNothing(ssl, count)
 
     def output(self) -> bytes:
         """

@@ -181,6 +181,8 @@ class AskingProtocol(InspectableProtocol):
             if self._closesLater:
                 self._shutdownTLS()
         self._read(data, why, reasons)
+        if self._isDeciding:
+            return
         withheld, self._withheld = self._withheld, b""
         if withheld and not self._lostTLSConnection and self._tlsConnection is not None:
             if self._hasPausedTransport:

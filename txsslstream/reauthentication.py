@@ -82,7 +82,7 @@ class Reauthentication:
         self._reason = authentication.reason
         self._judgement: Judgement | None = None
         self._answered: Deferred[None] | None = None
-        self._call: PausableCall[Outcome] | None = None
+        self._call: PausableCall[tuple[Received, str]] | None = None
         self._held: Outcome | None = None
         self._decision = Decision()
         self._tellsPeer = True
@@ -119,13 +119,24 @@ class Reauthentication:
         """
         # What comes before the answer is to be told from what comes behind.
         isPatient = not self.isAsking or self.error is not None
+        pieces: list[bytes] = []
         self._call = PausableCall(
-            lambda: self._engine.receive(isPatient), self._asked, self._read, None
+            lambda: self._engine.receive(pieces, isPatient),
+            lambda question: self._asked(question, pieces),
+            lambda end: self._read((b"".join(pieces), *end)),
+            None,
         )
         self._call.start()
 
-    def _asked(self, question: Callable[[], Deferred[Any]]) -> None:
+    def _asked(self, question: Callable[[], Deferred[Any]], pieces: list[bytes]) -> None:
         call = self._call
+        if pieces:
+            # What came before the question does not wait for the answer.
+            early = b"".join(pieces)
+            pieces.clear()
+            self._tell((early, Received.starved, ""))
+            if self._call is not call:
+                return
         if not self.isAsking:
             self._deadline.begin(self._authentication.handshakeTimeout, self._timedOut)
         self._expect(maybeDeferred(question), self._decided, lambda: self._call is call)
