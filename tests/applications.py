@@ -113,12 +113,14 @@ class Link:
             SslStreamFactory,
             SslStreamFactory,
         ),
+        keepsSessions: bool = False,
     ) -> None:
         """
         @param client: what creates its connection, and its application.
         @param server: the same.
+        @param keepsSessions: see L{Wire.__init__}.
         """
-        self.wire = Wire(segment)
+        self.wire = Wire(segment, keepsSessions)
         self.clock = self.wire.clock
         self.client = self._side(factories[0], True, *client, self.wire.client)
         self.server = self._side(factories[1], False, *server, self.wire.server)

@@ -100,6 +100,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_patience",
         "_unwrapping",
         "inspection",
+        "asking",
         "protocol",
         "_sides",
         "_readwrite",
@@ -167,7 +168,7 @@ EXTRAS: Mapping[str, str] = {"prometheus": "prometheus_client"}
 ROOM_SIZE = 400
 LARGER: Mapping[str, int] = {
     # One fence: two would be a hole.
-    "_openssl": 800,
+    "_openssl": 900,
     # A table of more than 300 suites.
     "ciphersuites": 500,
 }
@@ -669,7 +670,7 @@ class HouseTests(SynchronousTestCase):
                 '"""\nA docstring.\n"""\n# A comment.\n\n' + "a = 1\n" * 400,
                 [],
             ),
-            ("_openssl", "a = 1\n" * 801, ["_openssl has 801 lines of code"]),
+            ("_openssl", "a = 1\n" * 901, ["_openssl has 901 lines of code"]),
         )
 
     def test_documented(self) -> None:

@@ -65,6 +65,7 @@ OPTIONS = (DOCS / "options.md").read_text()
 CERTIFICATES = (DOCS / "certificates.md").read_text()
 HELLO = (DOCS / "hello.md").read_text()
 RESUMPTION = (DOCS / "resumption.md").read_text()
+REAUTHENTICATION = (DOCS / "reauthentication.md").read_text()
 INPLACE = (DOCS / "inplace.md").read_text()
 
 
@@ -412,6 +413,25 @@ class HelloTests(SynchronousTestCase):
             ("", 4),
         ):
             self.assertEqual(names.lookup(host), value, host)
+
+
+class ReauthenticationTests(SynchronousTestCase):
+    """
+    Tests for F{docs/reauthentication.md}.
+    """
+
+    def test_limit(self) -> None:
+        """
+        The limit is the one in the code.
+        """
+        self.assertIn(f"up to {_openssl.MOST_HANDSHAKES} times in a connection", REAUTHENTICATION)
+
+    def test_example(self) -> None:
+        """
+        The example is Python.
+        """
+        code = REAUTHENTICATION.split("```python\n")[1].split("```")[0]
+        compile(code, "reauthentication.md", "exec")
 
 
 class ResumptionTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from OpenSSL import SSL
@@ -1277,6 +1277,17 @@ class Direction:
         """
         self._secret = self._expand("traffic upd", 32)
         self._start()
+
+    def finished(self, messages: bytes) -> bytes:
+        """
+        @return: what proves at the end of an authentication that these were its
+            messages.
+        """
+        proof = hmac.HMAC(self._expand("finished", 32), hashes.SHA256())
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(messages)
+        proof.update(digest.finalize())
+        return proof.finalize()
 
     def _nonce(self) -> bytes:
         return (self._start_ ^ self._sequence).to_bytes(12, "big")

@@ -98,6 +98,10 @@ _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
 
+#: So many handshakes in one connection; more would be an attack on whoever
+#: works the harder.
+MOST_HANDSHAKES = 100
+
 #: A verification error for each alert that we want OpenSSL to send.
 _ERROR_FOR_ALERT: dict[TlsAlert, int] = {
     TlsAlert.bad_certificate: lib.X509_V_ERR_CERT_REJECTED,
@@ -552,6 +556,7 @@ class TlsEngine:
         before that, an alert may go in the clear.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
+    @ivar isRenegotiating: whether another handshake has begun than the first.
     @ivar keyTypes: the kinds of keys that the peer is content with when it asks
         for a certificate; L{None} if it has not asked.
     @ivar hasAnswered: whether a client has answered to L{requestCertificate}.
@@ -566,6 +571,7 @@ class TlsEngine:
         "__weakref__",
         "_awaitsStaple",
         "_flight",
+        "_handshakes",
         "_held",
         "_keyLogs",
         "_sent",
@@ -578,6 +584,7 @@ class TlsEngine:
         "hasNews",
         "isEncrypting",
         "isPeerUnreadable",
+        "isRenegotiating",
         "keyTypes",
         "parameters",
         "reasons",
@@ -614,11 +621,13 @@ class TlsEngine:
         self.isPeerUnreadable = False
         self.hasNews = False
         self.hasAnswered = False
+        self.isRenegotiating = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.reasons: list[str] = []
         # What OpenSSL is told about the peer, once that is known.
         self._verdict: int | None = None
+        self._handshakes = 0
         self._sent: list[bytes] = []
         self._awaitsStaple = wantsStaple
         self._held = bytearray()
@@ -716,7 +725,6 @@ class TlsEngine:
         mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insists else 0)
         lib.SSL_set_verify(ssl, mode, _verifyCallback)
         self._verdict = None
-        self._sent.clear()
         self.hasAnswered = False
         lib.ERR_clear_error()
         if lib.SSL_version(ssl) == SSL.TLS1_3_VERSION:
@@ -726,21 +734,29 @@ class TlsEngine:
             lib.SSL_set_options(ssl, _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION)
             isPossible = lib.SSL_renegotiate(ssl)
         if isPossible != 1:
-            lib.SSL_set_verify(ssl, SSL.VERIFY_NONE, _verifyCallback)
+            self.requestNothing()
             return _drainErrors() or ["no reason given"]
         lib.SSL_do_handshake(ssl)
         _asking.add(self)
         return _drainErrors()
 
-    def receive(self, isPatient: bool) -> tuple[bytes, Received, str]:
+    def requestNothing(self) -> None:
+        """
+        Ask a client for its certificate no more, whatever handshake comes.
+        """
+        _asking.discard(self)
+        lib.SSL_set_verify(self.connection._ssl, SSL.VERIFY_NONE, _verifyCallback)
+
+    def receive(self, pieces: list[bytes], isPatient: bool) -> tuple[Received, str]:
         """
         As the function of that name, where OpenSSL may have to ask: what it
         shares with others is not held meanwhile.
 
+        @param pieces: where to put the plaintext.
         @param isPatient: whether to read all there is; if not, one record at
             most.
+        @return: why there is no more, and OpenSSL's words if it is broken.
         """
-        pieces = []
         ssl = self.connection._ssl
         while True:
             count = lib.SSL_read(ssl, _scratch, len(_scratchView))
@@ -748,8 +764,8 @@ class TlsEngine:
                 pieces.append(bytes(_scratchView[:count]))
                 if isPatient:
                     continue
-                return pieces[0], Received.starved, ""
-            return b"".join(pieces), *_whyNothing(ssl, count)
+                return Received.starved, ""
+            return _whyNothing(ssl, count)
 
     def output(self) -> bytes:
         """
@@ -923,6 +939,17 @@ class TlsEngine:
             self.alertReceived = description
         else:
             self.alertSent = description
+
+    def _noteBeginning(self) -> None:
+        """
+        A handshake begins, the first or, before TLS 1.3, another.
+        """
+        # Who is accepted was so in the one before.
+        self._verdict = None
+        self._handshakes += 1
+        self.isRenegotiating = self._handshakes > 1
+        if self._handshakes > MOST_HANDSHAKES:
+            lib.SSL_set_options(self.connection._ssl, SSL.OP_NO_RENEGOTIATION)
 
     def _noteMove(self) -> None:
         """
@@ -1163,12 +1190,15 @@ def takeUnread(connection: SSL.Connection) -> bytes:
     return b"".join(pieces)
 
 
-def sendCloseNotify(connection: SSL.Connection) -> bool:
+def sendCloseNotify(connection: SSL.Connection) -> bool | None:
     """
     End our side of the conversation.
 
-    @return: whether the peer has ended its side, too.
+    @return: whether the peer has ended its side, too; L{None} if that has to
+        wait, for in the middle of another handshake OpenSSL says nothing.
     """
+    if isSecretUnique(connection) is None:
+        return None
     result: int = lib.SSL_shutdown(connection._ssl)
     _drainErrors()
     return result == 1
@@ -1305,6 +1335,8 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+    elif where == SSL.SSL_CB_HANDSHAKE_START:
+        _guarded(ssl, None, TlsEngine._noteBeginning)
     elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
         _guarded(ssl, None, TlsEngine._noteMove)
 

@@ -32,11 +32,7 @@ from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
 from .clienthello import HelloState
 from .crossing import Negotiated, Presented, Step
-from .enums import (
-    SslProtocols,
-    TlsAlert,
-    X509RevocationMode,
-)
+from .enums import SslProtocols, TlsAlert, X509RevocationMode
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -45,7 +41,7 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason, acceptance, refusalIn
+from .judgement import UNCHANGED, Judgement, Reason, verdict
 from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
@@ -90,6 +86,7 @@ class Authentication:
         neither engine nor judgement then, nor options if they are to be chosen.
     @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
+    @ivar reason: why the connection is refused.
     @ivar watch: tells observers.
     """
 
@@ -118,7 +115,7 @@ class Authentication:
         self.isServer = not isinstance(options, SslClientAuthenticationOptions)
         self._sender: object = sender
         self._clock = clock
-        self._reason = Reason()
+        self.reason = Reason()
         self._resumption: Resumption | None = None
         self._givenTimeout = handshakeTimeout
         self.handshakeTimeout = self._timeoutOf(options)
@@ -152,18 +149,19 @@ class Authentication:
         """
         self.options = options
         name = None
-        wantsStaple = offersLater = False
+        wantsStaple = False
         if isinstance(options, SslClientAuthenticationOptions):
             name = serverNameFor(options.targetHost)
             wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
             # As in .NET: whoever has something to show.
-            offersLater = bool(options.candidates or options.localCertificateSelectionCallback)
-        self._offersLater = offersLater
+            self._offersLater = bool(
+                options.candidates or options.localCertificateSelectionCallback
+            )
         keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
-        self.engine = TlsEngine(parameters, self, name, wantsStaple, offersLater, keyLog)
+        self.engine = TlsEngine(parameters, self, name, wantsStaple, self._offersLater, keyLog)
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
-        self.judgement = Judgement(options, self.engine, self._sender, self._clock, self._reason)
+        self.judgement = Judgement(options, self.engine, self._sender, self._clock, self.reason)
 
     # The way through
 
@@ -190,7 +188,7 @@ class Authentication:
         if state is HelloState.complete:
             self._await(maybeDeferred(hello.choose), self._chosen, self._fail)
         elif state is HelloState.invalid:
-            self._reason.note(notTls(hello.reader.reason))
+            self.reason.note(notTls(hello.reader.reason))
             output, self._alertSent = judgeHello(hello.reader.received, self)
             self._write(output)
             self._fail()
@@ -312,14 +310,14 @@ class Authentication:
     def _decisionFailed(self, failure: Failure) -> None:
         error = failure.value
         if self.hello is None:
-            self._reason.note(AuthenticationError("deciding about the connection failed"), error)
+            self.reason.note(AuthenticationError("deciding about the connection failed"), error)
             return
         alert: TlsAlert
         if isinstance(error, ChoiceRefused):
-            self._reason.note(AuthenticationError(str(error)))
+            self.reason.note(AuthenticationError(str(error)))
             alert = error.alert
         else:
-            alert = self._reason.callbackFailed(failure)
+            alert = self.reason.callbackFailed(failure)
         self._write(self._plainAlert(alert))
 
     def _stepped(self, step: Step) -> None:
@@ -396,7 +394,7 @@ class Authentication:
     # The outcome
 
     def _fail(self) -> None:
-        error = self._reason.error or handshakeError(self.engine)
+        error = self.reason.error or handshakeError(self.engine)
         alertSent = self._alertSent
         if self._isEquipped:
             error.alert = self.engine.alertReceived
@@ -454,6 +452,9 @@ class Authentication:
         Let another connection go on with the session.  In TLS 1.3 there is a
         ticket for that when the engine has news after the handshake.
         """
+        if self.engine.isRenegotiating:
+            # It is not finished.
+            return
         self.engine.hasNews = False
         if self._resumption is not None and self._presented is not None:
             self._resumption.keep(self._presented)
@@ -485,7 +486,7 @@ class Authentication:
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         if self.isFinished:
             return
-        self._reason.note(error, cause)
+        self.reason.note(error, cause)
         decision = self._decision.release()
         call = self._call
         if call is not None:
@@ -507,8 +508,7 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = pause(lambda: self.judgement.of(presented).addCallback(acceptance), None)
-        refusal = refusalIn(answer)
+        refusal = verdict(lambda: self.judgement.of(presented))
         if refusal is None:
             self._presented = presented
         return refusal
@@ -517,8 +517,7 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = pause(lambda: self.judgement.ofNobody().addCallback(acceptance), None)
-        return refusalIn(answer) is None
+        return verdict(self.judgement.ofNobody) is None
 
     def certificateWantedAgain(self) -> TlsParameters | TlsAlert | None:
         """
@@ -526,14 +525,10 @@ class Authentication:
         """
         if self.isServer:
             return None
+        # Whoever went on with this session would be known without being asked.
+        self._resumption = None
         self.judgement.reopen()
         return self.certificateWanted()
-
-    def judgedAgain(self, judgement: Judgement) -> None:
-        """
-        A client that had shown nothing has been judged by its certificate.
-        """
-        self.judgement = judgement
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
         """
@@ -560,8 +555,7 @@ class Authentication:
         self._stapler = stapler = staplerOf(certificate)
         if not stapler.canFetch:
             return True
-        answer = pause(lambda: stapler.prepare(self._clock).addCallback(acceptance), None)
-        return refusalIn(answer) is None
+        return verdict(lambda: stapler.prepare(self._clock)) is None
 
     def stapleWanted(self) -> bytes | None:
         """

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.protocols.tls import BufferingTLSTransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._deferreds import Occurrence
@@ -44,6 +45,15 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         super().__init__(factory, wrappedProtocol, _connectWrapped)
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
+
+    def _fail(self, error: Exception) -> None:
+        """
+        Remember why it ended, for C{connectionLost} and for later calls; the
+        first reason stays.
+        """
+        if self._failure is None:
+            self._failure = error
+            self._reason = Failure(error)
 
     def whenAuthenticated(self) -> Deferred[Any]:
         """

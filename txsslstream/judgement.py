@@ -9,6 +9,7 @@ here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from twisted.python.failure import Failure
 
 from ._deferreds import forgetFrames
 from ._openssl import TlsEngine, contextFor
+from ._waiting import pause
 from .chain import X509Chain, alertFor
 from .ciphersuites import propertiesOf
 from .crossing import Negotiated, Presented
@@ -69,6 +71,17 @@ def refusalIn(answer: object) -> TlsAlert | None:
     if answer is _ACCEPTED:
         return None
     return answer if isinstance(answer, TlsAlert) else TlsAlert.certificate_unknown
+
+
+def verdict(judge: Callable[[], Deferred[Any]]) -> TlsAlert | None:
+    """
+    Have a peer judged while OpenSSL waits for that.
+
+    @param judge: L{Judgement.of}, L{Judgement.ofNobody} or the like.
+    @return: L{None} for acceptance, which nobody but the judge can give, or the
+        alert of a refusal.
+    """
+    return refusalIn(pause(lambda: judge().addCallback(acceptance), None))
 
 
 class Reason:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -34,7 +33,6 @@ from zope.interface import classImplements
 from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
-    hasUnread,
     keepResumable,
     receive,
     send,
@@ -45,17 +43,16 @@ from ._openssl import (
 from ._patience import Patience
 from ._processes import isProcess, wireTo
 from ._transports import abort, unsentBytes
+from .asking import AskingProtocol
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
 from .crossing import Received
 from .errors import (
     AuthenticationError,
     InvalidOperationError,
-    NotSupportedError,
     TlsError,
     TruncationError,
 )
-from .inspection import InspectableProtocol
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
@@ -63,7 +60,6 @@ from .options import (
     SslClientAuthenticationOptions,
     SslServerAuthenticationOptions,
 )
-from .reauthentication import Reauthentication
 from .records import RecordBoundary
 from .states import WIRE_TRANSITIONS, WireState, checkedTransition
 
@@ -94,35 +90,27 @@ class _NoConnectionYet:
         """
 
 
-class SslStreamProtocol(InspectableProtocol):
+class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
 
     @ivar shutdownTimeout: how long the peer may take to answer
         C{close_notify}, in seconds, or L{None}.  The time starts anew as long
         as it still takes data that was written before.
-    @ivar callbackSender: what callbacks get as stream; L{None} for the protocol
-        itself.
     @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
         that of the options.
     @ivar localCertificateSelectionCallback: a server's; see
         L{Authentication.__init__}.
     """
 
-    transport: Any
     shutdownTimeout: float | None = 5
-    callbackSender: object = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     _log = Logger()
     _connectsWrappedLater = False
     _isWrappedConnected = True
-    _hasPausedTransport = False
     _hasReceivedData = False
-    _withheld: bytes = b""
-    _hasAsked = False
-    _reauthentication: Reauthentication | None = None
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
 
@@ -195,15 +183,6 @@ class SslStreamProtocol(InspectableProtocol):
         if state is not self._state:
             self._state = checkedTransition(WIRE_TRANSITIONS, self._state, state)
 
-    def _fail(self, error: Exception) -> None:
-        """
-        Remember why it ended, for C{connectionLost} and for later calls; the
-        first reason stays.
-        """
-        if self._failure is None:
-            self._failure = error
-            self._reason = Failure(error)
-
     def cancelAuthentication(self) -> None:
         """
         Give up an authentication that is under way.
@@ -240,62 +219,6 @@ class SslStreamProtocol(InspectableProtocol):
             self._authenticated.failed(e)
             self.abortConnection()
 
-    def _expectQuestions(self, authentication: Authentication) -> Reauthentication:
-        reauthentication = Reauthentication(
-            authentication,
-            self.callbackSender or self,
-            self.factory._clock,
-            self._readAgain,
-            self._abortFor,
-        )
-        self._reauthentication = reauthentication
-        return reauthentication
-
-    def _abortFor(self, error: Exception) -> None:
-        self._fail(error)
-        self.abortConnection()
-
-    def negotiateClientCertificateAsync(self) -> Deferred[None]:
-        """
-        Ask the client for its certificate in mid-conversation (.NET:
-        C{NegotiateClientCertificateAsync}): in TLS 1.3 by post-handshake
-        authentication (RFC 8446 section 4.6.2), before by another handshake.
-        Once for a connection, and when nothing is on its way: what the client
-        says before it answers makes this fail.
-
-        @return: a Deferred that fires with L{None} once the client has answered
-            and is accepted, with a certificate or without one.  It fails with
-            L{InvalidOperationError} if this is no authenticated server, it has
-            the client's certificate, there is something to read, or it was
-            called before; with L{NotSupportedError} if the client cannot be
-            asked (in TLS 1.3 it has to offer it); or with
-            L{AuthenticationError}, and the connection with it, if the client is
-            refused or does not answer in time.
-        """
-        authentication = self._authentication
-        problem = ""
-        if authentication is None or self._state is not WireState.open:
-            problem = "the connection must be authenticated, and open"
-        elif not self.isServer:
-            problem = "only a server asks for certificates"
-        elif self._hasAsked:
-            problem = "the client has been asked before"
-        elif self.remoteCertificate is not None:
-            problem = "the client has shown its certificate"
-        elif hasUnread(self._tlsConnection):
-            problem = "read first what the client has sent"
-        if problem or authentication is None:
-            return fail(InvalidOperationError(problem))
-        self._aggregator.flush()
-        reauthentication = self._reauthentication or self._expectQuestions(authentication)
-        try:
-            answered = reauthentication.ask()
-        except NotSupportedError as e:
-            return fail(e)
-        self._hasAsked = True
-        self._flushSendBIO()
-        return answered
-
     def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
             self._isWrappedConnected = True
@@ -325,10 +248,9 @@ class SslStreamProtocol(InspectableProtocol):
             # What comes behind close_notify nobody will read.
             return
         if self._isDeciding:
-            self._withheld += data
-            if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
-                self._hasPausedTransport = True
-                self.transport.pauseProducing()
+            self._withhold(data)
+        elif self._reauthentication is not None:
+            self._take(data)
         elif authentication is None or self._handshakeDone:
             super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
@@ -345,22 +267,6 @@ class SslStreamProtocol(InspectableProtocol):
             self._reauthentication.receive()
         else:
             self._read(*receive(self._tlsConnection))
-
-    def _readAgain(self, data: bytes, why: Received, reasons: str) -> None:
-        """
-        What was read where OpenSSL may have had to ask.
-        """
-        # What is shown of us, or of the peer, may be another certificate now.
-        self._security = None
-        if self._appSendBuffer and why is not Received.broken:
-            self._unbufferPendingWrites()
-        self._read(data, why, reasons)
-        withheld, self._withheld = self._withheld, b""
-        if withheld and not self._lostTLSConnection and self._tlsConnection is not None:
-            if self._hasPausedTransport:
-                self._hasPausedTransport = False
-                self.transport.resumeProducing()
-            super().dataReceived(withheld)
 
     def _read(self, data: bytes, why: Received, reasons: str) -> None:
         authentication = self._authentication
@@ -386,6 +292,8 @@ class SslStreamProtocol(InspectableProtocol):
         if self._isReadingOver:
             return
         self._isReadingOver = True
+        if self._reauthentication is not None:
+            self._reauthentication.withdraw()
         wrapped = self.wrappedProtocol
         if not self.disconnecting and IHalfCloseableProtocol.providedBy(wrapped):
             wrapped.readConnectionLost()
@@ -419,21 +327,6 @@ class SslStreamProtocol(InspectableProtocol):
         self._fail(error)
         self._tlsShutdownFinished(None)
 
-    @property
-    def isAsking(self) -> bool:
-        """
-        Whether the client's certificate was asked for in mid-conversation and is
-        awaited.
-        """
-        return self._reauthentication is not None and self._reauthentication.isAsking
-
-    @property
-    def _isDeciding(self) -> bool:
-        """
-        Whether somebody decides in mid-conversation.
-        """
-        return self._reauthentication is not None and self._reauthentication.isWaiting
-
     def startTLS(self, *_: object) -> None:
         """
         C{ITLSTransport.startTLS} would reach the transport below.
@@ -449,7 +342,7 @@ class SslStreamProtocol(InspectableProtocol):
     def _write(self, data: Any) -> None:
         if self._authentication is None:
             super()._write(data)
-        elif not self._handshakeDone or self._isDeciding:
+        elif not self._handshakeDone or self._isSilent:
             self._bufferedWrite(data)
         elif not self._lostTLSConnection and not self._isWritingOver:
             for start in range(0, len(data), _WRITE_SIZE):
@@ -470,12 +363,6 @@ class SslStreamProtocol(InspectableProtocol):
             if data:
                 self.transport.write(data)
 
-    def flush(self) -> None:
-        """
-        Hand over to the inner transport what is kept back to be sent together.
-        """
-        self._aggregator.flush()
-
     # Closing
 
     def takeTrailing(self) -> bytes:
@@ -495,7 +382,8 @@ class SslStreamProtocol(InspectableProtocol):
         if self._authentication is None:
             self.transport.loseWriteConnection()
         elif self._handshakeDone and not self._isWritingOver:
-            self._giveUpQuestions()
+            if not self._isDeciding:
+                self._giveUpQuestions("the writing side was shut down")
             self._shutdownTLS()
 
     def loseConnection(self) -> None:
@@ -509,16 +397,15 @@ class SslStreamProtocol(InspectableProtocol):
             authentication.cancel("the connection was closed before it was authenticated")
             return
         if authentication is not None:
-            self._giveUpQuestions()
+            self._giveUpQuestions("the connection was closed")
             if self._lostTLSConnection:
                 return
             if self._state is WireState.open:
                 self._moved(WireState.closing)
         super().loseConnection()
-
-    def _giveUpQuestions(self) -> None:
-        if self._reauthentication is not None:
-            self._reauthentication.cancel("the connection was closed")
+        if self._reauthentication is not None and self._appSendBuffer and self._producer is None:
+            # Another handshake has to end before it can be sent.
+            self._awaitShutdown()
 
     def _shutdownTLS(self) -> None:
         if self._authentication is None:
@@ -526,8 +413,9 @@ class SslStreamProtocol(InspectableProtocol):
             return
         if self._tlsConnection is None or self._lostTLSConnection:
             return
-        self._isWritingOver = True
-        isComplete = sendCloseNotify(self._tlsConnection)
+        isComplete = None if self._isSilent else sendCloseNotify(self._tlsConnection)
+        self._closesLater = isComplete is None
+        self._isWritingOver = self._isWritingOver or not self._closesLater
         self._flushSendBIO()
         if isComplete or self._isReadingOver:
             self.transport.loseConnection()
@@ -569,7 +457,7 @@ class SslStreamProtocol(InspectableProtocol):
             return
         self._aborted = True
         self.disconnecting = True
-        self._giveUpQuestions()
+        self._giveUpQuestions("the connection was aborted", tellsPeer=False)
         authentication.cancel(
             "the connection was aborted before it was authenticated", tellsPeer=False
         )
@@ -581,8 +469,7 @@ class SslStreamProtocol(InspectableProtocol):
         The inner transport is gone.
         """
         authentication = self._authentication
-        if self._reauthentication is not None:
-            self._reauthentication.connectionLost(reason)
+        self._questionsLost(reason)
         if authentication is not None:
             self._noteEnd(authentication, reason)
             if self._handshakeDone and not isinstance(self._failure, TlsError):

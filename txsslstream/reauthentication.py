@@ -8,23 +8,30 @@ section 4.6.2), before by another handshake (RFC 5246 section 7.4.1.1).  On
 either side OpenSSL then asks its questions while it reads, so that reading may
 have to wait.  A L{Reauthentication} is what reads in connections where that can
 happen.
+
+OpenSSL does not ask about a client that answers with no certificate, and there
+is no other way to end a connection with an alert: if somebody refuses such a
+client, it is asked once more, and then OpenSSL insists.  Whatever the refused
+client says meanwhile is nothing to anybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._deadline import Deadline
-from ._deferreds import Decision
-from ._waiting import PausableCall, pause
+from ._deferreds import Decision, again
+from ._openssl import isSecretUnique
+from ._waiting import PausableCall
 from .authentication import Authentication
 from .crossing import Presented, Received
-from .enums import SslPolicyErrors, TlsAlert
+from .enums import TlsAlert
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -33,20 +40,20 @@ from .errors import (
     InvalidOperationError,
     NotSupportedError,
 )
-from .judgement import Judgement, Reason, acceptance, refusalIn
+from .failures import handshakeError
+from .judgement import Judgement, acceptance, refusalIn, verdict
+from .metrics import reasonOf
 from .parameters import TlsParameters
 
 #: What reading came to: the plaintext, why there is no more, and OpenSSL's words.
 Outcome = tuple[bytes, Received, str]
 
+_NOTHING: Outcome = (b"", Received.starved, "")
+
 
 class Reauthentication:
     """
     Reads for a connection, and answers OpenSSL's questions meanwhile.
-
-    @ivar isAsking: whether the client's certificate has been asked for, and the
-        answer is not judged yet.
-    @ivar error: why the connection is refused, if so.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
@@ -66,19 +73,19 @@ class Reauthentication:
         @param received: told what reading came to, when nobody decides any more.
         @param abort: ends the connection for a reason.
         """
-        self.isAsking = False
         self._authentication = authentication
         self._engine = authentication.engine
         self._sender: object = sender
         self._clock = clock
         self._received: Callable[[bytes, Received, str], None] | None = received
         self._abort: Callable[[Exception], None] | None = abort
-        self._reason = Reason()
+        self._reason = authentication.reason
         self._judgement: Judgement | None = None
         self._answered: Deferred[None] | None = None
-        self._call: PausableCall[Outcome] | None = None
+        self._call: PausableCall[tuple[Received, str]] | None = None
         self._held: Outcome | None = None
         self._decision = Decision()
+        self._tellsPeer = True
         self._deadline = Deadline(clock)
         self._engine.decisions = self
 
@@ -89,50 +96,115 @@ class Reauthentication:
         """
         return self._reason.error
 
-    # Reading
+    @property
+    def isAsking(self) -> bool:
+        """
+        Whether the client's certificate has been asked for, and the answer is not
+        judged yet.
+        """
+        return self._answered is not None
 
     @property
     def isWaiting(self) -> bool:
         """
-        Whether somebody is deciding: nothing may be read or written.
+        Whether somebody is deciding: nothing may be read.
         """
         return self._call is not None or self._held is not None
+
+    # Reading
 
     def receive(self) -> None:
         """
         Read what is there, and tell; later, if there is something to decide.
         """
-        isPatient = not self.isAsking
+        # What comes before the answer is to be told from what comes behind.
+        isPatient = not self.isAsking or self.error is not None
+        pieces: list[bytes] = []
         self._call = PausableCall(
-            lambda: self._engine.receive(isPatient), self._asked, self._read, None
+            lambda: self._engine.receive(pieces, isPatient),
+            lambda question: self._asked(question, pieces),
+            lambda end: self._read((b"".join(pieces), *end)),
+            None,
         )
         self._call.start()
 
-    def _asked(self, question: Callable[[], Deferred[Any]]) -> None:
+    def _asked(self, question: Callable[[], Deferred[Any]], pieces: list[bytes]) -> None:
+        call = self._call
+        if pieces:
+            # What came before the question does not wait for the answer.
+            early = b"".join(pieces)
+            pieces.clear()
+            self._tell((early, Received.starved, ""))
+            if self._call is not call:
+                return
         if not self.isAsking:
             self._deadline.begin(self._authentication.handshakeTimeout, self._timedOut)
-        self._decision.expect(maybeDeferred(question), self._decided)
+        self._expect(maybeDeferred(question), self._decided, lambda: self._call is call)
+
+    def _expect(
+        self,
+        decision: Deferred[Any],
+        decided: Callable[[Any], None],
+        isWanted: Callable[[], bool],
+    ) -> None:
+        """
+        Wait for a decision, unless the question itself has made an end of it.
+        """
+        if isWanted():
+            self._decision.expect(decision, decided)
+        else:
+            self._decision.dismiss(decision)
 
     def _decided(self, answer: Any) -> None:
         call = self._call
-        if not self.isAsking:
-            self._deadline.end()
-        if call is None:
-            return
-        if isinstance(answer, Failure):
-            self._reason.note(
-                AuthenticationError("deciding about the connection failed"), answer.value
-            )
+        assert call is not None
+        if self._isFailure(answer):
             call.refuse()
         else:
             call.answer(answer)
 
+    def _isFailure(self, answer: Any) -> bool:
+        if isinstance(answer, Failure):
+            self._reason.note(
+                AuthenticationError("deciding about the connection failed"), answer.value
+            )
+        return isinstance(answer, Failure)
+
     def _read(self, outcome: Outcome) -> None:
         self._call = None
-        if not self.isAsking:
+        if outcome[1] is Received.broken:
+            self._noteEnd(outcome[2])
+        elif self._engine.isRenegotiating:
+            self._noteHandshake()
+        if self.isAsking:
+            self._readAnswer(outcome)
+        else:
+            self._deadline.end()
             self._tell(outcome)
-        elif self._isSettled(outcome):
-            self._tellFirst(outcome)
+
+    def _noteEnd(self, reasons: str) -> None:
+        engine = self._engine
+        if self.isAsking:
+            engine.reasons = reasons.split(", ")
+            self._reason.note(handshakeError(engine))
+        error = self.error
+        if error is not None:
+            error.alert = engine.alertReceived
+            error.alertSent = engine.alertSent if self._tellsPeer else None
+            error.reason = reasonOf(error)
+
+    def _noteHandshake(self) -> None:
+        """
+        Another handshake has begun (before TLS 1.3); if it is over, learn what it
+        has led to.
+        """
+        facts = self._authentication.facts
+        if facts is not None and isSecretUnique(self._engine.connection) is not None:
+            self._engine.isRenegotiating = False
+            now = self._engine.negotiated()
+            self._authentication.facts = replace(
+                facts, cipherSuite=now.cipherSuite, group=now.group
+            )
 
     def _tell(self, outcome: Outcome) -> None:
         if self._received is not None:
@@ -153,9 +225,10 @@ class Reauthentication:
         Ask the client for its certificate.
 
         @return: a Deferred that fires with L{None} once the answer is accepted,
-            be it a certificate or none.  It fails with L{AuthenticationError},
-            L{NotSupportedError} if the client cannot be asked, or
-            L{InvalidOperationError} if it says something else before it answers.
+            be it a certificate or none.  It fails with L{AuthenticationError}, or
+            with L{InvalidOperationError} if the client says something else before
+            it answers.
+        @raise NotSupportedError: the client cannot be asked.
         """
         options = self._authentication.options
         reasons = self._engine.requestCertificate(
@@ -163,80 +236,87 @@ class Reauthentication:
         )
         if reasons:
             raise NotSupportedError(f"the client cannot be asked: {', '.join(reasons)}")
-        self.isAsking = True
         self._judgement = Judgement(options, self._engine, self._sender, self._clock, self._reason)
         self._judgement.isExpected = True
-        self._answered = Deferred(lambda _: self.cancel("the authentication was cancelled"))
+        self._answered = Deferred(
+            lambda _: self._giveUp(HandshakeCancelled("the authentication was cancelled"))
+        )
         self._deadline.begin(self._authentication.handshakeTimeout, self._timedOut)
         return self._answered
 
-    def _isSettled(self, outcome: Outcome) -> bool:
-        """
-        @return: whether there is nothing more to decide before it is told what
-            was read.
-        """
-        data, why, reasons = outcome
+    def _readAnswer(self, outcome: Outcome) -> None:
+        data, why, _ = outcome
         judgement = self._judgement
         assert judgement is not None
         if why is Received.broken:
-            error = self.error or AuthenticationError(
-                f"the client was not authenticated: {reasons}",
-                sslPolicyErrors=(
-                    SslPolicyErrors.RemoteCertificateNotAvailable
-                    if not judgement.isMade
-                    else judgement.sslPolicyErrors
-                ),
-            )
-            error.alert = self._engine.alertReceived
-            error.alertSent = self._engine.alertSent
-            self._reason.note(error)
-            self._settle(error)
+            self._settle(self.error)
+        elif self.error is not None:
+            # Refused: it is only to answer once more.
+            if why is Received.ended:
+                self._end()
+            else:
+                self._tell(_NOTHING)
+            return
         elif self._engine.hasAnswered:
-            if self.error is None and judgement.isMade:
-                self._authentication.judgedAgain(judgement)
-                self._settle(None)
-                return True
-            # The client has shown nothing: OpenSSL is content with that.
-            self._held = outcome
-            decision = succeed(None) if self.error else judgement.ofNobody()
-            self._decision.expect(decision.addCallback(acceptance), self._judgedNobody)
-            return False
-        elif data or why is Received.ended:
-            self._settle(InvalidOperationError("the client said something else first: read it"))
-        return True
+            if not judgement.isMade:
+                self._judgeNobody(judgement, outcome)
+                return
+            self._accept(judgement)
+        elif data:
+            self.withdraw()
+        self._tellFirst(outcome)
+
+    def withdraw(self) -> None:
+        """
+        The client says something else, or nothing more: its answer, if it still
+        comes, is nothing to anybody.
+        """
+        if self.isAsking:
+            self._settle(
+                InvalidOperationError("the client did not answer first: read what it says")
+            )
+
+    def _judgeNobody(self, judgement: Judgement, outcome: Outcome) -> None:
+        """
+        The client has shown nothing, and OpenSSL is content with that.
+        """
+        self._held = outcome
+        decision = judgement.ofNobody().addCallback(acceptance)
+        self._expect(decision, self._judgedNobody, lambda: self._held is not None)
 
     def _judgedNobody(self, answer: Any) -> None:
         outcome, self._held = self._held, None
+        judgement = self._judgement
         assert outcome is not None
-        assert self._judgement is not None
-        if refusalIn(None if isinstance(answer, Failure) else answer) is None:
-            self._authentication.judgedAgain(self._judgement)
-            self._settle(None)
+        assert judgement is not None
+        if not self._isFailure(answer) and refusalIn(answer) is None:
+            self._accept(judgement)
             self._tellFirst(outcome)
             return
-        # A refusal needs an alert, which only OpenSSL can send: ask again, and
-        # let it insist.
-        reasons = self._engine.requestCertificate(True)
-        if reasons:
-            self._end(self.error or AuthenticationError(", ".join(reasons)))
+        if outcome[1] is Received.ended or self._engine.requestCertificate(True):
+            self._end()
         else:
-            self._tellFirst(outcome)
+            self._tell(_NOTHING)
+            self.receive()
+
+    def _accept(self, judgement: Judgement) -> None:
+        self._authentication.judgement = judgement
+        self._settle(None)
 
     def _settle(self, error: Exception | None) -> None:
         """
         The question for the client's certificate has come to its end.
         """
-        self.isAsking = False
         self._deadline.end()
-        if self._judgement is not None:
-            self._judgement.release()
         answered, self._answered = self._answered, None
-        if answered is None:
+        if answered is None or self._judgement is None:
             return
+        self._engine.requestNothing()
+        self._judgement.release()
         if error is None:
             answered.callback(None)
         else:
-            answered.errback(Failure(error))
+            answered.errback(again(error))
 
     # Giving up
 
@@ -244,19 +324,25 @@ class Reauthentication:
         seconds = self._authentication.handshakeTimeout
         self._giveUp(HandshakeTimeout(f"no end of the authentication within {seconds} s"))
 
-    def cancel(self, why: str) -> None:
+    def close(self, why: str, tellsPeer: bool = True) -> None:
         """
-        Give up what is being decided, if anything is, and with it the
-        connection.
+        The connection is being closed here.  With what somebody is deciding it
+        comes to a bad end; a client that was merely asked is awaited no more.
+
+        @param tellsPeer: whether an alert is still sent.
         """
-        if self.isAsking or self.isWaiting:
+        self._tellsPeer = tellsPeer
+        if self.isWaiting or (self.isAsking and self.error is not None):
             self._giveUp(HandshakeCancelled(why))
+        elif self.isAsking:
+            self._settle(HandshakeCancelled(why))
 
     def connectionLost(self, reason: Failure) -> None:
         """
         The connection is gone.
         """
         self._received = self._abort = None
+        self._tellsPeer = False
         if self.isAsking or self.isWaiting:
             self._giveUp(HandshakeInterrupted("the connection was lost"), reason.value)
         self._engine.decisions = None
@@ -265,19 +351,21 @@ class Reauthentication:
 
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         self._reason.note(error, cause)
+        call = self._call
         self._held = None
         decision = self._decision.release()
-        if self._call is not None:
+        if call is not None:
             # OpenSSL tells the peer, and the connection ends with that.
-            self._call.refuse()
+            call.refuse()
         else:
-            self._end(error)
+            self._end()
         self._decision.dismiss(decision)
 
-    def _end(self, error: Exception) -> None:
+    def _end(self) -> None:
+        assert self.error is not None
         self._settle(self.error)
         if self._abort is not None:
-            self._abort(self.error or error)
+            self._abort(self.error)
 
     # The questions of OpenSSL
 
@@ -290,11 +378,12 @@ class Reauthentication:
             return TlsAlert.handshake_failure
         if not self.isAsking or judgement is None:
             # In a handshake that nobody here has asked for, everybody has to stay
-            # who they are.
+            # who they are; a client that has answered too late, nobody.
             known = self._authentication.judgement.remoteCertificate
-            isSame = known == presented.certificates[0]
+            isNobody = self._authentication.isServer and known is None
+            isSame = isNobody or known == presented.certificates[0]
             return None if isSame else TlsAlert.bad_certificate
-        return refusalIn(pause(lambda: judgement.of(presented).addCallback(acceptance), None))
+        return verdict(lambda: judgement.of(presented))
 
     def peerPresentedNothing(self) -> bool:
         """
@@ -302,8 +391,8 @@ class Reauthentication:
         """
         judgement = self._judgement
         if not self.isAsking or judgement is None:
-            return False
-        return refusalIn(pause(lambda: judgement.ofNobody().addCallback(acceptance), None)) is None
+            return self._authentication.judgement.remoteCertificate is None
+        return verdict(judgement.ofNobody) is None
 
     def certificateWanted(self) -> TlsParameters | TlsAlert | None:
         """

@@ -274,6 +274,8 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
             fails with L{NotSupportedError} as well while a read or a write is in
             progress.
         """
+        if self._protocol is not None and self._protocol.isAsking:
+            return fail(InvalidOperationError("the client is being asked"))
         error = self._unusable()
         if error is not None or self._protocol is None:
             return fail(again(error or InvalidOperationError("there is no connection")))

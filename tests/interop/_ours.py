@@ -49,7 +49,7 @@ from txsslstream import (
     X509RevocationMode,
 )
 from txsslstream.chain import joinedFlags
-from txsslstream.echo import SampleServer, converse
+from txsslstream.echo import ANSWER, END, SampleServer, converse, readMessage
 
 #: Where everything listens and connects.
 HOST = "127.0.0.1"
@@ -165,9 +165,10 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.bindings = bindingsOf(stream)
         outcome.group = stream.keyExchangeGroup or ""
         outcome.isResumed = stream.isResumed
+        outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
+        # It may have been shown in the middle of that.
         local = stream.localCertificate
         outcome.shown = "" if local is None else local.issuer.rfc4514_string().removeprefix("CN=")
-        outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
     except AuthenticationError as e:
         outcome.error = str(e)
         outcome.policyErrors = int(e.sslPolicyErrors)
@@ -192,15 +193,29 @@ def bindingsOf(stream: SslStream) -> dict[str, str]:
     return found
 
 
-class BindingServer(SampleServer):
+class TellingServer(SampleServer):
     """
-    The sample's server, which tells of channel bindings.
+    The sample's server, which tells of channel bindings, and may ask clients for
+    their certificate before it answers.
     """
+
+    asksLater = False
 
     async def _answer(self, stream: SslStream) -> None:
         say(f"Bindings: {json.dumps(bindingsOf(stream))}")
         say(f"Resumed: {stream.isResumed}")
-        await super()._answer(stream)
+        if not self.asksLater:
+            await super()._answer(stream)
+            return
+        await readMessage(stream)
+        try:
+            await stream.negotiateClientCertificateAsync()
+        except NotSupportedError as e:
+            say(f"Exception: {e}")
+            return
+        remote = stream.remoteCertificate
+        say(f"Shown: {None if remote is None else remote.subject.rfc4514_string()}")
+        await stream.write(f"{ANSWER}{END}".encode())
 
 
 async def run(reactor: Any, case: Mapping[str, Any]) -> Outcome:
@@ -245,14 +260,16 @@ def serve(reactor: Any, case: Mapping[str, Any]) -> None:
     root = case.get("root")
     options = SslServerAuthenticationOptions(
         serverCertificateContext=certificate,
-        clientCertificateRequired=root is not None,
+        clientCertificateRequired=root is not None and not case.get("asksLater", False),
         trust=root
         and SslCertificateTrust.fromPEM(root, sendTrustInHandshake=case.get("sendsTrust", False)),
         certificateChainPolicy=root and policyFor(case),
         enabledSslProtocols=_VERSIONS[case.get("version")],
         **case.get("options", {}),
     )
-    port = reactor.listenTCP(0, BindingServer(options, say), interface=HOST)
+    server = TellingServer(options, say)
+    server.asksLater = case.get("asksLater", False)
+    port = reactor.listenTCP(0, server, interface=HOST)
     say(f"Listening on port {port.getHost().port}")
 
 

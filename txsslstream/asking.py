@@ -1,0 +1,212 @@
+# -*- test-case-name: tests.test_reauthentication -*-
+"""
+What a TLS protocol does when there is something to decide in mid-conversation
+(L{txsslstream.reauthentication}): it asks, it keeps back what comes and what is
+to go, and goes on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
+from ._deferreds import again
+from ._openssl import hasUnread, isSecretUnique
+from .authentication import Authentication
+from .crossing import Received
+from .errors import InvalidOperationError, NotSupportedError
+from .inspection import InspectableProtocol
+from .reauthentication import Reauthentication
+from .states import WireState
+
+
+class AskingProtocol(InspectableProtocol):
+    """
+    A TLS protocol in whose conversation somebody may have to decide.
+
+    @ivar callbackSender: what callbacks get as stream; L{None} for the protocol
+        itself.
+    """
+
+    transport: Any
+    callbackSender: object = None
+
+    _hasPausedTransport = False
+    _withheld: bytes = b""
+    _hasAsked = False
+    _closesLater = False
+    _reauthentication: Reauthentication | None = None
+
+    def _expectQuestions(self, authentication: Authentication) -> Reauthentication:
+        reauthentication = Reauthentication(
+            authentication,
+            self.callbackSender or self,
+            self.factory._clock,
+            self._readAgain,
+            self._abortFor,
+        )
+        self._reauthentication = reauthentication
+        return reauthentication
+
+    def _forgetSecurity(self, _: None) -> None:
+        """
+        Find out anew what is known of the connection.
+        """
+        self._security = None
+
+    def _abortFor(self, error: Exception) -> None:
+        self._fail(error)
+        self.abortConnection()
+
+    # Asking
+
+    def negotiateClientCertificateAsync(self) -> Deferred[None]:
+        """
+        Ask the client for its certificate in mid-conversation (.NET:
+        C{NegotiateClientCertificateAsync}): in TLS 1.3 by post-handshake
+        authentication (RFC 8446 section 4.6.2), before by another handshake.
+        Once for a connection, and when nothing is on its way: what the client
+        says before it answers makes this fail.
+
+        @return: a Deferred that fires with L{None} once the client has answered
+            and is accepted, with a certificate or without one.  It fails with
+            L{InvalidOperationError} if this is no authenticated server, it has
+            the client's certificate, one side has ended, there is something to
+            read, or it was called before; with L{NotSupportedError} if the
+            client cannot be asked (in TLS 1.3 it has to offer it); or with
+            L{AuthenticationError}, and the connection with it, if the client is
+            refused or does not answer in time.  After the others the connection
+            goes on; after a failed connection it is that error.
+        """
+        authentication = self._authentication
+        if self._failure is not None:
+            return fail(again(self._failure))
+        problem = ""
+        if authentication is None or self._state is not WireState.open:
+            problem = "the connection must be authenticated, and open"
+        elif not self.isServer:
+            problem = "only a server asks for certificates"
+        elif self._hasAsked:
+            problem = "the client has been asked before"
+        elif self.remoteCertificate is not None:
+            problem = "the client has shown its certificate"
+        elif self._isReadingOver or self._isWritingOver:
+            problem = "one side of the connection has ended"
+        elif hasUnread(self._tlsConnection):
+            problem = "read first what the client has sent"
+        elif isSecretUnique(self._tlsConnection) is None:
+            problem = "another handshake is under way"
+        if problem or authentication is None:
+            return fail(InvalidOperationError(problem))
+        if self.isResumed and not isSecretUnique(self._tlsConnection):
+            # What was said before may have been said by somebody else, who has
+            # two connections with the same secrets (RFC 7627 section 1).
+            return fail(
+                NotSupportedError(
+                    "the client cannot be asked: the session was resumed without the extended "
+                    "master secret"
+                )
+            )
+        self.flush()
+        reauthentication = self._reauthentication or self._expectQuestions(authentication)
+        try:
+            answered = reauthentication.ask()
+        except NotSupportedError as e:
+            return fail(e)
+        self._hasAsked = True
+        self._flushSendBIO()
+        # Whoever hears of it looks who it is.
+        return answered.addCallback(self._forgetSecurity)
+
+    @property
+    def isAsking(self) -> bool:
+        """
+        Whether the client's certificate was asked for in mid-conversation and is
+        awaited.
+        """
+        return self._reauthentication is not None and self._reauthentication.isAsking
+
+    def flush(self) -> None:
+        """
+        Hand over to the inner transport what is kept back to be sent together.
+        """
+        self._aggregator.flush()
+
+    # What is kept back
+
+    @property
+    def _isDeciding(self) -> bool:
+        """
+        Whether somebody decides in mid-conversation.
+        """
+        return self._reauthentication is not None and self._reauthentication.isWaiting
+
+    @property
+    def _isSilent(self) -> bool:
+        """
+        Whether nothing of the application's may be sent, or not yet.
+        """
+        return self._reauthentication is not None and bool(
+            self._reauthentication.isWaiting
+            or self._reauthentication.error
+            # Nothing overtakes it.
+            or self._appSendBuffer
+        )
+
+    def _withhold(self, data: bytes) -> None:
+        self._withheld += data
+        if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
+            self._hasPausedTransport = True
+            self.transport.pauseProducing()
+
+    def _take(self, data: bytes) -> None:
+        """
+        Read what came.  Unlike Twisted's, this writes nothing before: OpenSSL
+        would ask from there, where nobody can wait.
+        """
+        self._tlsConnection.bio_write(data)
+        self._flushReceiveBIO()
+
+    def _readAgain(self, data: bytes, why: Received, reasons: str) -> None:
+        """
+        What was read where OpenSSL may have had to ask.
+        """
+        # What is shown of us may be another certificate now.
+        self._forgetSecurity(None)
+        if why is not Received.broken:
+            if self._appSendBuffer:
+                self._unbufferPendingWrites()
+            if self._closesLater:
+                self._shutdownTLS()
+        self._read(data, why, reasons)
+        if self._isDeciding:
+            return
+        withheld, self._withheld = self._withheld, b""
+        if withheld and not self._lostTLSConnection and self._tlsConnection is not None:
+            if self._hasPausedTransport:
+                self._hasPausedTransport = False
+                self.transport.resumeProducing()
+            self._take(withheld)
+
+    def _read(self, data: bytes, why: Received, reasons: str) -> None:
+        """
+        What was read.
+        """
+        raise NotImplementedError
+
+    # Giving up
+
+    def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
+        if self._reauthentication is not None:
+            self._reauthentication.close(why, tellsPeer)
+
+    def _questionsLost(self, reason: Failure) -> None:
+        """
+        The inner transport is gone.
+        """
+        if self._reauthentication is not None:
+            self._reauthentication.connectionLost(reason)
+            if self._reauthentication.error is not None:
+                self._fail(self._reauthentication.error)
