@@ -249,15 +249,18 @@ class Reauthentication:
         judgement = self._judgement
         assert judgement is not None
         if why is Received.broken:
+            # First, for whoever hears of it may close or abort at once.
+            self._tell(outcome)
             self._settle(self.error)
-        elif self.error is not None:
+            return
+        if self.error is not None:
             # Refused: it is only to answer once more.
             if why is Received.ended:
                 self._end()
             else:
                 self._tell(_NOTHING)
             return
-        elif self._engine.hasAnswered:
+        if self._engine.hasAnswered:
             if not judgement.isMade:
                 self._judgeNobody(judgement, outcome)
                 return
@@ -297,7 +300,8 @@ class Reauthentication:
             self._end()
         else:
             self._tell(_NOTHING)
-            self.receive()
+            if self.isAsking:
+                self.receive()
 
     def _accept(self, judgement: Judgement) -> None:
         self._authentication.judgement = judgement
