@@ -889,6 +889,33 @@ class Refusing(AskingMixin):
             self.assertEqual(error.chainElements[0].chainElementStatus[0].status, status)
             self.assertIsNotNone(error.reason)
 
+    def test_inTheMiddle(self) -> None:
+        """
+        A refusal is one to the client, however much it has been told before it was
+        asked; not any more when it has been told something since.
+        """
+        refused = {"clientCertificates": [STRANGER]}
+        for client, isAccepted in ((refused, False), ({}, True)):
+            opened = self.begun(client)
+            self.assertUsable(opened)
+            say(opened.ours, b"before")
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.flush()
+            self.assertEqual(self.successResultOf(opened.theirs.read()), b"before")
+            if isAccepted:
+                self.successResultOf(asked)
+                self.assertUsable(opened)
+                protocol: Any = opened.theirs._protocol
+                protocol._authentication.engine.alertReceived = TlsAlert.unknown_ca
+                # As if that had been the reason.
+                opened.ourTransport.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+                opened.flush()
+                self.failure(opened.theirs.read(), TlsError)
+            else:
+                self.failure(asked, AuthenticationError)
+                error = self.failure(opened.theirs.read(), AuthenticationError)
+                self.assertIs(error.alert, TlsAlert.unknown_ca)
+
     def test_unreadable(self) -> None:
         """
         A certificate that cannot be read is refused before anybody is asked.

@@ -54,6 +54,8 @@ _NOTHING: Outcome = (b"", Received.starved, "")
 class Reauthentication:
     """
     Reads for a connection, and answers OpenSSL's questions meanwhile.
+
+    @ivar wasAsked: whether a client has been asked for its certificate.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
@@ -73,6 +75,7 @@ class Reauthentication:
         @param received: told what reading came to, when nobody decides any more.
         @param abort: ends the connection for a reason.
         """
+        self.wasAsked = False
         self._authentication = authentication
         self._engine = authentication.engine
         self._sender: object = sender
@@ -402,6 +405,7 @@ class Reauthentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
+        self.wasAsked = not self._authentication.isServer
         return self._authentication.certificateWantedAgain()
 
     def stapleWanted(self) -> bytes | None:
