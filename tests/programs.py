@@ -192,8 +192,10 @@ def serveProcess(home: Path, *options: str, isTwistd: bool = False) -> Iterator[
 
     @return: a context manager; group 1 of the match is the port on 127.0.0.1.
     """
-    program = (sys.executable, "-m", "txsslstream", "serve")
-    command = [*TWISTD, "--pidfile=", "-n", "sslserve"] if isTwistd else [*program]
+    program = [sys.executable, "-m", "txsslstream", "serve"]
+    # In the background a shell lets nobody hear of an interrupt.
+    command = ["env", "--default-signal=INT"]
+    command += [*TWISTD, "--pidfile=", "-n", "sslserve"] if isTwistd else program
     if "--listen" not in options:
         command += ["--listen", LISTEN]
     with background([*command, *options], _SERVING, environment=environment(home)) as tool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet import task
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, serverFromString
 from twisted.internet.testing import MemoryReactorClock
@@ -36,6 +37,7 @@ from txsslstream import (
     SslClientHelloInfo,
     SslProtocols,
     SslServerAuthenticationOptions,
+    SslStream,
     SslStreamCertificateContext,
     SslStreamMetrics,
     _openssl,
@@ -66,13 +68,26 @@ from txsslstream.clienthello import ClientHelloReader
 from txsslstream.enums import ChannelBindingKind, TlsAlert, X509ChainStatusFlags
 from txsslstream.inspect import InspectOptions
 from txsslstream.prometheus import PrometheusObserver
+from txsslstream.reauthentication import Reauthentication
 from txsslstream.sessions import SessionCache
 
 from .applications import Application
 from .interop._pages import programs
+from .programs import certificatePEM, keyPEM, temporaryDirectory
 from .revocations import ocspResponse
 from .servers import MemoryEndpoint
-from .support import AUTHORITY, Authority, Pair, clientOptions, serverOptions
+from .support import (
+    AUTHORITY,
+    CLIENT,
+    SERVER,
+    VERSIONS,
+    Authority,
+    Bystander,
+    Pair,
+    Wire,
+    clientOptions,
+    serverOptions,
+)
 from .test_parsers import CLIENT_PARTS, SERVER_PARTS, ParsingMixin, connect
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -449,18 +464,75 @@ class ReauthenticationTests(SynchronousTestCase):
     Tests for F{docs/reauthentication.md}.
     """
 
-    def test_limit(self) -> None:
+    def talk(self, *requests: str, **client: Any) -> list[str]:
         """
-        The limit is the one in the code.
+        Have the example's server talk to a client.
+
+        @return: the answers, or the alert at the end.
         """
-        self.assertIn(f"up to {_openssl.MOST_HANDSHAKES} times in a connection", REAUTHENTICATION)
+        directory = temporaryDirectory(self)
+        for name, data in (
+            ("server.pem", certificatePEM(SERVER) + keyPEM(SERVER)),
+            ("clients.pem", certificatePEM(AUTHORITY.certificate)),
+        ):
+            (directory / name).write_bytes(data)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(directory)
+        reactor = MemoryReactorClock()
+        self.patch(task, "react", lambda main: main(reactor))
+        code = REAUTHENTICATION.split("```python\n")[1].split("```")[0]
+        exec(compile(code, "reauthentication.md", "exec"), {})
+        ((port, factory, *_),) = reactor.tcpServers
+        self.assertEqual(port, 8443)
+        wire: Any = Wire()
+        wire.server.reactor = wire.clock
+        wire.connect(Bystander(), factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 8443)))
+        stream = SslStream(wire.client, clock=wire.clock)
+        authenticated = stream.authenticateAsClient(clientOptions(**client))
+        wire.flush()
+        self.successResultOf(authenticated)
+        answers: list[str] = []
+        for request in requests:
+            stream.write(f"{request}\n".encode())
+            reading = stream.readUntil(b"\n")
+            reading.addCallbacks(
+                lambda line: answers.append(line.decode().strip()),
+                lambda failure: answers.append(failure.value.alert.name),
+            )
+            wire.flush()
+        stream.close()
+        wire.flush()
+        return answers
 
     def test_example(self) -> None:
         """
-        The example is Python.
+        The example asks when it has to, and does without where it cannot.
         """
-        code = REAUTHENTICATION.split("```python\n")[1].split("```")[0]
-        compile(code, "reauthentication.md", "exec")
+        asked = {"allowRenegotiation": True, "clientCertificates": [CLIENT]}
+        for version in VERSIONS:
+            self.assertEqual(
+                self.talk("news", "mail", "mail", enabledSslProtocols=version, **asked),
+                ["all is well", *["yours, CN=client@example.com"] * 2],
+            )
+        self.assertEqual(self.talk("mail", "news"), ["not for strangers", "all is well"])
+        asked["clientCertificates"] = [Authority("Stranger").issue("stranger@example.com")]
+        self.assertEqual(self.talk("news", "mail", **asked), ["all is well", "unknown_ca"])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_errors(self) -> None:
+        """
+        The errors that are named exist.
+        """
+        for name in set(re.findall(r"`(\w+Error|Handshake\w+)`", REAUTHENTICATION)):
+            self.assertTrue(hasattr(errors, name), name)
+
+    def test_limits(self) -> None:
+        """
+        The limits are the ones in the code.
+        """
+        text = REAUTHENTICATION.replace("\n", " ")
+        self.assertIn(f"up to {Reauthentication.WITHHELD_LIMIT:,} bytes are taken", text)
+        self.assertIn(f"After {_openssl.MOST_HANDSHAKES} handshakes", text)
 
 
 class ResumptionTests(SynchronousTestCase):

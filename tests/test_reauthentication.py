@@ -18,6 +18,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -60,6 +61,7 @@ from .support import (
     SERVER,
     Authority,
     Pair,
+    clientOptions,
     ofUnknownVersion,
     perVersion,
     rsaKey,
@@ -319,6 +321,49 @@ class Asking(AskingMixin):
         self.assertShown(opened, INDIRECT)
         self.assertUsable(opened)
 
+    def test_optionsSelected(self) -> None:
+        """
+        A server whose options were chosen by the hello asks as they say.
+        """
+        judge = Judge(True)
+        pair = Pair(self.segment)
+        options = serverOptions(self.version, **judge.option)
+        server = pair.server.authenticateAsServer(lambda *_: options)
+        client = pair.client.authenticateAsClient(
+            clientOptions(self.version, **ALLOWED, clientCertificates=[CLIENT])
+        )
+        pair.wire.flush()
+        self.successResultOf(client)
+        self.successResultOf(server)
+        asked = pair.server.negotiateClientCertificateAsync()
+        pair.wire.flush()
+        self.successResultOf(asked)
+        self.assertEqual(pair.server.remoteCertificate, CLIENT.certificate)
+        self.assertEqual([each[0] for each in judge.calls], [pair.server])
+
+    def test_inATunnel(self) -> None:
+        """
+        A stream on another stream asks, too; the outer one, which is lent, does
+        not.
+        """
+        outer = self.begun()
+        inner = [SslStream(stream, clock=outer.pair.clock) for stream in (outer.ours, outer.theirs)]
+        authenticated = [
+            inner[0].authenticateAsServer(serverOptions(self.version)),
+            inner[1].authenticateAsClient(
+                clientOptions(self.version, **ALLOWED, clientCertificates=[INDIRECT])
+            ),
+        ]
+        outer.flush()
+        for each in authenticated:
+            self.successResultOf(each)
+        self.failure(outer.ours.negotiateClientCertificateAsync(), InvalidOperationError)
+        asked = inner[0].negotiateClientCertificateAsync()
+        outer.flush()
+        self.successResultOf(asked)
+        self.assertEqual(inner[0].remoteCertificate, INDIRECT.certificate)
+        self.assertShown(outer, None)
+
     def test_callbackAcceptsFaults(self) -> None:
         """
         The callback's word is final, whatever is wrong.
@@ -444,6 +489,30 @@ class Asking(AskingMixin):
         self.successResultOf(asked)
         self.assertEqual(seen, [False])
         self.assertEqual(self.successResultOf(opened.ours.read()), b"behind")
+
+    def test_inOneBreath(self) -> None:
+        """
+        So it is if all of it comes together with the answer.
+        """
+        for client in ({}, DECLINING):
+            decision: Deferred[bool] = Deferred()
+            opened = self.begun(client, Judge(decision).option)
+            asked = opened.ours.negotiateClientCertificateAsync()
+            while not opened.theirTransport.written:
+                opened.pair.wire.step()
+            opened.ourTransport.pauseProducing()
+            for number in range(5):
+                say(opened.theirs, b"%d," % number)
+            opened.flush()
+            opened.ourTransport.resumeProducing()
+            opened.flush()
+            self.assertNoResult(asked)
+            self.assertFalse(opened.ours._reader.isFilled)
+            decision.callback(True)
+            opened.flush()
+            self.successResultOf(asked)
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(10)), b"0,1,2,3,4,")
+            self.assertUsable(opened)
 
     def test_fromTheCallbackOfTheAnswer(self) -> None:
         """
@@ -819,6 +888,33 @@ class Refusing(AskingMixin):
             self.assertIn("the remote certificate is invalid", str(error), what)
             self.assertEqual(error.chainElements[0].chainElementStatus[0].status, status)
             self.assertIsNotNone(error.reason)
+
+    def test_inTheMiddle(self) -> None:
+        """
+        A refusal is one to the client, however much it has been told before it was
+        asked; not any more when it has been told something since.
+        """
+        refused = {"clientCertificates": [STRANGER]}
+        for client, isAccepted in ((refused, False), ({}, True)):
+            opened = self.begun(client)
+            self.assertUsable(opened)
+            say(opened.ours, b"before")
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.flush()
+            self.assertEqual(self.successResultOf(opened.theirs.read()), b"before")
+            if isAccepted:
+                self.successResultOf(asked)
+                self.assertUsable(opened)
+                protocol: Any = opened.theirs._protocol
+                protocol._authentication.engine.alertReceived = TlsAlert.unknown_ca
+                # As if that had been the reason.
+                opened.ourTransport.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+                opened.flush()
+                self.failure(opened.theirs.read(), TlsError)
+            else:
+                self.failure(asked, AuthenticationError)
+                error = self.failure(opened.theirs.read(), AuthenticationError)
+                self.assertIs(error.alert, TlsAlert.unknown_ca)
 
     def test_unreadable(self) -> None:
         """
@@ -2126,7 +2222,7 @@ class Endpoints(EndpointMixin):
         """
         self.server = Requesting()
         self.listen()
-        self.connect(allowRenegotiation=True, clientCertificates=[CLIENT])
+        self.connect(**ALLOWED, clientCertificates=[CLIENT])
         self.endpoint.establish()
         self.wire.flush()
         self.client.transport.write(b"secret?")
@@ -2134,6 +2230,27 @@ class Endpoints(EndpointMixin):
         self.assertEqual(self.server.results, [CLIENT.certificate])
         self.assertEqual(self.client.received, b"the answer")
         self.assertEqual(self.logged(), [])
+
+    def test_streams(self) -> None:
+        """
+        A client that is refused in the middle of what a handler does is told, and
+        the log tells of it in a line.
+        """
+
+        async def handle(stream: SslStream) -> None:
+            await stream.readExactly(7)
+            await stream.negotiateClientCertificateAsync()
+
+        self.wire.server.reactor = self.wire.clock  # type: ignore[attr-defined]
+        self.successResultOf(self.serverEndpoint().listenStreams(handle))
+        self.connect(**ALLOWED, clientCertificates=[STRANGER])
+        self.endpoint.establish()
+        self.wire.flush()
+        self.client.transport.write(b"secret?")
+        self.wire.flush()
+        assert isinstance(self.client.reason, AuthenticationError)
+        self.assertIs(self.client.reason.alert, TlsAlert.unknown_ca)
+        self.assertEqual(self.logged(), [(LogLevel.info, "TLS with {peer} ended early: {error}")])
 
 
 class AskableCreator(RawCreator):

@@ -34,6 +34,7 @@ class AskingProtocol(InspectableProtocol):
     callbackSender: object = None
 
     _hasPausedTransport = False
+    _hasReceivedData = False
     _withheld: bytes = b""
     _hasAsked = False
     _closesLater = False
@@ -181,8 +182,11 @@ class AskingProtocol(InspectableProtocol):
             if self._closesLater:
                 self._shutdownTLS()
         self._read(data, why, reasons)
-        if self._isDeciding:
+        if self._isDeciding or self._reauthentication is None:
             return
+        if self._reauthentication.wasAsked:
+            # It may be refused now for what it has shown, as at the beginning.
+            self._reauthentication.wasAsked = self._hasReceivedData = False
         withheld, self._withheld = self._withheld, b""
         if withheld and not self._lostTLSConnection and self._tlsConnection is not None:
             if self._hasPausedTransport:

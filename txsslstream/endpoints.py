@@ -183,7 +183,10 @@ class _Streams(Factory):
             return
         try:
             await maybeDeferred(self._handler, stream)
-        except (ConnectionLost, TimeoutError, AuthenticationError) as e:
+        except AuthenticationError as e:
+            # In mid-conversation: the connection is over, and the peer told.
+            self._tell("TLS with {peer} ended early: {error}", transport, e)
+        except (ConnectionLost, TimeoutError) as e:
             # The peer's doing: no reason for a traceback.
             self._tell("TLS with {peer} ended early: {error}", transport, e)
             stream.abort()

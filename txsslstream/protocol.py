@@ -110,7 +110,6 @@ class SslStreamProtocol(AskingProtocol):
     _log = Logger()
     _connectsWrappedLater = False
     _isWrappedConnected = True
-    _hasReceivedData = False
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
 

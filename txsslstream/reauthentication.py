@@ -54,6 +54,8 @@ _NOTHING: Outcome = (b"", Received.starved, "")
 class Reauthentication:
     """
     Reads for a connection, and answers OpenSSL's questions meanwhile.
+
+    @ivar wasAsked: whether a client has been asked for its certificate.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
@@ -73,6 +75,7 @@ class Reauthentication:
         @param received: told what reading came to, when nobody decides any more.
         @param abort: ends the connection for a reason.
         """
+        self.wasAsked = False
         self._authentication = authentication
         self._engine = authentication.engine
         self._sender: object = sender
@@ -249,15 +252,18 @@ class Reauthentication:
         judgement = self._judgement
         assert judgement is not None
         if why is Received.broken:
+            # First, for whoever hears of it may close or abort at once.
+            self._tell(outcome)
             self._settle(self.error)
-        elif self.error is not None:
+            return
+        if self.error is not None:
             # Refused: it is only to answer once more.
             if why is Received.ended:
                 self._end()
             else:
                 self._tell(_NOTHING)
             return
-        elif self._engine.hasAnswered:
+        if self._engine.hasAnswered:
             if not judgement.isMade:
                 self._judgeNobody(judgement, outcome)
                 return
@@ -297,7 +303,8 @@ class Reauthentication:
             self._end()
         else:
             self._tell(_NOTHING)
-            self.receive()
+            if self.isAsking:
+                self.receive()
 
     def _accept(self, judgement: Judgement) -> None:
         self._authentication.judgement = judgement
@@ -398,6 +405,7 @@ class Reauthentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
+        self.wasAsked = not self._authentication.isServer
         return self._authentication.certificateWantedAgain()
 
     def stapleWanted(self) -> bytes | None:

@@ -146,7 +146,8 @@ async def judge(case: Mapping[str, Any], outcome: Outcome) -> None:
 
 async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) -> None:
     """
-    Have the conversation with a server.
+    Have the conversation with a server; before it, give it a C{command} if there
+    is one, which it answers with a line.
     """
     chosen = {"clientCertificates": case.get("certificates", ()), **case.get("options", {})}
     options = SslClientAuthenticationOptions(
@@ -165,6 +166,9 @@ async def authenticate(reactor: Any, case: Mapping[str, Any], outcome: Outcome) 
         outcome.bindings = bindingsOf(stream)
         outcome.group = stream.keyExchangeGroup or ""
         outcome.isResumed = stream.isResumed
+        if "command" in case:
+            await stream.write(case["command"].encode())
+            await stream.readUntil(b"\n")
         outcome.isAnswered = await converse(stream, case["message"], lambda _: None)
         # It may have been shown in the middle of that.
         local = stream.localCertificate

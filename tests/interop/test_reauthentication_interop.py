@@ -16,11 +16,14 @@ from ._authority import ForeignCase, Identity, identity, ours, ourServer, rootFi
 from ._ours import Outcome
 from ._tools import (
     CLIENT_MESSAGE,
+    GNUTLS_SERVER_READY,
     OPENSSL_SERVER_READY,
     SERVER_MESSAGE,
     Background,
     background,
+    freePort,
     gnutlsClient,
+    gnutlsServer,
     opensslClient,
     opensslServer,
 )
@@ -100,6 +103,15 @@ class OurServerTests(ForeignCase, SynchronousTestCase):
         self.assertIn("the client cannot be asked", said)
         self.assertNotIn(SERVER_MESSAGE, output)
 
+    def test_noRenegotiation(self) -> None:
+        """
+        Before, one that does not renegotiate says so, which is an error at once.
+        """
+        said, output, _ = self.answered("1.2", CLIENT, "-no_renegotiation")
+        self.assertIn("the peer refused the handshake: no renegotiation", said)
+        self.assertIn("alert received: no_renegotiation", said)
+        self.assertNotIn(SERVER_MESSAGE, output)
+
 
 class GnuTLSTests(ForeignCase, SynchronousTestCase):
     """
@@ -108,9 +120,9 @@ class GnuTLSTests(ForeignCase, SynchronousTestCase):
 
     tools = ("gnutls-cli",)
 
-    def test_shown(self) -> None:
+    def asked(self, version: str, shown: Identity | None, *extra: str) -> tuple[str, Background]:
         """
-        It gets the certificate in TLS 1.3.
+        @return: what our server says of the client, and that.
         """
         server = self.during(
             ourServer(certificate=SERVER.pem, root=str(rootFile(ROOT)), asksLater=True)
@@ -118,15 +130,85 @@ class GnuTLSTests(ForeignCase, SynchronousTestCase):
         command = gnutlsClient(
             int(server.match[1]),
             rootFile(ROOT),
-            version="1.3",
-            certificate=CLIENT.pem,
-            privateKey=CLIENT.pem,
-            extra=("--post-handshake-auth",),
+            version=version,
+            certificate=shown and shown.pem,
+            privateKey=shown and shown.pem,
+            extra=extra,
         )
+        if version == "1.2":
+            # With a ticket from the first handshake it insists on one from the
+            # second, too (3.7.9).
+            (index,) = (i for i, each in enumerate(command) if each.startswith("--priority"))
+            command[index] += ":%NO_TICKETS"
         client = self.during(background(command, ""))
-        client.send(CLIENT_MESSAGE)
-        self.assertEqual(server.waitFor(r"^Shown: (.*)$")[1], "CN=client@example.com")
+        client.send(f"{CLIENT_MESSAGE}\n")
+        said = server.waitFor(r"^(Shown|Exception): (.*)$")
+        return f"{said[1]}: {said[2]}", client
+
+    def test_shown(self) -> None:
+        """
+        It gets the certificate, and the conversation goes on.
+        """
+        for version, extra in (("1.3", ["--post-handshake-auth"]), ("1.2", [])):
+            said, client = self.asked(version, CLIENT, *extra)
+            self.assertEqual(said, "Shown: CN=client@example.com")
+            client.waitFor(re.escape(SERVER_MESSAGE))
+
+    def test_refused(self) -> None:
+        """
+        One whose certificate is nobody's, or who has none, is told so.
+        """
+        for version, extra in (("1.3", ["--post-handshake-auth"]), ("1.2", [])):
+            missing = "Certificate is required" if version == "1.3" else "Handshake failed"
+            for shown, alert in ((STRANGER, "CA is unknown"), (None, missing)):
+                said, client = self.asked(version, shown, *extra)
+                self.assertIn("Exception: ", said)
+                client.waitFor(alert)
+                self.assertNotIn(SERVER_MESSAGE, client.output())
+
+    def test_notOffered(self) -> None:
+        """
+        Who has not offered it in TLS 1.3 cannot be asked.
+        """
+        said, _ = self.asked("1.3", CLIENT)
+        self.assertIn("the client cannot be asked", said)
+
+
+class RenegotiationTests(ForeignCase, SynchronousTestCase):
+    """
+    C{openssl s_client} renegotiates with our server (TLS 1.2).
+    """
+
+    tools = ("openssl",)
+
+    def renegotiating(self, isAllowed: bool) -> Background:
+        """
+        @return: the client, which has begun another handshake.
+        """
+        server = self.during(
+            ourServer(certificate=SERVER.pem, options={"allowRenegotiation": isAllowed})
+        )
+        command = opensslClient(
+            int(server.match[1]), rootFile(ROOT), version="1.2", ignoreEOF=False
+        )
+        client = self.during(background(command, "^CONNECTION ESTABLISHED$"))
+        client.send("R\n")
+        client.waitFor("^RENEGOTIATING$")
+        return client
+
+    def test_allowed(self) -> None:
+        """
+        It may if that is allowed, and the conversation goes on.
+        """
+        client = self.renegotiating(True)
+        client.send(f"{CLIENT_MESSAGE}\n")
         client.waitFor(re.escape(SERVER_MESSAGE))
+
+    def test_refused(self) -> None:
+        """
+        By default it may not, and is told.
+        """
+        self.renegotiating(False).waitFor("no renegotiation")
 
 
 class OurClientTests(ForeignCase, SynchronousTestCase):
@@ -215,5 +297,69 @@ class OurClientTests(ForeignCase, SynchronousTestCase):
         server is told.
         """
         outcome, output = self.answered("1.2", "R", CLIENT)
-        self.assertEqual(outcome.shown, "")
+        self.assertEqual((outcome.shown, outcome.received), ("", "handshake_failure"))
         self.assertNotIn("client@example.com", output)
+        self.assertIn("no renegotiation", output)
+
+    def test_refused(self) -> None:
+        """
+        A server that does not like what it is shown says so.
+        """
+        # Servers name their authorities; this one has the name of one.
+        impostor = identity(Authority("Later Root").issue("client@example.com"))
+        for version, command in (("1.3", "c"), ("1.2", "R")):
+            outcome, output = self.answered(
+                version,
+                command,
+                impostor,
+                more=("-verify_return_error",),
+                options={"allowRenegotiation": True},
+            )
+            self.assertFalse(outcome.isAnswered, outcome)
+            self.assertEqual((outcome.received, outcome.sent), ("unknown_ca", ""))
+            self.assertIn("verify error", output)
+
+
+class GnuTLSServerTests(ForeignCase, SynchronousTestCase):
+    """
+    C{gnutls-serv} asks our client when that commands it to (TLS 1.3).  Its
+    renegotiation in TLS 1.2 does not work with C{gnutls-cli} either.
+    """
+
+    tools = ("gnutls-serv",)
+
+    def asked(self, *certificates: Identity) -> Outcome:
+        """
+        @return: what became of our client.
+        """
+        port = freePort()
+        command = gnutlsServer(SERVER.pem, SERVER.pem, port=port, version="1.3")
+        self.during(background(command, GNUTLS_SERVER_READY))
+        (outcome,) = ours(
+            {
+                "port": port,
+                "root": rootFile(ROOT),
+                "version": "1.3",
+                "certificates": [each.pem for each in certificates],
+                "command": "**REAUTH**\n",
+            }
+        )
+        return outcome
+
+    def test_shown(self) -> None:
+        """
+        It shows its certificate.
+        """
+        outcome = self.asked(CLIENT)
+        self.assertTrue(outcome.isAnswered, outcome)
+        self.assertEqual(outcome.shown, "Later Intermediate")
+
+    def test_nothingToShow(self) -> None:
+        """
+        A client without certificates cannot be asked, which this server does not
+        expect.
+        """
+        outcome = self.asked()
+        self.assertTrue(outcome.isAccepted, outcome)
+        self.assertFalse(outcome.isAnswered, outcome)
+        self.assertEqual((outcome.shown, outcome.received), ("", "internal_error"))
