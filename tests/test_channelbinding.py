@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from txsslstream import (
     AuthenticationError,
+    CertificateError,
     ChannelBinding,
     ChannelBindingKind,
     InvalidOperationError,
@@ -634,9 +635,15 @@ class CertificateMixin(StreamMixin):
         for context in (
             selfSigned(ed25519.Ed25519PrivateKey.generate(), None),
             selfSigned(ed448.Ed448PrivateKey.generate(), None),
-            signedWith(0x7F),
         ):
             self.assertEqual(list(self.found(context)), [NotSupportedError] * 2)
+        try:
+            found = list(self.found(signedWith(0x7F)))
+        except CertificateError as e:
+            # Some releases of OpenSSL do not take such a certificate at all.
+            self.assertIn("md too weak", str(e))
+        else:
+            self.assertEqual(found, [NotSupportedError] * 2)
 
 
 perVersion(segments=(0,))(CertificateMixin)
