@@ -601,7 +601,7 @@ class ExcuseTests(ChainTestCase):
         @return: what counts of a status that one certificate has.
         """
         path = Path(WHOLE, True, (Finding(depth, status, "is wrong"),))
-        self.patch(chain, "bestPath", lambda *_: path)
+        self.patch(chain.knownPaths, "find", lambda *_: path)
         made = self.assertBuilt(
             custom(verificationFlags=flags), not self.isCounted(flags, depth, status)
         )

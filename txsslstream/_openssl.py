@@ -95,6 +95,11 @@ _MODE_NO_AUTO_CHAIN = 0x8
 _OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 
+_ALERT = SSL.SSL_CB_ALERT
+_HANDSHAKE_START = SSL.SSL_CB_HANDSHAKE_START
+_CONNECT_LOOP = SSL.SSL_CB_CONNECT_LOOP
+_ACCEPT_LOOP = SSL.SSL_CB_ACCEPT_LOOP
+
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
 
@@ -787,13 +792,22 @@ class TlsEngine:
         What is agreed on so far.
         """
         facts = describe(self.connection)
-        if facts.cipherSuite is None and facts.protocol is not SslProtocols.Tls13:
-            code = self._flight.cipherSuite()
-            if code is not None and code in TlsCipherSuite._value2member_map_:
-                facts = replace(facts, cipherSuite=TlsCipherSuite(code))
+        if facts.cipherSuite is None:
+            facts = replace(facts, cipherSuite=self.cipherSuite())
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
         return facts
+
+    def cipherSuite(self) -> TlsCipherSuite | None:
+        """
+        The suite that is agreed on.
+        """
+        ssl = self.connection._ssl
+        suite = _suiteOf(ssl)
+        if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
+            code = self._flight.cipherSuite()
+            suite = TlsCipherSuite(code) if code in TlsCipherSuite._value2member_map_ else None
+        return suite
 
     def peerCertificate(self) -> x509.Certificate | None:
         """
@@ -862,7 +876,7 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            own = x509.load_der_x509_certificate(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
+            own = _parsed(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
             presented = self.presented() or _pathIn(context)
             if presented.certificates[0] != own:
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
@@ -992,19 +1006,26 @@ class TlsEngine:
             )
 
 
+def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
+    cipher = lib.SSL_get_current_cipher(ssl)
+    return (
+        _suitesByName().get(ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode())
+        if cipher
+        else None
+    )
+
+
 def describe(connection: SSL.Connection) -> Negotiated:
     """
     What any pyOpenSSL connection has agreed on.
     """
     ssl = connection._ssl
-    cipher = lib.SSL_get_current_cipher(ssl)
-    name = ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode() if cipher else ""
     # Asked before there is a session, OpenSSL dereferences a null pointer.
     group = lib.SSL_get0_group_name(ssl) if lib.SSL_get_session(ssl) else None
     serverName = connection.get_servername()
     return Negotiated(
         protocol=_PROTOCOLS.get(lib.SSL_version(ssl), SslProtocols.None_),
-        cipherSuite=_suitesByName().get(name),
+        cipherSuite=_suiteOf(ssl),
         applicationProtocol=connection.get_alpn_proto_negotiated() or None,
         group=ffi.string(group).decode() if group else None,
         dhePrimeBits=None,
@@ -1225,7 +1246,7 @@ def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
     readable = (_readable(each) for each in others)
     return Presented(
         (
-            x509.load_der_x509_certificate(own),
+            _parsed(own),
             *(each for each in readable if each is not None),
         ),
         staple,
@@ -1249,9 +1270,25 @@ def _readable(der: bytes) -> x509.Certificate | None:
     @return: the certificate, unless it cannot be read: then no chain needs it.
     """
     try:
-        return x509.load_der_x509_certificate(der)
+        return _parsed(der)
     except (ValueError, x509.InvalidVersion):
         return None
+
+
+#: Peers choose them, and parsed they take more.
+_SMALL_BYTES = 4096
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    """
+    @raise ValueError: it is no certificate.
+    """
+    isSmall = len(der) <= _SMALL_BYTES
+    return _parsedSmall(der) if isSmall else x509.load_der_x509_certificate(der)
+
+
+# Whoever comes again shows the same ones.
+_parsedSmall = lru_cache(maxsize=128)(x509.load_der_x509_certificate)
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -1333,12 +1370,13 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
-    if where & SSL.SSL_CB_ALERT:
-        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
-    elif where == SSL.SSL_CB_HANDSHAKE_START:
-        _guarded(ssl, None, TlsEngine._noteBeginning)
-    elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
+    # More than twenty times in each handshake.
+    if where == _CONNECT_LOOP or (where == _ACCEPT_LOOP and _asking):
         _guarded(ssl, None, TlsEngine._noteMove)
+    elif where == _HANDSHAKE_START:
+        _guarded(ssl, None, TlsEngine._noteBeginning)
+    elif where & _ALERT:
+        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
 
 
 @_callback("void (*)(const SSL *, const char *)")

@@ -30,7 +30,8 @@ from .enums import (
 )
 from .interfaces import IRetriever
 from .issuers import fetchIssuers
-from .paths import Path, anchorsOf, bestPath
+from .knownpaths import knownPaths
+from .paths import Path, anchorsOf
 from .policy import X509ChainPolicy
 from .revocation import RevocationChecker
 from .sources import Retrievals
@@ -93,7 +94,6 @@ class X509Chain:
     """
     The chain of a certificate up to a trusted root (.NET: C{X509Chain}).
 
-    @ivar chainPolicy: what L{build} judges by; it may be changed or replaced.
     @ivar chainElements: the certificate itself first, the root last; empty
         before L{build}.
     @ivar presentedCertificates: what the peer sent, in its order, if a peer
@@ -108,8 +108,6 @@ class X509Chain:
         with RSA key transport (RFC 5246 section 7.4.2).
     """
 
-    chainPolicy: X509ChainPolicy
-
     def __init__(
         self, chainPolicy: X509ChainPolicy | None = None, *, clock: IReactorTime | None = None
     ) -> None:
@@ -119,7 +117,8 @@ class X509Chain:
         @param clock: measures time where something is fetched; L{None}: the
             reactor.
         """
-        self.chainPolicy = X509ChainPolicy() if chainPolicy is None else chainPolicy
+        self._policy = X509ChainPolicy() if chainPolicy is None else chainPolicy
+        self._isShared = False
         self.chainElements: tuple[X509ChainElement, ...] = ()
         self.presentedCertificates: tuple[x509.Certificate, ...] = ()
         self.stapledResponse: bytes | None = None
@@ -129,6 +128,31 @@ class X509Chain:
         self._clock = clock
         # What the elements were built with, whatever becomes of the policy.
         self._flags = _V.NoFlag
+
+    @classmethod
+    def judging(cls, policy: X509ChainPolicy, clock: IReactorTime) -> Self:
+        """
+        @param policy: frozen; whoever looks at the chain's policy gets a copy
+            that can be changed.
+        """
+        chain = cls(policy, clock=clock)
+        chain._isShared = True
+        return chain
+
+    @property
+    def chainPolicy(self) -> X509ChainPolicy:
+        """
+        What L{build} judges by; it may be changed or replaced.
+        """
+        if self._isShared:
+            self._isShared = False
+            self._policy = self._policy.clone()
+        return self._policy
+
+    @chainPolicy.setter
+    def chainPolicy(self, policy: X509ChainPolicy) -> None:
+        self._isShared = False
+        self._policy = policy
 
     @classmethod
     def found(cls, certificates: Iterable[x509.Certificate]) -> Self:
@@ -218,7 +242,7 @@ class X509Chain:
             those of before.  It fails with L{CertificateError} if a file or a
             store cannot be read.
         """
-        policy = self.chainPolicy.frozen()
+        policy = self._policy.frozen()
         first, *others = loadCertificates(certificate)
         path: Path = yield self._path(first, [*others, *policy.extraStore], policy)
         findings = list(path.findings)
@@ -254,7 +278,7 @@ class X509Chain:
         )
 
         def find(others: list[x509.Certificate]) -> Path:
-            return bestPath(certificate, others, anchors, criteria)
+            return knownPaths.find(certificate, others, anchors, criteria)
 
         others = [*others, *userIntermediates()]
         path = find(others)

@@ -46,6 +46,9 @@ from .selection import bestCandidate
 #: The answer of L{Judgement.choose} that everything is to stay as it is.
 UNCHANGED = object()
 
+_SERVER_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH,)
+_CLIENT_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+
 #: How many of a peer's problems an error's message tells.
 _MOST_PROBLEMS = 10
 
@@ -169,16 +172,14 @@ class Judgement:
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
         certificate, *others = peer.certificates
-        policy = self._options.chainPolicy.clone()
-        policy.extraStore = [*policy.extraStore, *others]
-        policy.applicationPolicy = policy.applicationPolicy or [
-            ExtendedKeyUsageOID.CLIENT_AUTH if self._isServer else ExtendedKeyUsageOID.SERVER_AUTH
-        ]
-        chain = X509Chain(policy, clock=self._clock)
+        policy = self._options.chainPolicy.extended(
+            others, _CLIENT_USAGES if self._isServer else _SERVER_USAGES
+        )
+        chain = X509Chain.judging(policy, self._clock)
         chain.presentedCertificates = peer.certificates
         chain.stapledResponse = peer.staple
         chain.expectsStaple = not self._isServer
-        suite = self._engine.negotiated().cipherSuite
+        suite = self._engine.cipherSuite()
         chain.decryptsSecrets = (
             not self._isServer
             and suite is not None
