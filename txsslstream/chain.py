@@ -6,12 +6,11 @@ The chain of a certificate with everything that is wrong with it.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography import x509
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from typing_extensions import Self
 
@@ -229,8 +228,7 @@ class X509Chain:
             excused |= _UNKNOWN_REVOCATION
         return bool(status.status & ~excused)
 
-    @inlineCallbacks
-    def build(self, certificate: SomeCertificate) -> Generator[Deferred[Any], Any, bool]:
+    def build(self, certificate: SomeCertificate) -> Deferred[bool]:
         """
         Find the best way from a certificate to a trusted root, and everything
         that is wrong with it (.NET: C{X509Chain.Build}).
@@ -243,11 +241,26 @@ class X509Chain:
             store cannot be read.
         """
         policy = self._policy.frozen()
-        first, *others = loadCertificates(certificate)
-        path: Path = yield self._path(first, [*others, *policy.extraStore], policy)
-        findings = list(path.findings)
-        if policy.revocationMode is not X509RevocationMode.NoCheck:
-            findings += yield self._revocation(path, policy)
+
+        def find() -> Deferred[Path]:
+            first, *others = loadCertificates(certificate)
+            return self._path(first, [*others, *policy.extraStore], policy)
+
+        def checked(findings: tuple[Finding, ...], path: Path) -> bool:
+            self._note(path.certificates, (*path.findings, *findings))
+            self._flags = policy.verificationFlags
+            return not self.countingFlags
+
+        def found(path: Path) -> bool | Deferred[bool]:
+            if policy.revocationMode is X509RevocationMode.NoCheck:
+                return checked((), path)
+            return self._revocation(path, policy).addCallback(checked, path)
+
+        return maybeDeferred(find).addCallback(found)
+
+    def _note(
+        self, certificates: Iterable[x509.Certificate], findings: Collection[Finding]
+    ) -> None:
         self.chainElements = tuple(
             X509ChainElement(
                 each,
@@ -257,10 +270,8 @@ class X509Chain:
                     if finding.depth == depth
                 ),
             )
-            for depth, each in enumerate(path.certificates)
+            for depth, each in enumerate(certificates)
         )
-        self._flags = policy.verificationFlags
-        return not self.countingFlags
 
     def _path(
         self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy

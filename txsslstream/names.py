@@ -75,6 +75,7 @@ def asciiHostName(targetHost: str) -> str:
     return name
 
 
+@lru_cache(maxsize=256)
 def serverNameFor(targetHost: str) -> bytes | None:
     """
     @return: what a client sends as server name: nothing if it was given no
