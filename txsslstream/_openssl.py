@@ -95,10 +95,8 @@ _MODE_NO_AUTO_CHAIN = 0x8
 _OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 
-_ALERT = SSL.SSL_CB_ALERT
-_HANDSHAKE_START = SSL.SSL_CB_HANDSHAKE_START
-_CONNECT_LOOP = SSL.SSL_CB_CONNECT_LOOP
-_ACCEPT_LOOP = SSL.SSL_CB_ACCEPT_LOOP
+#: The events that matter while the first handshake goes on.
+_OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
 
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
@@ -825,6 +823,7 @@ class TlsEngine:
         """
         The handshake is over: answer no more questions.
         """
+        lib.SSL_set_info_callback(self.connection._ssl, _laterInfoCallback)
         self.decisions = None
         self.session = None
         self._flight = ServerFlight()
@@ -891,7 +890,18 @@ class TlsEngine:
         if self._verdict is None:
             self._verdict = self._judge(context)
         lib.X509_STORE_CTX_set_error(context, self._verdict)
-        return int(self._verdict == lib.X509_V_OK)
+        isAccepted = self._verdict == lib.X509_V_OK
+        if self.parameters.isServer:
+            return int(isAccepted)
+        # A client whose question is answered can spare itself what OpenSSL would
+        # look at all the same, signatures above all: the search fails at once,
+        # and whether that matters is asked afterwards.
+        self._heedOpenSSL(not isAccepted)
+        return 0
+
+    def _heedOpenSSL(self, isHeeded: bool) -> None:
+        mode = SSL.VERIFY_PEER if isHeeded else SSL.VERIFY_NONE
+        lib.SSL_set_verify(self.connection._ssl, mode, _verifyCallback)
 
     def _judgeResumed(self) -> TlsAlert | None:
         """
@@ -959,6 +969,8 @@ class TlsEngine:
         A handshake begins, the first or, before TLS 1.3, another.
         """
         # Who is accepted was so in the one before.
+        if not self.parameters.isServer:
+            self._heedOpenSSL(True)
         self._verdict = None
         self._handshakes += 1
         self.isRenegotiating = self._handshakes > 1
@@ -1370,13 +1382,24 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
-    # More than twenty times in each handshake.
-    if where == _CONNECT_LOOP or (where == _ACCEPT_LOOP and _asking):
+    # More than twenty times in each handshake: decide quickly.
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
+
+
+@_callback("void (*)(const SSL *, int, int)")
+def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
+    elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
         _guarded(ssl, None, TlsEngine._noteMove)
-    elif where == _HANDSHAKE_START:
-        _guarded(ssl, None, TlsEngine._noteBeginning)
-    elif where & _ALERT:
+
+
+def _note(ssl: Any, where: int, result: int) -> None:
+    if where & SSL.SSL_CB_ALERT:
         _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+    else:
+        _guarded(ssl, None, TlsEngine._noteBeginning)
 
 
 @_callback("void (*)(const SSL *, const char *)")

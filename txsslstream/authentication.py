@@ -130,6 +130,8 @@ class Authentication:
         self._decision = Decision()
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
+        # Whether the peer has said something while somebody decided.
+        self._hasFed = False
         # Whether the hello that a client begins with is still being held back.
         self._isSilent = False
         self.facts: Negotiated | None = None
@@ -227,7 +229,11 @@ class Authentication:
     def _greet(self, choice: SslStreamCertificateContext | None) -> None:
         if self._resumption is not None:
             self._resumption.offer(choice)
-        self._proceed()
+        if self.isServer:
+            # It is the client that begins.
+            self._changed(WireState.handshaking)
+        else:
+            self._proceed()
 
     @property
     def isWaiting(self) -> bool:
@@ -291,7 +297,8 @@ class Authentication:
 
         def decided(result: Any) -> None:
             self._changed(WireState.handshaking)
-            if self._withheld and self.hello is None:
+            self._hasFed = bool(self._withheld and self.hello is None)
+            if self._hasFed:
                 self.engine.feed(self._takeWithheld())
             if isinstance(result, Failure):
                 self._decisionFailed(result)
@@ -373,7 +380,7 @@ class Authentication:
             self._write(output)
             if step is Step.complete:
                 self._finish(None)
-            else:
+            elif self._hasFed:
                 self._proceed()
 
     def _refuseHeld(self, alert: TlsAlert = TlsAlert.internal_error) -> None:
