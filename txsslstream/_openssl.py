@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
@@ -847,13 +848,13 @@ class TlsEngine:
         else:
             stack = lib.SSL_get_peer_cert_chain(ssl)
             count = lib.sk_X509_num(stack) if stack else 0
-            ders = [_encoded(lib.sk_X509_value(stack, index)) for index in range(count)]
+            shown = [lib.sk_X509_value(stack, index) for index in range(count)]
             own = lib.SSL_get_peer_certificate(ssl)
-            if own:
+            if own and own not in shown:
                 # A server's list lacks the peer's own one.
-                first = _encoded(own)
-                lib.X509_free(own)
-                ders = list(dict.fromkeys((first, *ders)))
+                shown.insert(0, own)
+            ders = list(dict.fromkeys(map(_encoded, shown)))
+            lib.X509_free(own)
         if not ders:
             return None
         return _presented(ders, self._staple())
@@ -875,9 +876,9 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            own = _parsed(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
             presented = self.presented() or _pathIn(context)
-            if presented.certificates[0] != own:
+            own = lib.X509_STORE_CTX_get0_cert(context)
+            if _encoded(own) != presented.certificates[0].public_bytes(Encoding.DER):
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True

@@ -41,7 +41,7 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason, verdict
+from .judgement import UNCHANGED, Judgement, Reason, refusalIn, verdict
 from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
@@ -515,7 +515,11 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        refusal = verdict(lambda: self.judgement.of(presented))
+        answer = self.judgement.atOnce(presented)
+        if answer is None:
+            refusal = verdict(lambda: self.judgement.of(presented))
+        else:
+            refusal = refusalIn(answer)
         if refusal is None:
             self._presented = presented
         return refusal

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from typing_extensions import Self
 
@@ -240,42 +240,46 @@ class X509Chain:
             those of before.  It fails with L{CertificateError} if a file or a
             store cannot be read.
         """
+        return maybeDeferred(self._build, certificate, self._policy.frozen())
+
+    def buildAtOnce(self, certificate: x509.Certificate) -> bool | None:
+        """
+        The same where nothing may have to be fetched.
+
+        @return: what L{build} would fire with; L{None} if L{build} has to be
+            called.
+        @raise CertificateError: a store cannot be read.
+        """
         policy = self._policy.frozen()
+        if _checksRevocation(policy) or not policy.disableCertificateDownloads:
+            return None
+        others = [*policy.extraStore, *userIntermediates()]
+        return self._checked(self._find(certificate, others, policy), (), policy)
 
-        def find() -> Deferred[Path]:
-            first, *others = loadCertificates(certificate)
-            return self._path(first, [*others, *policy.extraStore], policy)
+    def _build(self, certificate: SomeCertificate, policy: X509ChainPolicy) -> Deferred[bool]:
+        first, *more = loadCertificates(certificate)
+        others = [*more, *policy.extraStore, *userIntermediates()]
 
-        def checked(findings: tuple[Finding, ...], path: Path) -> bool:
-            self._note(path.certificates, (*path.findings, *findings))
-            self._flags = policy.verificationFlags
-            return not self.countingFlags
+        def find(others: list[x509.Certificate]) -> Path:
+            return self._find(first, others, policy)
 
         def found(path: Path) -> bool | Deferred[bool]:
-            if policy.revocationMode is X509RevocationMode.NoCheck:
-                return checked((), path)
-            return self._revocation(path, policy).addCallback(checked, path)
-
-        return maybeDeferred(find).addCallback(found)
-
-    def _note(
-        self, certificates: Iterable[x509.Certificate], findings: Collection[Finding]
-    ) -> None:
-        self.chainElements = tuple(
-            X509ChainElement(
-                each,
-                tuple(
-                    X509ChainStatus(finding.status, finding.information)
-                    for finding in findings
-                    if finding.depth == depth
-                ),
+            if not _checksRevocation(policy):
+                return self._checked(path, (), policy)
+            return self._revocation(path, policy).addCallback(
+                lambda findings: self._checked(path, findings, policy)
             )
-            for depth, each in enumerate(certificates)
-        )
 
-    def _path(
+        path = find(others)
+        if path.isAnchored or policy.disableCertificateDownloads:
+            return maybeDeferred(found, path)
+        retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
+        fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
+        return fetched.addCallback(found)
+
+    def _find(
         self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy
-    ) -> Deferred[Path]:
+    ) -> Path:
         isCustom = policy.trustMode is X509ChainTrustMode.CustomRootTrust
         anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else systemRoots())
         criteria = Criteria(
@@ -287,17 +291,28 @@ class X509Chain:
             maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
             disallowed=disallowed(),
         )
+        return knownPaths.find(certificate, others, anchors, criteria)
 
-        def find(others: list[x509.Certificate]) -> Path:
-            return knownPaths.find(certificate, others, anchors, criteria)
+    def _checked(self, path: Path, findings: Collection[Finding], policy: X509ChainPolicy) -> bool:
+        """
+        Note what was found.
 
-        others = [*others, *userIntermediates()]
-        path = find(others)
-        if path.isAnchored or policy.disableCertificateDownloads:
-            return succeed(path)
-        retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
-        fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
-        return fetched
+        @return: whether nothing that counts is wrong.
+        """
+        findings = (*path.findings, *findings)
+        self.chainElements = tuple(
+            X509ChainElement(
+                each,
+                tuple(
+                    X509ChainStatus(finding.status, finding.information)
+                    for finding in findings
+                    if finding.depth == depth
+                ),
+            )
+            for depth, each in enumerate(path.certificates)
+        )
+        self._flags = policy.verificationFlags
+        return not self.countingFlags
 
     @property
     def _time(self) -> IReactorTime:
@@ -332,6 +347,10 @@ def _isKnown(path: Path) -> bool:
     fetched.
     """
     return path.isAnchored and all(each.status in _HARMLESS for each in path.findings)
+
+
+def _checksRevocation(policy: X509ChainPolicy) -> bool:
+    return policy.revocationMode is not X509RevocationMode.NoCheck
 
 
 def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:

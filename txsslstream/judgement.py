@@ -171,6 +171,27 @@ class Judgement:
 
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
+        chain = self._begin(peer)
+        return chain.build(peer.certificates[0]).addCallbacks(self._built, self._chainFailed)
+
+    def atOnce(self, peer: Presented) -> TlsAlert | object | None:
+        """
+        The same where nobody has to be asked, and nothing to be fetched.
+
+        @return: an L{acceptance}; L{None} if it is to be asked with L{of}.
+        """
+        if self._options.remoteCertificateValidationCallback is not None:
+            return None
+        chain = self._begin(peer)
+        try:
+            isFaultless = chain.buildAtOnce(peer.certificates[0])
+        except Exception:
+            return self._chainFailed(Failure())
+        if isFaultless is None:
+            return None
+        return acceptance(self._conclude(self._errorsIn(isFaultless)))
+
+    def _begin(self, peer: Presented) -> X509Chain:
         certificate, *others = peer.certificates
         policy = self._options.chainPolicy.extended(
             others, _CLIENT_USAGES if self._isServer else _SERVER_USAGES
@@ -188,15 +209,18 @@ class Judgement:
         chain.signsHandshakes = not chain.decryptsSecrets
         self.remoteCertificate = certificate
         self.remoteChain = chain
-        return chain.build(certificate).addCallbacks(self._built, self._chainFailed)
+        return chain
 
     def _built(self, isFaultless: bool) -> Deferred[TlsAlert | None]:
+        return self._decide(self._errorsIn(isFaultless))
+
+    def _errorsIn(self, isFaultless: bool) -> SslPolicyErrors:
         errors = SslPolicyErrors.None_
         if not isFaultless:
             errors |= SslPolicyErrors.RemoteCertificateChainErrors
         if self._nameProblem():
             errors |= SslPolicyErrors.RemoteCertificateNameMismatch
-        return self._decide(errors)
+        return errors
 
     def _nameProblem(self) -> str:
         """
@@ -229,15 +253,25 @@ class Judgement:
         """
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
-        self.isMade = True
-        self.sslPolicyErrors = errors
         callback = self._options.remoteCertificateValidationCallback
         if callback is None:
-            return succeed(self._refusal("is invalid") if errors else None)
+            return succeed(self._conclude(errors))
+        self._note(errors)
         answer = maybeDeferred(
             callback, self._sender, self.remoteCertificate, self.remoteChain, errors
         )
         return answer.addCallbacks(self._verdict, self._callbackFailed)
+
+    def _note(self, errors: SslPolicyErrors) -> None:
+        self.isMade = True
+        self.sslPolicyErrors = errors
+
+    def _conclude(self, errors: SslPolicyErrors) -> TlsAlert | None:
+        """
+        Judge without anybody's opinion.
+        """
+        self._note(errors)
+        return self._refusal("is invalid") if errors else None
 
     def _verdict(self, answer: object) -> TlsAlert | None:
         if answer is True:

@@ -355,7 +355,7 @@ class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
 
     @property
     def _sources(self) -> tuple[CertificateSource, ...]:
-        return super()._sources or _contexts(self.clientCertificates)
+        return super()._sources or tuple(self.clientCertificates)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """
