@@ -16,9 +16,10 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from ._workers import Workers, checkShareable
 from .certificates import SslStreamCertificateContext, passwordFrom
 from .devcert import DevelopmentCertificate
-from .echo import SampleServer
+from .echo import TIMEOUT, SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .options import SslServerAuthenticationOptions
 from .reload import ReloadingCertificate
@@ -84,6 +85,17 @@ class CertificateOptions(usage.Options):
         return SslCertificateTrust.fromPEM(self["trust"]) if self["trust"] else None
 
 
+def positive(text: str) -> int:
+    """
+    @return: a number of something.
+    @raise ValueError: it is less than 1.
+    """
+    count = int(text)
+    if count < 1:
+        raise ValueError("it must be at least 1")
+    return count
+
+
 class Options(CertificateOptions):
     """
     The command line of C{twistd sslecho}.
@@ -99,6 +111,7 @@ class Options(CertificateOptions):
 
     optParameters: ClassVar[list[Any]] = [
         ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
+        ["processes", None, 1, "How many processes share the clients.", positive],
     ]
 
     optFlags: ClassVar[list[Any]] = [
@@ -108,7 +121,7 @@ class Options(CertificateOptions):
     ]
 
 
-def makeService(options: Options) -> SampleService:
+def makeService(options: Options) -> Service:
     """
     See C{IServiceMaker}.
 
@@ -139,11 +152,23 @@ def makeService(options: Options) -> SampleService:
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"twistd sslecho: {e}") from None
     description = options["listen"]
+
+    def endpointFor(reactor: Any) -> IStreamServerEndpoint:
+        try:
+            return serverFromString(reactor, description)
+        except (ValueError, TypeError, LookupError) as e:
+            raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
+
+    def make(_: object, endpoint: IStreamServerEndpoint, announces: bool) -> SampleService:
+        return SampleService(endpoint, description, server, authority, announces)
+
+    if options["processes"] == 1:
+        return make(reactor, endpointFor(reactor), True)
     try:
-        endpoint = serverFromString(reactor, description)
-    except (ValueError, TypeError, LookupError) as e:
-        raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
-    return SampleService(endpoint, description, server, authority)
+        checkShareable(description)
+    except ValueError as e:
+        raise StartError(f"twistd sslecho: {e}") from None
+    return Workers(reactor, options["processes"], endpointFor, make, TIMEOUT)
 
 
 class SampleService(Service):
@@ -159,14 +184,17 @@ class SampleService(Service):
         description: str,
         server: SampleServer,
         authority: Path | None,
+        announces: bool = True,
     ) -> None:
         """
         @param authority: the file that clients may trust, if it is to be told.
+        @param announces: whether to say where it listens.
         """
         self._endpoint = endpoint
         self._description = description
         self._server = server
         self._authority = authority
+        self._announces = announces
         self._port: IListeningPort | None = None
 
     @classmethod
@@ -192,6 +220,8 @@ class SampleService(Service):
 
     def _listening(self, port: IListeningPort) -> None:
         self._port = port
+        if not self._announces:
+            return
         self.say(f"Waiting for a client to connect to {port.getHost()}...")
         if self._authority is not None:
             self.say(f"Clients may trust the development authority in {self._authority}")
