@@ -662,12 +662,8 @@ class TlsEngine:
         Offer a server to go on with an earlier session.  Called before the
         first step.
         """
-        start = ffi.new("unsigned char[]", session.encoded)
-        position = ffi.new("const unsigned char **", start)
-        decoded = lib.d2i_SSL_SESSION(ffi.NULL, position, len(session.encoded))
-        if decoded and lib.SSL_set_session(self.connection._ssl, decoded):
+        if lib.SSL_set_session(self.connection._ssl, session.handle):
             self.session = session
-        lib.SSL_SESSION_free(decoded)
         lib.ERR_clear_error()
 
     @property
@@ -677,15 +673,11 @@ class TlsEngine:
         """
         return bool(lib.SSL_session_reused(self.connection._ssl))
 
-    def encodedSession(self) -> bytes:
+    def currentSession(self) -> Any:
         """
         @return: the session as it is now, with its secrets and the last ticket.
         """
-        session = lib.SSL_get_session(self.connection._ssl)
-        size = max(lib.i2d_SSL_SESSION(session, ffi.NULL), 0)
-        start = ffi.new("unsigned char[]", size)
-        lib.i2d_SSL_SESSION(session, ffi.new("unsigned char **", start))
-        return bytes(ffi.buffer(start, size))
+        return ffi.gc(lib.SSL_get1_session(self.connection._ssl), lib.SSL_SESSION_free)
 
     def feed(self, data: bytes) -> None:
         """
