@@ -456,7 +456,8 @@ class Anew(ResumptionMixin):
                 self.successResultOf(side)
             self.assertTrue(sessions._sessions)
             client: Any = self.pair.client
-            client._protocol.dataReceived(data)
+            if data:
+                client._protocol.dataReceived(data)
             self.pair.wire.cut()
             self.assertIs(self.connect().client.isResumed, isResumed)
             self.assertTrue(self.connect().client.isResumed)
