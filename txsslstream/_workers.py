@@ -105,7 +105,7 @@ class OpeningReactor:
         """
         See C{IReactorTCP}.
         """
-        return self._opened(tcp.Port(port, factory, backlog, interface, self))
+        return self._opened(_SharedTCPPort(port, factory, backlog, interface, self))
 
     def listenUNIX(
         self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: int = 0
@@ -113,7 +113,7 @@ class OpeningReactor:
         """
         See C{IReactorUNIX}.
         """
-        return self._opened(unix.Port(address, factory, backlog, mode, self, wantPID))
+        return self._opened(_OpenedUNIXPort(address, factory, backlog, mode, self, wantPID))
 
     def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> Any:
         """
@@ -159,8 +159,25 @@ class _SharedTCPPort(_Shared, tcp.Port):  # type: ignore[misc]
     pass
 
 
-class _SharedUNIXPort(_Shared, unix.Port):  # type: ignore[misc]
+class _OpenedUNIXPort(_Shared, unix.Port):  # type: ignore[misc]
     pass
+
+
+class _SharedUNIXPort(_Shared, unix.Port):  # type: ignore[misc]
+    """
+    The file is somebody else's: it is neither for us to say who may use it, nor to
+    remove it.
+    """
+
+    def startListening(self) -> None:
+        self.factory.doStart()
+        self.socket, self._preexistingSocket = self._preexistingSocket, None
+        self.fileno = self.socket.fileno
+        self.connected = True
+        self.startReading()
+
+    def connectionLost(self, reason: Failure) -> None:
+        tcp.Port.connectionLost(self, reason)
 
 
 @implementer(IStreamServerEndpoint)
