@@ -6,6 +6,7 @@ place of one that dies.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -29,7 +30,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import _workers
 from txsslstream._workers import (
+    _KINDS,
     EARLY,
+    FIRST_DELAY,
     GRACE,
     LONGEST_DELAY,
     SharedEndpoint,
@@ -51,7 +54,7 @@ from .programs import (
     serveProcess,
     temporaryDirectory,
 )
-from .test_serve import _ACTIVATOR
+from .test_serve import _ACTIVATOR, DOCUMENT
 from .test_tap import Files, occupied
 
 DRAIN = 20.0
@@ -80,6 +83,23 @@ class CheckTests(SynchronousTestCase):
         self.patch(_workers, "os", object())
         error = self.assertRaises(ValueError, checkShareable, "tcp:1")
         self.assertIn("fork", str(error))
+
+
+class DocumentationTests(SynchronousTestCase):
+    """
+    What docs/serve.md says of processes.
+    """
+
+    def test_figures(self) -> None:
+        """
+        The times are right.
+        """
+        text = " ".join(DOCUMENT.split("## Several processes")[1].split("\n## ")[0].split())
+        self.assertIn(f"after {FIRST_DELAY:.0f} to {LONGEST_DELAY:.0f} seconds", text)
+        self.assertIn(f"worked for less than {EARLY:.0f}.", text)
+        self.assertIn(f"{GRACE:.0f} seconds after `--drain`", text)
+        for kind in _KINDS:
+            self.assertIn(f"`{kind}:`", text)
 
 
 class _Reactor(MemoryReactorClock):
@@ -250,6 +270,24 @@ class ParentTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.assertEqual(len(self.pidsNow()), 2)
 
+    def test_noFork(self) -> None:
+        """
+        If the system has no room for another process now, it is asked again.
+        """
+
+        def refuse() -> int:
+            raise OSError(errno.EAGAIN, "no room")
+
+        self.patch(os, "fork", refuse)
+        self.reactor.advance(EARLY)
+        with capturedLogs() as events:
+            self.die(self.reactor.channels[0], 256)
+            self.reactor.advance(0)
+        self.assertIn("worker 1 cannot begin: [Errno 11] no room", map(formatEvent, events))
+        self.patch(os, "fork", lambda: 1500)
+        self.reactor.advance(LONGEST_DELAY)
+        self.assertEqual(self.pidsNow(), [1002, 1500])
+
     def test_reapedLater(self) -> None:
         """
         One that says nothing any more is waited for until it has ended.
@@ -324,8 +362,8 @@ class ParentTests(SynchronousTestCase):
         with ours, theirs, capturedLogs() as events:
             lifeline = _Lifeline(theirs, lambda: None)
             for level, text in ((LogLevel.info, "a{b}\nc"), (LogLevel.critical, "\udc80" * 9)):
-                lifeline.log({"log_format": "{text}", "text": text, "log_level": level})
-            lifeline.log({"log_format": "x" * 100_000})
+                lifeline({"log_format": "{text}", "text": text, "log_level": level})
+            lifeline({"log_format": "x" * 100_000})
             theirs.shutdown(socket.SHUT_WR)
             while data := ours.recv(1 << 16):
                 self.reactor.channels[1].dataReceived(data)
@@ -344,8 +382,8 @@ class ParentTests(SynchronousTestCase):
         with theirs:
             lifeline = _Lifeline(theirs, lambda: told.append(None))
             ours.close()
-            lifeline.log({"log_format": "anybody?"})
-            self.assertIsInstance(lifeline.doRead(), Exception)
+            lifeline({"log_format": "anybody?"})
+            lifeline.doRead()
         self.assertEqual(told, [None])
 
 
@@ -698,7 +736,7 @@ class ProcessTests(SynchronousTestCase):
             (runSslstream, "haproxy:tcp:0", "not haproxy:"),
         ):
             arguments = (self.home, *twistd) if run is runTwistd else serve
-            done: Any = run(*arguments, listen)  # type: ignore[operator]
+            done: Any = run(*arguments, listen)
             self.assertEqual(done.returncode, 1, done)
             said = done.stdout + done.stderr
             self.assertEqual(len(re.findall(re.escape(expected), said)), 1, said)

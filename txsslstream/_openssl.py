@@ -797,7 +797,8 @@ class TlsEngine:
         suite = _suiteOf(ssl)
         if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
             code = self._flight.cipherSuite()
-            suite = TlsCipherSuite(code) if code in TlsCipherSuite._value2member_map_ else None
+            if code is not None and code in TlsCipherSuite._value2member_map_:
+                return TlsCipherSuite(code)
         return suite
 
     def peerCertificate(self) -> x509.Certificate | None:

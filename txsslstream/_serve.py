@@ -60,6 +60,9 @@ Examples:
   TLS for a client that speaks none, with a certificate of its own:
     sslstream serve --originate --listen tcp:5432:interface=127.0.0.1 \\
         --connect tcp:db.example.com:5433 --trust ca.pem --certificate me.pem
+  Handshakes on four cores, with tickets that are good for all:
+    sslstream serve --processes 4 --listen tcp:443 --connect unix:/run/app.sock \\
+        --certificate server.pem
 """
 
 

@@ -38,7 +38,14 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import installReactor
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.logger import LogEvent, Logger, LogLevel, eventAsText, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    eventAsText,
+    globalLogPublisher,
+)
 from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -155,24 +162,27 @@ class _Shared:
         pass
 
 
-class _SharedTCPPort(_Shared, tcp.Port):  # type: ignore[misc]
+class _SharedTCPPort(_Shared, tcp.Port):
     pass
 
 
-class _OpenedUNIXPort(_Shared, unix.Port):  # type: ignore[misc]
+class _OpenedUNIXPort(_Shared, unix.Port):
     pass
 
 
-class _SharedUNIXPort(_Shared, unix.Port):  # type: ignore[misc]
+class _SharedUNIXPort(_Shared, unix.Port):
     """
     The file is somebody else's: it is neither for us to say who may use it, nor to
     remove it.
     """
 
     def startListening(self) -> None:
-        self.factory.doStart()
-        self.socket, self._preexistingSocket = self._preexistingSocket, None
-        self.fileno = self.socket.fileno
+        factory: Any = self.factory
+        factory.doStart()
+        opened: Any = self._preexistingSocket
+        self._preexistingSocket = None
+        self.socket = opened
+        self.fileno: Any = opened.fileno
         self.connected = True
         self.startReading()
 
@@ -239,7 +249,7 @@ class _Worker(Int32StringReceiver):
 _LEVELS = tuple(LogLevel.iterconstants())
 
 
-@implementer(IReadDescriptor)
+@implementer(IReadDescriptor, ILogObserver)
 class _Lifeline:
     """
     A worker's end of what ties it to the parent: what is logged goes there, and
@@ -256,19 +266,18 @@ class _Lifeline:
     def logPrefix(self) -> str:
         return "worker"
 
-    def doRead(self) -> object:
-        # The parent says nothing.
+    def doRead(self) -> None:
+        # The parent says nothing: this is the end.
         self._cut()
-        return connectionDone.value
 
     def connectionLost(self, reason: Failure) -> None:
         """
         The reactor lets it go.
         """
 
-    def log(self, event: LogEvent) -> None:
+    def __call__(self, event: LogEvent) -> None:
         """
-        An observer.
+        See C{ILogObserver}.
         """
         text = eventAsText(event, includeTimestamp=False, includeSystem=False)
         level = _LEVELS.index(event.get("log_level", LogLevel.info))
@@ -340,7 +349,14 @@ class Workers(Service):
 
     def _begin(self, number: int) -> None:
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as e:
+            ours.close()
+            theirs.close()
+            self._log.error("worker {number} cannot begin: {e}", number=number, e=str(e))
+            self._replaceLater(number, LONGEST_DELAY)
+            return
         if not pid:
             ours.close()
             self._work(theirs)
@@ -453,13 +469,18 @@ class Workers(Service):
         signal.set_wakeup_fd(-1)
         for worker in self.workers:
             # Else nobody would notice the parent's end.
-            worker.transport.socket.close()
+            transport: Any = worker.transport
+            transport.socket.close()
         for observer in tuple(globalLogPublisher._observers):
             globalLogPublisher.removeObserver(observer)
 
     def _run(self, reactor: Any, line: socket.socket) -> None:
-        lifeline = _Lifeline(line, lambda: _end(reactor))
-        globalLogPublisher.addObserver(lifeline.log)
+        def cut() -> None:
+            reactor.removeReader(lifeline)
+            _end(reactor)
+
+        lifeline = _Lifeline(line, cut)
+        globalLogPublisher.addObserver(lifeline)
         reactor.addReader(lifeline)
         for port in self._opening.ports:
             service = self._make(reactor, SharedEndpoint(reactor, port.socket), False)

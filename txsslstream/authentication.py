@@ -41,7 +41,7 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason, refusalIn, verdict
+from .judgement import UNCHANGED, Judgement, Reason, verdict
 from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
@@ -211,8 +211,7 @@ class Authentication:
         self._proceed()
 
     def _takeWithheld(self) -> bytes:
-        data = bytes(self._withheld)
-        self._withheld.clear()
+        data, self._withheld = bytes(self._withheld), bytearray()
         return data
 
     def _preselected(self, answer: object) -> None:
@@ -319,7 +318,6 @@ class Authentication:
         if self.hello is None:
             self.reason.note(AuthenticationError("deciding about the connection failed"), error)
             return
-        alert: TlsAlert
         if isinstance(error, ChoiceRefused):
             self.reason.note(AuthenticationError(str(error)))
             alert = error.alert
@@ -340,21 +338,20 @@ class Authentication:
             self._write(output)
             self._fail()
             return
-        isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
+        isOver = step is Step.complete
         # On a client OpenSSL itself asks about a session that goes on.
         isResumed = self.isServer and self.engine.isResumed
+        mayEnd = isOver or isResumed or not self.engine.parameters.asksForCertificate
         if (
-            (isFlight or isResumed)
+            mayEnd
             and not self.judgement.isMade
-            and (
-                step is Step.complete or isResumed or not self.engine.parameters.asksForCertificate
-            )
+            and (isOver or isResumed or APPLICATION_DATA in recordKinds(output))
         ):
             self._held = (output, step)
             self._await(maybeDeferred(self._judgeUnasked, step), self._letGo, self._refuseHeld)
             return
         self._write(output)
-        if step is Step.complete:
+        if isOver:
             self._finish(None)
 
     def _judgeUnasked(self, step: Step) -> Deferred[TlsAlert | None]:
@@ -375,8 +372,7 @@ class Authentication:
         if refusal is not None:
             self._refuseHeld(refusal)
         elif self._held is not None:
-            output, step = self._held
-            self._held = None
+            (output, step), self._held = self._held, None
             self._write(output)
             if step is Step.complete:
                 self._finish(None)
@@ -515,11 +511,7 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer = self.judgement.atOnce(presented)
-        if answer is None:
-            refusal = verdict(lambda: self.judgement.of(presented))
-        else:
-            refusal = refusalIn(answer)
+        refusal = self.judgement.verdictOn(presented)
         if refusal is None:
             self._presented = presented
         return refusal
@@ -545,9 +537,8 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer: object = UNCHANGED
-        if self.judgement.hasChoice:
-            answer = pause(self.judgement.choose, None)
+        judgement = self.judgement
+        answer: object = pause(judgement.choose, None) if judgement.hasChoice else UNCHANGED
         chosen = answer if isinstance(answer, TlsParameters) else None
         if chosen is not None or answer is UNCHANGED:
             if self._isStapleReady(chosen or self.engine.parameters):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from typing_extensions import Self
 
@@ -272,7 +272,7 @@ class X509Chain:
 
         path = find(others)
         if path.isAnchored or policy.disableCertificateDownloads:
-            return maybeDeferred(found, path)
+            return succeed(path).addCallback(found)
         retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
         fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
         return fetched.addCallback(found)

@@ -174,6 +174,15 @@ class Judgement:
         chain = self._begin(peer)
         return chain.build(peer.certificates[0]).addCallbacks(self._built, self._chainFailed)
 
+    def verdictOn(self, peer: Presented) -> TlsAlert | None:
+        """
+        Judge a peer while OpenSSL waits for that.
+
+        @return: as L{verdict}.
+        """
+        answer = self.atOnce(peer)
+        return verdict(lambda: self.of(peer)) if answer is None else refusalIn(answer)
+
     def atOnce(self, peer: Presented) -> TlsAlert | object | None:
         """
         The same where nobody has to be asked, and nothing to be fetched.
