@@ -348,22 +348,15 @@ class Authentication:
             and (isOver or isResumed or APPLICATION_DATA in recordKinds(output))
         ):
             self._held = (output, step)
-            self._await(maybeDeferred(self._judgeUnasked, step), self._letGo, self._refuseHeld)
+            if self.judgement.isAboutNobody:
+                self._letGo(self.judgement.ofNobodyAtOnce())
+            else:
+                judged = maybeDeferred(self.judgement.ofUnasked, isOver)
+                self._await(judged, self._letGo, self._refuseHeld)
             return
         self._write(output)
         if isOver:
             self._finish(None)
-
-    def _judgeUnasked(self, step: Step) -> Deferred[TlsAlert | None]:
-        """
-        Judge a peer about which OpenSSL does not ask: one without certificate,
-        or a client whose session goes on.
-        """
-        isKnown = step is Step.complete or self.engine.isResumed
-        # Who was asked later, in mid-conversation, is nobody in another one.
-        wasAsked = not self.isServer or self.engine.parameters.asksForCertificate
-        known = self.engine.presented() if isKnown and wasAsked else None
-        return self.judgement.ofNobody() if known is None else self.judgement.of(known)
 
     def _letGo(self, refusal: TlsAlert | None) -> None:
         """

@@ -252,11 +252,43 @@ class Judgement:
 
         @return: as L{of}.
         """
-        errors = SslPolicyErrors.None_
+        return self._decide(self._errorsOfNobody())
+
+    def ofNobodyAtOnce(self) -> TlsAlert | None:
+        """
+        The same if L{isAboutNobody}.
+        """
+        return self._conclude(self._errorsOfNobody())
+
+    @property
+    def isAboutNobody(self) -> bool:
+        """
+        Whether a server neither asks clients for certificates nor anybody about
+        clients.
+        """
+        callback = self._options.remoteCertificateValidationCallback
+        asks = self._engine.parameters.asksForCertificate
+        return callback is None and self._isServer and not asks
+
+    def ofUnasked(self, isOver: bool) -> Deferred[TlsAlert | None]:
+        """
+        Judge a peer about which OpenSSL does not ask: one without certificate,
+        or a client whose session goes on.
+
+        @param isOver: whether the handshake is.
+        @return: as L{of}.
+        """
+        isKnown = isOver or self._engine.isResumed
+        # Who was asked later, in mid-conversation, is nobody in another one.
+        wasAsked = not self._isServer or self._engine.parameters.asksForCertificate
+        known = self._engine.presented() if isKnown and wasAsked else None
+        return self.ofNobody() if known is None else self.of(known)
+
+    def _errorsOfNobody(self) -> SslPolicyErrors:
         self.remoteCertificate = self.remoteChain = None
         if not self._isServer or self.isExpected or self._engine.parameters.asksForCertificate:
-            errors = SslPolicyErrors.RemoteCertificateNotAvailable
-        return self._decide(errors)
+            return SslPolicyErrors.RemoteCertificateNotAvailable
+        return SslPolicyErrors.None_
 
     def _decide(self, errors: SslPolicyErrors) -> Deferred[TlsAlert | None]:
         """
