@@ -62,24 +62,37 @@ class _CallGreenlet(greenlet):
     @ivar isOver: whether what it has switched out with is a call's result.
     """
 
-    isOver = False
+    isOver = True
 
-    def run(self, function: Callable[[], Any] | None) -> Any:
+    def run(self) -> Any:
         """
-        Run this function, and all that come later.
+        Run the functions that it is switched to with.
         """
-        while function is not None:
-            outcome = [function()]
-            # Nothing of it is kept.
-            function = None
-            self.isOver = True
-            greenlets = _idle.greenlets
-            if self.parent is None or len(greenlets) >= _MOST_IDLE:
-                return outcome[0]
-            greenlets.append(self)
+        # What it is first switched to with is kept as long as it runs.
+        outcome: list[Any] = [None]
+        while self.parent is not None:
             function = self.parent.switch(outcome.pop())
             self.isOver = False
-        return None
+            outcome.append(function())
+            # Nothing of it is kept.
+            del function
+            self.isOver = True
+            if len(_idle.greenlets) >= _MOST_IDLE:
+                break
+            _idle.greenlets.append(self)
+        return outcome.pop()
+
+
+def _runner() -> _CallGreenlet:
+    """
+    @return: a greenlet that waits for a function.
+    """
+    if _idle.greenlets:
+        return _idle.greenlets.pop()
+    runner = _CallGreenlet()
+    runner.parent = getcurrent()
+    runner.switch()
+    return runner
 
 
 class PausableCall(Generic[_T]):
@@ -114,7 +127,7 @@ class PausableCall(Generic[_T]):
         """
         Run until the end or to the first question.
         """
-        self._greenlet = _idle.greenlets.pop() if _idle.greenlets else _CallGreenlet()
+        self._greenlet = _runner()
         self._step(self._greenlet, self._function)
 
     def answer(self, answer: object) -> None:
