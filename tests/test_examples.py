@@ -85,6 +85,7 @@ class Session:
     What is typed, and what is seen then, line by line:
 
       - C{needs PROGRAM ...}: these have to be installed.
+      - C{permits COMMAND}: this has to succeed, or nothing else is permitted here.
       - C{put OLD => NEW}: replaced in the files.
       - C{NAME& COMMAND}: a program that goes on.
       - C{NAME> PATTERN}: it has said so, behind what was waited for before.
@@ -172,6 +173,11 @@ class Session:
         if line.startswith("needs "):
             if reason := missing(*line.split()[1:]):
                 raise SkipTest(reason)
+        elif line.startswith("permits "):
+            command = line.removeprefix("permits ")
+            ended = runTool(self._command(command), environment=self._environment)
+            if ended.returncode:
+                raise SkipTest(f"not permitted: {command}")
         elif match := re.fullmatch(r"(\w+)& (.+)", line):
             command = self._command(f"exec {match[2]}")
             self._running[match[1]] = stack.enter_context(
@@ -384,3 +390,11 @@ class HouseTests(SynchronousTestCase):
         example = self.example("needs no-such-program\n")
         session = Session(example, temporaryDirectory(self))
         self.assertIn("no-such-program", str(self.assertRaises(SkipTest, session.run)))
+
+    def test_permits(self) -> None:
+        """
+        What is not permitted is skipped, and what is is not.
+        """
+        for command, failure in (("false", SkipTest), ("true", AssertionError)):
+            example = self.example(f"permits {command}\n$ false\n")
+            self.assertRaises(failure, Session(example, temporaryDirectory(self)).run)

@@ -21,14 +21,14 @@ async def main(reactor):
     )
     endpoint = SslStreamClientEndpoint(HostnameEndpoint(reactor, "localhost", 8443), options)
     async with await endpoint.connectStream() as old:
-        print("before: ", shown(old))
+        print("before:", shown(old))
         await getProcessValue(sys.executable, ["renew.py"], env=None)
         before = after = shown(old)
         while after == before:
             await deferLater(reactor, 0.1)
             async with await endpoint.connectStream() as new:
                 after = shown(new)
-        print("after:  ", after)
+        print("after:", after)
         await old.write(b"and the old connection goes on\n")
         print(await old.readUntil(b"\n"))
 

@@ -17,9 +17,10 @@ async def attempt(reactor, *certificates):
     stream = await SslStreamClientEndpoint(tcp, options).connectStream()
     async with stream:
         try:
-            print(await stream.readUntil(b"\n"))
+            said = await stream.readUntil(b"\n")
         except AuthenticationError as e:
-            print(f"{type(e).__name__}: {e}")
+            said = e
+    print(f"{', '.join(certificates) or 'nothing'}: {said}")
 
 
 async def main(reactor):

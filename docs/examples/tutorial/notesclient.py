@@ -22,7 +22,7 @@ async def converse(reactor, certificate):
                 await stream.write(note)
                 print(await stream.readUntil(b"\n"))
         except AuthenticationError as e:
-            print(f"{type(e).__name__}: {e}")
+            print(f"{certificate}: {e}")
 
 
 async def main(reactor):
