@@ -129,15 +129,18 @@ class Session:
             raise AssertionError(f"there is no {unused}")
         commands = directory / ".commands"
         commands.mkdir()
-        for name, arguments in COMMANDS.items():
-            script = commands / name
-            script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
-            script.chmod(0o755)
         self._environment = {
             **environment(directory),
             **_UNBUFFERED,
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         }
+        # Whoever runs them may hand on less than there is in the environment.
+        path = f"export PYTHONPATH={shlex.quote(self._environment['PYTHONPATH'])}"
+        for name, arguments in COMMANDS.items():
+            script = commands / name
+            run = f'exec {shlex.quote(sys.executable)} {arguments} "$@"'
+            script.write_text(f"#!/bin/sh\n{path}\n{run}\n")
+            script.chmod(0o755)
 
     def _port(self, match: re.Match[str]) -> str:
         return self._ports.setdefault(match[0], str(freePort()))
