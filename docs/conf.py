@@ -25,6 +25,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.intersphinx",
     "pydoctor.sphinx_ext.build_apidocs",
+    "apilinks",
     "statediagrams",
 ]
 exclude_patterns = ["examples", "_ext"]

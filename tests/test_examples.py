@@ -56,10 +56,12 @@ def provided() -> dict[str, bytes]:
     """
     strangers = Authority("Strangers")
     stranger = strangers.issue("stranger@example.com")
+    nameless = AUTHORITY.issue(subject="elsewhere.example")
     return {
         "authority.pem": certificatePEM(AUTHORITY.certificate),
         "server.pem": certificatePEM(SERVER) + keyPEM(SERVER),
         "client.pem": certificatePEM(CLIENT) + keyPEM(CLIENT),
+        "nameless.pem": certificatePEM(nameless) + keyPEM(nameless),
         "strangers.pem": certificatePEM(strangers.certificate),
         "stranger.pem": certificatePEM(stranger) + keyPEM(stranger),
     }
