@@ -146,9 +146,7 @@ class ActivationTests(SynchronousTestCase):
         """
         It does not start with another socket.
         """
-        done = runTool(
-            self.launched(*self.unit(), name="http"), environment=environment(self.home)
-        )
+        done = runTool(self.launched(*self.unit(), name="http"), environment=environment(self.home))
         self.assertEqual(done.returncode, 1)
         self.assertIn("endpoint: systemd: ", done.stdout + done.stderr)
 

@@ -25,9 +25,7 @@ PEM = serialization.Encoding.PEM
 
 def write(path, certificates, key):
     Path(path).write_bytes(
-        key.private_bytes(
-            PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + b"".join(each.public_bytes(PEM) for each in certificates)
     )
 
