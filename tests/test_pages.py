@@ -410,7 +410,7 @@ class FragmentTests(SynchronousTestCase):
         self.write("sites/local.pem", certificatePEM(SERVER) + keyPEM(SERVER))
         found = self.run_("certificates.md", "test_directory", "/etc/ssl/sites", "sites")
         choose = found["options"].serverCertificateSelectionCallback
-        self.assertEqual(choose.problems, {})
+        self.assertEqual(choose.problems, ())
 
     def test_string(self) -> None:
         """
