@@ -15,14 +15,15 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from random import randrange
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from .interop._tools import LOOPBACK, Background, background, freePort, missing, runTool
+from .interop._tools import LOOPBACK, Background, background, missing, runTool
 from .programs import ROOT, certificatePEM, environment, keyPEM, temporaryDirectory
 from .support import AUTHORITY, CLIENT, SERVER, Authority
 
@@ -80,6 +81,17 @@ def isListenedOn(port: int) -> bool:
                 raise
             return True
     return False
+
+
+def unusedPort(taken: Container[str]) -> str:
+    """
+    @return: a port on which nobody listens, and that no connection gets by
+        chance: sessions need it for longer than others do.
+    """
+    while True:
+        port = randrange(20_000, 32_000)
+        if str(port) not in taken and not isListenedOn(port):
+            return str(port)
 
 
 class Session:
@@ -141,7 +153,9 @@ class Session:
         }
 
     def _port(self, match: re.Match[str]) -> str:
-        return self._ports.setdefault(match[0], str(freePort()))
+        if match[0] not in self._ports:
+            self._ports[match[0]] = unusedPort(self._ports.values())
+        return self._ports[match[0]]
 
     def _command(self, command: str) -> list[str]:
         return ["env", "-C", str(self.directory), "sh", "-c", command]
