@@ -48,6 +48,7 @@ intersphinx_mapping: dict[str, tuple[str, str]] = {}
 pydoctor_url_path = "api/"
 pydoctor_args = [
     f"--project-name={project}",
+    "--project-url=../index.html",
     "--docformat=epytext",
     f"--project-base-dir={HERE.parent}",
     f"--intersphinx-file={_inventory}",

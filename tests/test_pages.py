@@ -886,6 +886,38 @@ class SecurityTests(SynchronousTestCase):
         self.assertTrue(X509ChainPolicy().disableCertificateDownloads)
         self.assertEqual(self.default("issuers that the peer has not sent"), "not fetched")
 
+    def test_proof(self) -> None:
+        """
+        A callback is asked before the peer has proved that it has its key, and a
+        peer that does not prove it is refused although the callback accepts.
+        """
+        self.assertIn("not proved yet that it has the key", SECURITY.replace("\n   ", " "))
+        asked: list[bool] = []
+        pair = Pair()
+
+        def judge(*_: object) -> bool:
+            asked.append(pair.client.isAuthenticated)
+            return True
+
+        pair.wire.client.isPaused = True
+        client, server = pair.authenticate(
+            SslProtocols.Tls12, {"remoteCertificateValidationCallback": judge}
+        )
+        # The last byte of the server's signature over the parameters of the key
+        # exchange: of a message of type 12, which is in the clear in TLS 1.2.
+        flight, start = pair.wire.server.written, 0
+        while flight[start + 5] != 12:
+            start += 5 + int.from_bytes(flight[start + 3 : start + 5], "big")
+        flight[start + 4 + int.from_bytes(flight[start + 3 : start + 5], "big")] ^= 1
+        pair.wire.client.isPaused = False
+        pair.wire.flush()
+        self.assertEqual(asked, [False])
+        error = self.failureResultOf(client, AuthenticationError).value
+        self.assertIs(error.alertSent, TlsAlert.decrypt_error)
+        self.assertIs(
+            self.failureResultOf(server, AuthenticationError).value.alert, TlsAlert.decrypt_error
+        )
+
     def test_secrets(self) -> None:
         """
         Neither a key nor a password is in what our objects look like, nor in an
