@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import ClassVar
 
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
@@ -95,7 +96,7 @@ class WebCase(ForeignCase):
     @ivar home: where it is.
     """
 
-    tools = ("curl",)
+    tools: ClassVar[tuple[str, ...]] = ("curl",)
 
     def setUp(self) -> None:
         """
