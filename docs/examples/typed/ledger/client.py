@@ -67,7 +67,9 @@ def why(error: AuthenticationError) -> str:
         return f"the server said {alert.name}"
     status: X509ChainStatusFlags = error.chainStatus
     errors: SslPolicyErrors = error.sslPolicyErrors
-    return ", ".join(str(each.name) for each in (*errors, *status))
+    names = [str(each.name) for each in SslPolicyErrors if each & errors]
+    names += [str(each.name) for each in X509ChainStatusFlags if each & status]
+    return ", ".join(names)
 
 
 def connecting(
