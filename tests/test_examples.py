@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from random import randrange
 
@@ -29,6 +30,9 @@ from .support import AUTHORITY, CLIENT, SERVER, Authority
 
 EXAMPLES = ROOT / "docs" / "examples"
 SESSION = "session.txt"
+
+#: Examples that are run otherwise, and by what.
+ELSEWHERE = {"typed": "tests.test_typed.RunningTests.test_member"}
 
 #: The commands that are this checkout's.
 COMMANDS = {
@@ -295,7 +299,8 @@ def _addTest(example: Path) -> None:
 
 
 for _each in examples():
-    _addTest(_each)
+    if _each.name not in ELSEWHERE:
+        _addTest(_each)
 
 
 class HouseTests(SynchronousTestCase):
@@ -317,7 +322,14 @@ class HouseTests(SynchronousTestCase):
         """
         Every file under F{docs/examples} belongs to an example, and is run by it.
         """
+        for name, test in ELSEWHERE.items():
+            self.assertIn(name, [each.name for each in examples()])
+            where, _, method = test.rpartition(".")
+            module, _, case = where.rpartition(".")
+            self.assertTrue(hasattr(getattr(import_module(module), case), method), test)
         for each in examples():
+            if each.name in ELSEWHERE:
+                continue
             self.assertTrue((each / SESSION).is_file(), f"{each.name} is not run")
             self.assertEqual(unused(each), [], each.name)
 
