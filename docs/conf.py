@@ -28,7 +28,7 @@ extensions = [
     "apilinks",
     "statediagrams",
 ]
-exclude_patterns = ["examples", "_ext"]
+exclude_patterns = ["examples"]
 nitpicky = True
 
 # Links between pages are plain Markdown, which code hosts follow as well.
@@ -38,6 +38,8 @@ source_suffix = {".md": "markdown"}
 
 html_theme = "furo"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 # What docstrings name and is not ours: its documentation is linked to, not asked.
@@ -46,6 +48,7 @@ intersphinx_mapping: dict[str, tuple[str, str]] = {}
 pydoctor_url_path = "api/"
 pydoctor_args = [
     f"--project-name={project}",
+    "--project-url=../index.html",
     "--docformat=epytext",
     f"--project-base-dir={HERE.parent}",
     f"--intersphinx-file={_inventory}",

@@ -1068,7 +1068,8 @@ class ErrorTests(StreamMixin):
         that has chosen so, the client is told.
         """
         pair = Pair()
-        self.failure(pair.server.authenticateAsServer(None), NotSupportedError)
+        nothing: Any = None
+        self.failure(pair.server.authenticateAsServer(nothing), NotSupportedError)
         self.assertUntouched(pair)
         pair = Pair()
         server = pair.server.authenticateAsServer(lambda *_: SslServerAuthenticationOptions())

@@ -10,7 +10,7 @@ and a write ends when that is so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, overload
 
@@ -28,7 +28,7 @@ from ._inner import InnerStream
 from ._patience import Patience
 from ._transports import defaultClock, unsentBytes
 from ._unwrapping import Unwrappable
-from .certificates import SomeCertificate
+from .certificates import SomeIdentities, SomeIdentity
 from .channelbinding import Bindable, Channel
 from .enums import EncryptionPolicy, SslProtocols
 from .errors import (
@@ -41,7 +41,7 @@ from .errors import (
     TlsError,
     TruncationError,
 )
-from .interfaces import ISslStream
+from .inspectable import ISslStream
 from .options import (
     LocalCertificateSelectionCallback,
     RemoteCertificateValidationCallback,
@@ -173,7 +173,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
     def authenticateAsClient(
         self,
         targetHost: str | SslClientAuthenticationOptions,
-        clientCertificates: Iterable[SomeCertificate] = (),
+        clientCertificates: SomeIdentities = (),
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
     ) -> Deferred[SslStream]:
@@ -203,7 +203,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
     @overload
     def authenticateAsServer(
         self,
-        serverCertificate: SomeCertificate | ServerOptions,
+        serverCertificate: SomeIdentity | ServerOptions,
         clientCertificateRequired: bool = False,
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
