@@ -153,11 +153,11 @@ class Session:
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         }
         # Whoever runs them may hand on less than there is in the environment.
-        path = f"export PYTHONPATH={shlex.quote(self._environment['PYTHONPATH'])}"
+        package = f"export PYTHONPATH={shlex.quote(self._environment['PYTHONPATH'])}"
         for name, arguments in COMMANDS.items():
             script = commands / name
             run = f'exec {shlex.quote(sys.executable)} {arguments} "$@"'
-            script.write_text(f"#!/bin/sh\n{path}\n{run}\n")
+            script.write_text(f"#!/bin/sh\n{package}\n{run}\n")
             script.chmod(0o755)
 
     def _port(self, match: re.Match[str]) -> str:
@@ -197,10 +197,10 @@ class Session:
             if reason := missing(*line.split()[1:]):
                 raise SkipTest(reason)
         elif line.startswith("permits "):
-            command = line.removeprefix("permits ")
-            ended = runTool(self._command(command), environment=self._environment)
+            permitted = line.removeprefix("permits ")
+            ended = runTool(self._command(permitted), environment=self._environment)
             if ended.returncode:
-                raise SkipTest(f"not permitted: {command}")
+                raise SkipTest(f"not permitted: {permitted}")
         elif match := re.fullmatch(r"(\w+)& (.+)", line):
             command = self._command(f"exec {match[2]}")
             self._running[match[1]] = stack.enter_context(
