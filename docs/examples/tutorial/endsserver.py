@@ -11,7 +11,7 @@ from txsslstream import (
 
 
 async def receive(stream):
-    stream.readTimeout = 0.5
+    stream.readTimeout = 1
     received = b""
     try:
         async for data in stream:
