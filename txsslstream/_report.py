@@ -69,7 +69,7 @@ def statusOf(inspection: Inspection) -> int:
 
 def document(inspection: Inspection) -> dict[str, Any]:
     """
-    @return: all of it, in the shape that F{docs/inspect.md} describes.
+    @return: all of it, in the shape that C{docs/inspect.md} describes.
     """
     plan, sight = inspection.plan, inspection.sight
     connection = None

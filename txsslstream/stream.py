@@ -220,14 +220,14 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         C{AuthenticateAsServerAsync}): with a certificate, with all options, or
         with a callback that chooses the options by the client's hello.
 
-        @param serverCertificate: what to present, with its key, or all options.
-        @param clientCertificateRequired: whether to ask the client for one.
-        @param enabledSslProtocols: the permitted versions.
-        @param checkCertificateRevocation: whether an unknown status of a
+        @keyword serverCertificate: what to present, with its key, or all options.
+        @keyword clientCertificateRequired: whether to ask the client for one.
+        @keyword enabledSslProtocols: the permitted versions.
+        @keyword checkCertificateRevocation: whether an unknown status of a
             client's certificate refuses.
-        @param serverOptionsSelectionCallback: see
+        @keyword serverOptionsSelectionCallback: see
             L{txsslstream.ServerOptionsSelection}.
-        @param state: what the callback is to get as its third argument.
+        @keyword state: what the callback is to get as its third argument.
 
         @return: as for L{authenticateAsClient}.
         """
@@ -355,7 +355,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         Send C{close_notify} behind what was written: the peer reads the end
         (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.  When
         the peer has ended its side, too, the inner transport is closed, unless
-        it is to be left open: then call L{unwrap} or L{close}.
+        it is to be left open: then call C{unwrap} or L{close}.
 
         @return: a Deferred that fires with L{None} once that is so.
         """
