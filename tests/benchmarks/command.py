@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .contestants import CONTESTANTS, TWIN
 from .issuing import write
-from .processes import MemoryChild
+from .peer import Peer
+from .processes import turn
 from .results import Results
 from .rounds import run
 from .tables import costs, reached
@@ -121,12 +122,14 @@ def main(arguments: Sequence[str]) -> int:
     else:
         with tempfile.TemporaryDirectory() as directory:
             credentials = write(Path(directory))
+            peer = Peer(Path(directory))
             results = run(
                 workloads,
                 contestants,
                 options.rounds,
-                options.scale,
-                lambda contestant, _: MemoryChild(contestant, credentials),
+                lambda contestant, own, stack: turn(
+                    contestant, own, credentials, peer, options.scale, stack
+                ),
                 lambda line: print(line, file=sys.stderr, flush=True),
             )
         results.machine = machine()

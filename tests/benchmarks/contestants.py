@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from .workloads import MEMORY, Workload
+from .settings import Settings
+from .workloads import MEMORY, SOCKETS, Workload
 
 #: What ends the name of a contestant's twin: the same program, run once more.
 TWIN = "*"
@@ -21,13 +22,17 @@ class Contestant:
     @ivar name: what it is called on the command line.
     @ivar medium: of the workloads that are for it.
     @ivar title: what it is.
-    @ivar needs: the modules that must be installed.
+    @ivar module: the name of its program, if it works over sockets.
+    @ivar arguments: what that is told.
+    @ivar needs: the modules or programs that must be installed.
     @ivar handicap: how many times the time that it needs it is made to take.
     """
 
     name: str
     medium: str
     title: str
+    module: str = ""
+    arguments: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     handicap: float = 1.0
 
@@ -62,13 +67,58 @@ class Contestant:
         if settings.callback:
             return self.package == "ours"
         if settings.resumes and not settings.isServer:
-            # Twisted's own clients go on with no session.
+            # Others' clients go on with no session by themselves.
             return self.package in ("ours", "bare")
-        return not settings.trustsPlatform or self.package in ("ours", "stock")
+        if settings.trustsPlatform:
+            return self.package in ("ours", "stock")
+        # Without TLS there are no keys to choose from.
+        return self.package != "tcp" or settings == Settings()
+
+
+def _onTwisted(package: str, title: str) -> list[Contestant]:
+    return [
+        Contestant(
+            f"{package}-{loop}",
+            SOCKETS,
+            f"{title}, {loop}",
+            "twisted_",
+            (package, loop),
+            ("uvloop",) if loop == "uvloop" else (),
+        )
+        for loop in ("epoll", "asyncio", "uvloop")
+    ]
 
 
 CONTESTANTS = (
     Contestant("stock", MEMORY, "Twisted's own TLS"),
     Contestant("ours", MEMORY, "txsslstream"),
     Contestant("bare", MEMORY, "OpenSSL, called from Python"),
+    *_onTwisted("stock", "Twisted's own TLS"),
+    *_onTwisted("ours", "txsslstream"),
+    *_onTwisted("tcp", "Twisted without TLS")[:1],
+    *(
+        Contestant(
+            f"{loop}-{style}",
+            SOCKETS,
+            f"{loop}, {style}",
+            "asyncio_",
+            (style, loop),
+            ("uvloop",) if loop == "uvloop" else (),
+        )
+        for loop in ("asyncio", "uvloop")
+        for style in ("protocol", "streams")
+    ),
+    Contestant("trio", SOCKETS, "trio's SSLStream", "trio_", needs=("trio",)),
+    Contestant("anyio", SOCKETS, "anyio's TLSStream on asyncio", "anyio_", needs=("anyio",)),
+    Contestant("blocking", SOCKETS, "CPython's sockets, a thread for each", "blocking"),
 )
+
+_BY_NAME = {each.name: each for each in CONTESTANTS}
+
+
+def byName(name: str) -> Contestant:
+    """
+    @return: the contestant that is called so.
+    @raise KeyError: nobody is.
+    """
+    return _BY_NAME[name]

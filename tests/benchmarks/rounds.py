@@ -8,30 +8,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from .contestants import Contestant
-from .processes import Child, MeasurementFailed
+from .processes import Turn
 from .results import Results
 from .workloads import Workload
 
-#: Starts the process of a contestant for a round.
-Starter = Callable[[Contestant, Sequence[Workload]], Child]
+#: Begins the turn of a contestant that will do these workloads.
+Starter = Callable[[Contestant, Sequence[Workload], ExitStack], Turn]
 
 
-def run(
-    workloads: Sequence[Workload],
-    contestants: Sequence[Contestant],
-    rounds: int,
-    factor: float,
-    start: Starter,
-    tell: Callable[[str], object],
-) -> Results:
+def present(
+    contestants: Sequence[Contestant], results: Results, tell: Callable[[str], object]
+) -> list[Contestant]:
     """
-    Measure.  In each round every contestant has a fresh process, and one
-    workload is done by all before the next begins; who is first changes.
-
-    @param factor: how many times the usual amount is to be done.
-    @param tell: is told how it goes.
+    @return: those that are installed; of the others a note is made.
     """
-    results = Results()
     able = []
     for each in contestants:
         if each.missing:
@@ -39,24 +29,37 @@ def run(
             tell(f"{each.name} is skipped, {results.skipped[each.name]}")
         else:
             able.append(each)
+    return able
+
+
+def run(
+    workloads: Sequence[Workload],
+    contestants: Sequence[Contestant],
+    rounds: int,
+    start: Starter,
+    tell: Callable[[str], object],
+) -> Results:
+    """
+    Measure.  In each round every contestant has fresh processes, and one
+    workload is done by all before the next begins; who is first changes.
+
+    @param tell: is told how it goes.
+    """
+    results = Results()
+    able = present(contestants, results, tell)
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
-        turn = number % max(1, len(able))
-        order = able[turn:] + able[:turn]
+        first = number % max(1, len(able))
+        order = able[first:] + able[:first]
         with ExitStack() as stack:
-            children: dict[str, Child] = {}
+            turns: dict[str, Turn] = {}
             for contestant in order:
                 own = [each for each in workloads if contestant.takesPart(each)]
                 if own:
-                    children[contestant.name] = stack.enter_context(start(contestant, own))
+                    turns[contestant.name] = start(contestant, own, stack)
             for workload in workloads:
                 for contestant in order:
                     if contestant.takesPart(workload):
-                        child = children[contestant.name]
-                        try:
-                            result = child.measure(workload, factor)
-                        except MeasurementFailed as e:
-                            message = f"{contestant.name} failed at {workload.name}: {e}"
-                            raise MeasurementFailed(message) from e
+                        result = turns[contestant.name].measure(workload)
                         results.add(workload.name, contestant.name, result)
     return results

@@ -12,6 +12,9 @@ from .settings import PLAIN, WAITING, Settings
 KIB = 1 << 10
 MIB = 1 << 20
 
+#: So many handshakes are not measured at first: they fill caches.
+WARM_UP = 20
+
 #: So many messages are echoed at a time.
 BATCH = 500
 
@@ -29,13 +32,15 @@ class Workload:
 
     @ivar name: what it is called on the command line.
     @ivar medium: L{MEMORY} or L{SOCKETS}.
-    @ivar kind: C{send}, C{receive}, C{echo} or C{handshake}, as seen from the
-        tested side.
+    @ivar kind: C{send}, C{receive}, C{echo}, C{handshake} or C{rest}, as seen
+        from the tested side; the last is memory for each connection that has
+        nothing more to do.
     @ivar size: of a write, a record or a message, in bytes.
     @ivar amount: how much of it makes one measurement: bytes of plaintext,
-        messages or handshakes.
+        messages, handshakes or connections.
     @ivar connections: at once.
     @ivar settings: of the tested side.
+    @ivar isLong: whether it is measured only if asked for.
     """
 
     name: str
@@ -45,12 +50,19 @@ class Workload:
     amount: int
     connections: int = 1
     settings: Settings = _DEFAULT
+    isLong: bool = False
 
     def scaled(self, factor: float) -> Workload:
         """
         @return: the same, with so many times as much to do.
         """
-        step = MIB if self.kind in ("send", "receive") else BATCH if self.kind == "echo" else 10
+        if self.kind == "rest":
+            return self
+        step = 10
+        if self.kind == "echo":
+            step = max(BATCH, self.connections)
+        elif self.kind != "handshake":
+            step = MIB
         return replace(self, amount=max(1, round(self.amount * factor / step)) * step)
 
     @property
@@ -60,6 +72,8 @@ class Workload:
         """
         if self.kind in ("send", "receive"):
             return "s/GiB"
+        if self.kind == "rest":
+            return "KiB/connection"
         return "µs/handshake" if self.kind == "handshake" else "µs/message"
 
     @property
@@ -137,5 +151,41 @@ _MEMORY = (
     ),
 )
 
+_SOCKETS = (
+    *(
+        Workload(f"{kind}-{_sizeName(size)}", SOCKETS, kind, size, amount * MIB)
+        for kind in ("send", "receive")
+        for size, amount in ((KIB, 64), (16 * KIB, 256), (64 * KIB, 256), (MIB, 256))
+    ),
+    Workload("echo-64k", SOCKETS, "echo", 64 * KIB, 2_000),
+    *(
+        Workload(
+            f"echo-{_sizeName(size)}-x{count}",
+            SOCKETS,
+            "echo",
+            size,
+            10_000 if count == 1 else 20_000,
+            count,
+            isLong=count > 1000,
+        )
+        for size in (100, KIB)
+        for count in (1, 10, 100, 1_000, 10_000)
+    ),
+    *(
+        Workload(_handshakeName(each), SOCKETS, "handshake", 1, 300, settings=each)
+        for each in _HANDSHAKES
+    ),
+    *(
+        Workload(f"rest-{_sizeName(size) if size else 'fresh'}", SOCKETS, "rest", size, 1_000)
+        for size in (0, KIB, 16 * KIB, 64 * KIB)
+    ),
+    Workload("rest-fresh-10000", SOCKETS, "rest", 0, 9_900, isLong=True),
+    *(
+        Workload(f"{kind}-64k-{_sizeName(amount)}", SOCKETS, kind, 64 * KIB, amount, isLong=True)
+        for kind in ("send", "receive")
+        for amount in (MIB, 64 * MIB, 1024 * MIB, 4096 * MIB)
+    ),
+)
+
 #: All of them, by name.
-WORKLOADS = {each.name: each for each in _MEMORY}
+WORKLOADS = {each.name: each for each in (*_MEMORY, *_SOCKETS)}

@@ -1,0 +1,70 @@
+"""
+What every contestant's program has to do, however it does it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tests.benchmarks.children import Watch, report
+from tests.benchmarks.workloads import WARM_UP, Workload
+
+#: What a producer writes from.
+_ZEROS = bytes(1 << 20)
+
+
+class Job:
+    """
+    One workload, as the tested side sees it.
+
+    @ivar echoes: whether what comes is sent back.
+    @ivar chunk: what is written at a time if it is this side that sends.
+    """
+
+    def __init__(self, workload: Workload, finished: Callable[[], object] | None = None) -> None:
+        """
+        @param finished: called when it is done; otherwise the process goes on.
+        """
+        self.workload = workload
+        self.echoes = workload.kind in ("echo", "handshake", "rest")
+        self.chunk = _ZEROS[: workload.size]
+        self._finished = finished
+        self._watch = Watch()
+        # In bytes that are received.
+        self._count = 0
+        self._start, self._end = {
+            "receive": (0, workload.amount),
+            "send": (0, 2),
+            "echo": (0, workload.amount * workload.size),
+            "handshake": (WARM_UP, WARM_UP + workload.amount),
+        }.get(workload.kind, (-1, -1))
+
+    @property
+    def sends(self) -> bool:
+        """
+        Whether this side sends, once it has heard anything.
+        """
+        return self.workload.kind == "send" and self._count == 0
+
+    def received(self, size: int) -> None:
+        """
+        Note that so many bytes have come.
+        """
+        if self._count == 0 == self._start:
+            self._watch.__enter__()
+        self._count += size
+        if self._count == self._start:
+            self._watch.__enter__()
+        elif self._count == self._end:
+            self._watch.__exit__()
+            report(self.workload.name, self._watch.result(self.workload.amount))
+            if self._finished is not None:
+                self._finished()
+
+
+def leave() -> None:
+    """
+    End the process at once.
+    """
+    os._exit(0)
