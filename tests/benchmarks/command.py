@@ -12,17 +12,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from pathlib import Path
 
-from .contestants import CONTESTANTS, TWIN
+from . import check
+from .contestants import CONTESTANTS, TWIN, Contestant
 from .issuing import write
 from .peer import Peer
+from .plots import draw, panels
 from .processes import turn
 from .results import Results
 from .rounds import run
-from .tables import costs, reached
+from .tables import costs, groups, reached
 from .targets import TARGETS
-from .workloads import WORKLOADS
+from .workloads import WORKLOADS, Workload
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,36 +38,38 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--list", action="store_true", help="list workloads and contestants, and end")
-    add(
-        "-w",
-        "--workloads",
-        default="*",
-        metavar="PATTERNS",
-        help="which to measure: names or patterns, with commas",
-    )
-    add(
-        "-c",
-        "--contestants",
-        default="*",
-        metavar="PATTERNS",
-        help="whom to measure: names or patterns, with commas",
-    )
-    add("-r", "--rounds", type=int, default=9, help="how many rounds (%(default)s)")
+    add("-w", "--workloads", metavar="PATTERNS", help="names or patterns, with commas")
+    add("-c", "--contestants", metavar="PATTERNS", help="names or patterns, with commas")
+    add("-r", "--rounds", type=_positive, help="how many rounds (9)")
     add(
         "--scale",
         type=float,
-        default=1.0,
         metavar="FACTOR",
-        help="how many times the usual amount is done in each round",
+        help="do so many times the usual amount in each round (1)",
     )
-    add("--base", default="stock", help="whom to compare with (%(default)s)")
-    add("--twin", metavar="NAME", help="let a contestant run against itself: shows the noise")
+    add("--long", action="store_true", help="those workloads, too, that take long")
+    add("--twin", metavar="NAME", help="let this one run against itself: shows the noise")
     add("--handicap", type=float, default=1.0, metavar="FACTOR", help="slow the twin down")
+    add("--check", action="store_true", help="be quick, and fail if anything is slower than stock")
     add("--targets", action="store_true", help="tell which targets are reached")
     add("--json", type=Path, metavar="FILE", help="write all results there")
-    add("--from-json", type=Path, metavar="FILE", help="measure nothing, take these results")
+    add(
+        "--from-json",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="measure nothing, take these results; more than once for those of more files",
+    )
     add("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    add("--plot", type=Path, metavar="FILE", help="draw a picture there, *.svg or *.png")
     return made
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def chosen(patterns: str, names: Sequence[str]) -> list[str]:
@@ -83,13 +88,57 @@ def machine() -> str:
     """
     @return: what the figures are from, in one line.
     """
-    from importlib.metadata import version
-
     packages = ", ".join(f"{each} {version(each)}" for each in ("Twisted", "pyOpenSSL"))
     return (
         f"{platform.python_implementation()} {platform.python_version()}, {packages}, "
         f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}"
     )
+
+
+def complete(options: argparse.Namespace) -> tuple[list[Workload], list[Contestant]]:
+    """
+    Fill in what was not said.
+
+    @return: what is to be measured, and who.
+    @raise ValueError: a name is unknown.
+    """
+    quick = options.check
+    options.rounds = options.rounds or (check.ROUNDS if quick else 9)
+    options.scale = options.scale or (check.SCALE if quick else 1.0)
+    isAllowed = options.long or options.workloads or options.from_json
+    names = [each.name for each in WORKLOADS.values() if isAllowed or not each.isLong]
+    patterns = options.workloads or (check.WORKLOADS if quick else "*")
+    workloads = [WORKLOADS[each] for each in chosen(patterns, names)]
+    people = {each.name: each for each in CONTESTANTS}
+    patterns = options.twin or options.contestants or (check.CONTESTANTS if quick else "*")
+    contestants = [people[each] for each in chosen(patterns, list(people))]
+    if options.twin:
+        contestants += [
+            replace(each, name=each.name + TWIN, handicap=options.handicap) for each in contestants
+        ]
+    return workloads, contestants
+
+
+def measure(
+    options: argparse.Namespace, workloads: Sequence[Workload], contestants: Sequence[Contestant]
+) -> Results:
+    """
+    @return: what comes out.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        credentials = write(Path(directory))
+        peer = Peer(Path(directory))
+        results = run(
+            workloads,
+            contestants,
+            options.rounds,
+            lambda contestant, own, stack: turn(
+                contestant, own, credentials, peer, options.scale, stack
+            ),
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    results.machine = f"{machine()}; {options.rounds} rounds"
+    return results
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,45 +149,35 @@ def main(arguments: Sequence[str]) -> int:
     """
     made = parser()
     options = made.parse_args(arguments)
-    byName = {each.name: each for each in CONTESTANTS}
     if options.list:
         for each in WORKLOADS.values():
-            print(f"{each.name:40} {each.unit}")
+            print(f"{each.name:42} {each.unit:16} {'long' if each.isLong else ''}".rstrip())
         for contestant in CONTESTANTS:
-            print(f"{contestant.name:24} {contestant.title}")
+            print(f"{contestant.name:42} {contestant.title}")
         return 0
     try:
-        workloads = [WORKLOADS[each] for each in chosen(options.workloads, list(WORKLOADS))]
-        contestants = [byName[each] for each in chosen(options.contestants, list(byName))]
-        if options.twin is not None:
-            [name] = chosen(options.twin, list(byName))
-            twin = replace(byName[name], name=name + TWIN, handicap=options.handicap)
-            contestants = [byName[name], twin]
-            options.base = name
+        workloads, contestants = complete(options)
     except ValueError as e:
         made.error(str(e))
     if options.from_json is not None:
-        results = Results.read(options.from_json)
+        results = Results()
+        for path in options.from_json:
+            results.read(path)
     else:
-        with tempfile.TemporaryDirectory() as directory:
-            credentials = write(Path(directory))
-            peer = Peer(Path(directory))
-            results = run(
-                workloads,
-                contestants,
-                options.rounds,
-                lambda contestant, own, stack: turn(
-                    contestant, own, credentials, peer, options.scale, stack
-                ),
-                lambda line: print(line, file=sys.stderr, flush=True),
-            )
-        results.machine = machine()
-    output = costs(results, options.base)
-    if options.targets:
-        output += "\n" + reached(results, TARGETS)
-    print(output)
+        results = measure(options, workloads, contestants)
     if options.json is not None:
         results.write(options.json)
+    verdicts = check.verdicts(results, workloads, contestants) if options.check else []
+    if options.check:
+        print(check.report(verdicts))
+    else:
+        print(costs(results, workloads, contestants))
+    if options.targets:
+        print(reached(results, TARGETS))
     if options.markdown is not None:
-        options.markdown.write_text(f"{results.machine}\n\n{output}")
-    return 0
+        parts = (results.machine, groups(results, workloads, contestants))
+        targets = [reached(results, TARGETS)] if options.targets else []
+        options.markdown.write_text("\n\n".join(map(str.rstrip, (*parts, *targets))) + "\n")
+    if options.plot is not None:
+        draw(panels(results, contestants), options.plot)
+    return 1 if any(each.isSlower for each in verdicts) else 0

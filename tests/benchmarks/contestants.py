@@ -51,6 +51,19 @@ class Contestant:
         return self.program.partition("-")[0]
 
     @property
+    def base(self) -> str:
+        """
+        The name of whom it is compared with: Twisted's own TLS on the same
+        reactor, or the one that it is the twin of.
+        """
+        if self.name != self.program:
+            return self.program
+        if self.medium == MEMORY:
+            return "stock"
+        isOnTwisted = self.package in ("stock", "ours")
+        return f"stock-{self.arguments[1]}" if isOnTwisted else "stock-epoll"
+
+    @property
     def missing(self) -> list[str]:
         """
         What it needs and is not installed.

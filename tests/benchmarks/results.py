@@ -94,14 +94,13 @@ class Results:
         content = {"machine": self.machine, "skipped": self.skipped, "results": rounds}
         path.write_text(json.dumps(content, indent=1) + "\n")
 
-    @classmethod
-    def read(cls, path: Path) -> Results:
+    def read(self, path: Path) -> None:
         """
-        @return: what L{write} has written.
+        Add what L{write} has written.
         """
         content: dict[str, Any] = json.loads(path.read_text())
-        results = cls(content["machine"], content["skipped"])
+        self.machine = content["machine"]
+        self.skipped.update(content["skipped"])
         for each in content["results"]:
             for one in each["rounds"]:
-                results.add(each["workload"], each["contestant"], Result(**one))
-        return results
+                self.add(each["workload"], each["contestant"], Result(**one))

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from .contestants import Contestant
 from .figures import Summary
 from .results import Results
-from .targets import Target
-from .workloads import WORKLOADS
+from .targets import Ceiling, Target
+from .workloads import MIB, Workload
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -29,54 +30,95 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def costs(results: Results, base: str) -> str:
+def spread(summary: Summary) -> str:
     """
-    @param base: the name of whom to compare with.
+    @return: the median, and in brackets the middle half.
+    """
+    return f"{figure(summary.median)} ({figure(summary.low)}-{figure(summary.high)})"
+
+
+def costs(
+    results: Results, workloads: Sequence[Workload], contestants: Sequence[Contestant]
+) -> str:
+    """
     @return: a table of what each workload cost each contestant: the median, in
-        brackets the middle half, and how many times as much it cost the base.
+        brackets the middle half, and how many times as much it cost the one that
+        it is compared with.
     """
     rows = []
-    for name, contestant in results:
-        workload = WORKLOADS[name]
-        cost = Summary.of(results.costs(workload, contestant))
-        ratios = results.ratios((workload, base), (workload, contestant))
-        wall = median(each.wall / each.amount for each in results.rounds(name, contestant))
-        perWall = figure(workload.perSecond / wall) if wall else ""
-        rows.append(
-            (
-                name,
-                contestant,
-                f"{figure(cost.median)} ({figure(cost.low)}-{figure(cost.high)})",
-                workload.unit,
-                f"{perWall} {workload.rate}" if perWall else "",
-                _spread(ratios),
+    for workload in workloads:
+        for each in contestants:
+            rounds = results.rounds(workload.name, each.name)
+            if not rounds:
+                continue
+            ratios = results.ratios((workload, each.base), (workload, each.name))
+            wall = median(one.wall / one.amount for one in rounds)
+            rows.append(
+                (
+                    workload.name,
+                    each.name,
+                    spread(Summary.of(results.costs(workload, each.name))),
+                    workload.unit,
+                    f"{figure(workload.perSecond / wall)} {workload.rate}",
+                    spread(Summary.of(ratios)) if ratios and each.base != each.name else "",
+                    f"{max(one.peak for one in rounds) * 1024 / MIB:.0f}",
+                )
             )
-        )
-    return table(("workload", "contestant", "CPU", "", "by the clock", f"x {base}"), rows)
+    header = ("workload", "contestant", "CPU", "", "by the clock", "x stock", "peak MiB")
+    return table(header, rows)
 
 
-def _spread(ratios: Sequence[float]) -> str:
-    if not ratios:
+def groups(
+    results: Results, workloads: Sequence[Workload], contestants: Sequence[Contestant]
+) -> str:
+    """
+    @return: tables with a column for each workload and a line for each
+        contestant: the median, and in brackets how many times as much it cost
+        the one that it is compared with.
+    """
+    titles = list(dict.fromkeys(each.group for each in workloads))
+    parts = []
+    for title in titles:
+        columns = [each for each in workloads if each.group == title]
+        rows = []
+        for contestant in contestants:
+            cells = [_cell(results, each, contestant) for each in columns]
+            if any(cells):
+                rows.append((contestant.name, *cells))
+        if rows:
+            header = (f"{title}, {columns[0].unit}", *(each.column for each in columns))
+            parts.append(table(header, rows))
+    return "\n".join(parts)
+
+
+def _cell(results: Results, workload: Workload, contestant: Contestant) -> str:
+    costs = results.costs(workload, contestant.name)
+    if not costs:
         return ""
-    ratio = Summary.of(ratios)
-    return f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+    ratios = results.ratios((workload, contestant.base), (workload, contestant.name))
+    compared = f" ({median(ratios):.2f}x)" if ratios and contestant.base != contestant.name else ""
+    return figure(median(costs)) + compared
 
 
-def reached(results: Results, targets: Iterable[Target]) -> str:
+def reached(results: Results, targets: Iterable[Target | Ceiling]) -> str:
     """
     @return: a table of what is to be reached, and whether it is.
     """
-    words = {True: "reached", False: "**not reached**", None: "not measured"}
-    rows = [
-        (
-            each.workload,
-            each.medium,
-            f"{each.base} {each.against}" if each.against != each.workload else each.base,
-            each.tested,
-            f"≥ {each.limit:.2f}",
-            _spread(each.ratios(results)),
-            words[each.verdict(results)],
+    rows = []
+    for each in targets:
+        summary = each.measured(results)
+        rows.append(
+            (
+                each.workload,
+                each.tested,
+                each.against,
+                each.demand,
+                "" if summary is None else spread(summary),
+                "not measured"
+                if summary is None
+                else "reached"
+                if each.isReached(summary)
+                else "**not reached**",
+            )
         )
-        for each in targets
-    ]
-    return table(("workload", "medium", "against", "tested", "limit", "x", ""), rows)
+    return table(("workload", "tested", "against", "limit", "measured", ""), rows)

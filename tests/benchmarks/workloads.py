@@ -66,6 +66,30 @@ class Workload:
         return replace(self, amount=max(1, round(self.amount * factor / step)) * step)
 
     @property
+    def group(self) -> str:
+        """
+        Those that it is shown beside.
+        """
+        title = {"send": "bulk send", "receive": "bulk receive", "rest": "memory"}.get(
+            self.kind, self.kind
+        )
+        if self.kind == "handshake":
+            title += ", server" if self.settings.isServer else ", client"
+        if self.isLong:
+            title += ", long"
+        return title + (" (in memory)" if self.medium == MEMORY else "")
+
+    @property
+    def column(self) -> str:
+        """
+        The part of the name that tells it from others of its L{group}.
+        """
+        short = self.name.removeprefix("memory-")
+        for each in ("handshake-server-", "handshake-client-", f"{self.kind}-"):
+            short = short.removeprefix(each)
+        return short
+
+    @property
     def unit(self) -> str:
         """
         What the cost of one is counted in.

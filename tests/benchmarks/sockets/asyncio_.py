@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tests.benchmarks.children import say
@@ -100,7 +101,7 @@ def serve(style: str, loop: str, jobs: Sequence[Job], credentials: Credentials) 
                 servers.append(await asyncio.start_server(_handler(job), **more))
             else:
                 running = asyncio.get_running_loop()
-                servers.append(await running.create_server(lambda job=job: _Server(job), **more))
+                servers.append(await running.create_server(partial(_Server, job), **more))
         say([server.sockets[0].getsockname()[1] for server in servers])
         await asyncio.Event().wait()
 

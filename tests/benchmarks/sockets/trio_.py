@@ -42,6 +42,7 @@ def serve(jobs: Sequence[Job], credentials: Credentials) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             ports = []
+            listener: Any
             for job in jobs:
                 secure = context(job.workload.settings, credentials)
                 [listener] = await trio.open_ssl_over_tcp_listeners(
