@@ -55,7 +55,8 @@ def chanceOfLess(ratios: Sequence[float]) -> float:
     @return: how probable it is that they would be as far below 1 as they are,
         or farther, if there were no difference but chance; from 0 to 1.
     """
-    logs = sorted((log(each) for each in ratios if each != 1), key=abs)
+    # Rounded, so that 0.8 and 1.25 are as far from 1.
+    logs = sorted((round(log(each), 12) for each in ratios if each != 1), key=abs)
     # Of figures that are as far from zero each has the middle of their ranks;
     # they are doubled to be integers.
     ranks: list[tuple[int, bool]] = []
@@ -75,7 +76,7 @@ def chanceOfLess(ratios: Sequence[float]) -> float:
     return float(likely / 2 ** len(ranks))
 
 
-def isSlower(ratios: Sequence[float], comparisons: int = 1, error: float = 0.05) -> bool:
+def isSlower(ratios: Sequence[float], comparisons: int = 1, error: float = 0.01) -> bool:
     """
     @param comparisons: how many are made at the same time.
     @param error: how probable a false alarm in any of them may be.

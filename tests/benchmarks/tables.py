@@ -76,6 +76,8 @@ def groups(
         contestant: the median, and in brackets how many times as much it cost
         the one that it is compared with.
     """
+    done = {workload for workload, _ in results}
+    workloads = [each for each in workloads if each.name in done]
     titles = list(dict.fromkeys(each.group for each in workloads))
     parts = []
     for title in titles:
