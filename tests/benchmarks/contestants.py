@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from shutil import which
 
 from .settings import Settings
 from .workloads import MEMORY, SOCKETS, Workload
 
 #: What ends the name of a contestant's twin: the same program, run once more.
 TWIN = "*"
+
+#: What depends on the key of the server.
+_CERTIFIED = ("handshake", "rest")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Contestant:
         """
         What it needs and is not installed.
         """
-        return [each for each in self.needs if find_spec(each) is None]
+        return [each for each in self.needs if not (find_spec(each) or which(each))]
 
     def takesPart(self, workload: Workload) -> bool:
         """
@@ -77,6 +81,10 @@ class Contestant:
         settings = workload.settings
         if workload.medium != self.medium:
             return False
+        if self.package == "mono":
+            # Its memory is that of a garbage collector.
+            isServer = settings == Settings(key=settings.key)
+            return isServer and (settings.key == "rsa" or workload.kind not in _CERTIFIED)
         if settings.callback:
             return self.package == "ours"
         if settings.resumes and not settings.isServer:
@@ -124,6 +132,7 @@ CONTESTANTS = (
     Contestant("trio", SOCKETS, "trio's SSLStream", "trio_", needs=("trio",)),
     Contestant("anyio", SOCKETS, "anyio's TLSStream on asyncio", "anyio_", needs=("anyio",)),
     Contestant("blocking", SOCKETS, "CPython's sockets, a thread for each", "blocking"),
+    Contestant("mono", SOCKETS, ".NET's SslStream on Mono, TLS 1.2", "mono", (), ("mcs", "mono")),
 )
 
 _BY_NAME = {each.name: each for each in CONTESTANTS}

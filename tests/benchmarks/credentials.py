@@ -36,6 +36,13 @@ class Credentials:
         """
         return self.directory / "platform.pem"
 
+    @property
+    def pfx(self) -> Path:
+        """
+        A server's RSA key and certificates in PKCS #12; its password is L{HOST}.
+        """
+        return self.directory / "rsa.pfx"
+
     def server(self, key: str) -> Path:
         """
         @param key: one of L{KEYS}.

@@ -27,8 +27,12 @@ class PeerFailed(Exception):
     """
 
 
-def _flags(settings: Settings, isPlain: bool) -> str:
-    return "-" + "p" * isPlain + "r" * settings.resumes
+def _flags(settings: Settings, package: str) -> str:
+    """
+    @param package: whose TLS is tested.
+    @return: see the source.
+    """
+    return "-" + "p" * (package == "tcp") + "o" * (package == "mono") + "r" * settings.resumes
 
 
 class Peer:
@@ -67,11 +71,11 @@ class Peer:
         return str(path)
 
     def start(
-        self, workload: Workload, amount: int, port: int, credentials: Credentials, isPlain: bool
+        self, workload: Workload, amount: int, port: int, credentials: Credentials, package: str
     ) -> Client:
         """
         @param amount: how much there is to do.
-        @param isPlain: whether there is no TLS.
+        @param package: whose TLS is tested.
         @return: the peer of a server, at work.
         """
         role = _ROLES.get(workload.kind, workload.kind)
@@ -79,18 +83,18 @@ class Peer:
         return Client(
             self,
             *("client", role, str(port), str(credentials.root)),
-            *(*map(str, numbers), _flags(workload.settings, isPlain)),
+            *(*map(str, numbers), _flags(workload.settings, package)),
         )
 
     def run(
-        self, workload: Workload, amount: int, port: int, credentials: Credentials, isPlain: bool
+        self, workload: Workload, amount: int, port: int, credentials: Credentials, package: str
     ) -> None:
         """
         Do all the work of the peer of a server; see L{start}.
 
         @raise PeerFailed: it found fault with the server.
         """
-        with self.start(workload, amount, port, credentials, isPlain) as client:
+        with self.start(workload, amount, port, credentials, package) as client:
             client.wait()
 
 
@@ -161,8 +165,8 @@ class Server(_Running):
     """
 
     def __init__(
-        self, peer: Peer, credentials: Credentials, settings: Settings, isPlain: bool
+        self, peer: Peer, credentials: Credentials, settings: Settings, package: str
     ) -> None:
         pem = str(credentials.server(settings.key))
-        super().__init__(peer, "server", pem, _flags(settings, isPlain))
+        super().__init__(peer, "server", pem, _flags(settings, package))
         self.port = int(self.line())

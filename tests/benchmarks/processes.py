@@ -190,7 +190,7 @@ class SocketsTurn:
         self._credentials = credentials
         self._peer = peer
         self._factor = factor
-        self._isPlain = contestant.package == "tcp"
+        self._package = contestant.package
         names = [each.name for each in workloads if each.settings.isServer and not _isAlone(each)]
         if names:
             self._servers = stack.enter_context(self._child(0, *names))
@@ -218,7 +218,7 @@ class SocketsTurn:
 
     def _asClient(self, workload: Workload) -> Result:
         with (
-            Server(self._peer, self._credentials, workload.settings, self._isPlain) as server,
+            Server(self._peer, self._credentials, workload.settings, self._package) as server,
             self._child(server.port, workload.name) as client,
         ):
             return client.result()
@@ -226,10 +226,10 @@ class SocketsTurn:
     def _meet(self, workload: Workload, port: int) -> None:
         scaled = workload.scaled(self._factor)
         amount = scaled.amount + (WARM_UP if workload.kind == "handshake" else 0)
-        self._peer.run(scaled, amount, port, self._credentials, self._isPlain)
+        self._peer.run(scaled, amount, port, self._credentials, self._package)
 
     def _rest(self, workload: Workload, port: int, server: Child) -> Result:
-        with self._peer.start(workload, 0, port, self._credentials, self._isPlain) as opener:
+        with self._peer.start(workload, 0, port, self._credentials, self._package) as opener:
             opener.open(_FIRST)
             before = server.memory()
             started = time.perf_counter()

@@ -47,6 +47,15 @@ class Job:
         """
         return self.workload.kind == "send" and self._count == 0
 
+    @property
+    def words(self) -> tuple[object, ...]:
+        """
+        All that a program in another language has to know of it.
+        """
+        workload = self.workload
+        numbers = workload.size, workload.amount, self._start, self._end
+        return workload.name, workload.kind, *numbers
+
     def received(self, size: int) -> None:
         """
         Note that so many bytes have come.

@@ -12,7 +12,7 @@
  * back, "handshake" makes AMOUNT connections one after another, and "rest" opens
  * as many connections as each line that it reads says, each of which has SIZE
  * bytes echoed, and then tells that it did.  FLAGS are letters: p for no TLS,
- * r for sessions that go on, - for none.
+ * o for TLS 1.2, r for sessions that go on, - for none.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -247,7 +247,9 @@ int main(int count, char **arguments)
     resumes = strchr(flags, 'r') != NULL;
     signal(SIGPIPE, SIG_IGN);
     context = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method());
-    SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    SSL_CTX_set_min_proto_version(
+        context, strchr(flags, 'o') != NULL ? TLS1_2_VERSION : TLS1_3_VERSION);
+    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM+AES128");
     SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     if (isServer) {
