@@ -314,6 +314,12 @@ class RoundsTests(SynchronousTestCase):
     Tests for L{run}.
     """
 
+    def peerCan(self, workload: Workload) -> bool:
+        """
+        A peer that can do everything.
+        """
+        return True
+
     def runFakes(
         self, contestants: Sequence[Contestant], rounds: int = 2
     ) -> tuple[Results, list[tuple[str, str]], list[str]]:
@@ -325,10 +331,13 @@ class RoundsTests(SynchronousTestCase):
         workloads = [SEND, WORKLOADS["memory-echo-1k"]]
 
         def start(contestant: Contestant, own: Sequence[Workload], stack: ExitStack) -> Turn:
-            self.assertEqual(own, workloads)
+            self.assertEqual(own, [each for each in workloads if self.peerCan(each)])
             return FakeTurn(log, contestant)
 
-        return run(workloads, contestants, rounds, start, lines.append), log, lines
+        def can(workload: Workload, package: str) -> bool:
+            return self.peerCan(workload)
+
+        return run(workloads, contestants, rounds, start, can, lines.append), log, lines
 
     def test_interleaved(self) -> None:
         """
@@ -352,6 +361,16 @@ class RoundsTests(SynchronousTestCase):
         self.assertEqual({name for _, name in log}, {"stock"})
         self.assertEqual(results.skipped, {"ours": "not installed: there_is_no_such_module"})
         self.assertEqual(lines[0], "ours is skipped, not installed: there_is_no_such_module")
+
+    def test_noPeer(self) -> None:
+        """
+        A workload that there is no peer for is skipped, with a line that says so.
+        """
+        self.patch(self, "peerCan", lambda workload: workload is not SEND)
+        results, log, lines = self.runFakes([STOCK], 1)
+        self.assertEqual(log, [("memory-echo-1k", "stock")])
+        self.assertEqual(lines[0], "memory-send-64k is skipped: nobody can do it")
+        self.assertEqual(results.rounds(SEND.name, "stock"), [])
 
 
 class TablesTests(SynchronousTestCase):

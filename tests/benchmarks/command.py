@@ -18,11 +18,11 @@ from pathlib import Path
 from . import check
 from .contestants import CONTESTANTS, TWIN, Contestant
 from .issuing import write
-from .peer import Peer
 from .plots import draw, panels
 from .processes import turn
 from .results import Results
 from .rounds import run
+from .standin import peerIn
 from .tables import costs, groups, reached
 from .targets import TARGETS
 from .workloads import WORKLOADS, Workload
@@ -125,9 +125,13 @@ def measure(
     """
     @return: what comes out.
     """
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     with tempfile.TemporaryDirectory() as directory:
         credentials = write(Path(directory))
-        peer = Peer(Path(directory))
+        peer = peerIn(Path(directory), tell)
         results = run(
             workloads,
             contestants,
@@ -135,7 +139,8 @@ def measure(
             lambda contestant, own, stack: turn(
                 contestant, own, credentials, peer, options.scale, stack
             ),
-            lambda line: print(line, file=sys.stderr, flush=True),
+            peer.can,
+            tell,
         )
     results.machine = f"{machine()}; {options.rounds} rounds"
     return results

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from functools import cached_property
 from pathlib import Path
 
 from typing_extensions import Self
@@ -37,7 +36,7 @@ def _flags(settings: Settings, package: str) -> str:
 
 class Peer:
     """
-    Makes the program when it is first wanted, and runs it.
+    Makes the program, and runs it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -53,22 +52,33 @@ class Peer:
         """
         return next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
-    @cached_property
+    @property
     def program(self) -> str:
         """
         The path of the program.
+        """
+        return str(self._directory / "peer")
 
-        @raise PeerFailed: it cannot be made.
+    def compile(self) -> None:
+        """
+        Make the program.
+
+        @raise PeerFailed: that cannot be done.
         """
         compiler = self.compiler()
         if compiler is None:
-            raise PeerFailed("the peer needs a C compiler")
-        path = self._directory / "peer"
-        command = [compiler, "-O2", "-o", str(path), str(_SOURCE), "-lssl", "-lcrypto"]
+            raise PeerFailed("there is no C compiler for the peer")
+        command = [compiler, "-O2", "-o", self.program, str(_SOURCE), "-lssl", "-lcrypto"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise PeerFailed(f"the peer cannot be compiled:\n{done.stderr}")
-        return str(path)
+            raise PeerFailed(f"the peer cannot be compiled: {done.stderr.strip()}")
+
+    def can(self, workload: Workload, package: str) -> bool:
+        """
+        @param package: whose TLS is tested.
+        @return: whether it can take part in that.
+        """
+        return True
 
     def start(
         self, workload: Workload, amount: int, port: int, credentials: Credentials, package: str

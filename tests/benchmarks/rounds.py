@@ -37,16 +37,30 @@ def run(
     contestants: Sequence[Contestant],
     rounds: int,
     start: Starter,
+    can: Callable[[Workload, str], bool],
     tell: Callable[[str], object],
 ) -> Results:
     """
     Measure.  In each round every contestant has fresh processes, and one
     workload is done by all before the next begins; who is first changes.
 
+    @param can: tells whether there is a peer for a workload and the package of a
+        contestant.
     @param tell: is told how it goes.
     """
     results = Results()
     able = present(contestants, results, tell)
+    plan = {
+        each.name: [
+            workload
+            for workload in workloads
+            if each.takesPart(workload) and can(workload, each.package)
+        ]
+        for each in able
+    }
+    for workload in workloads:
+        if not any(workload in own for own in plan.values()):
+            tell(f"{workload.name} is skipped: nobody can do it")
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
         first = number % max(1, len(able))
@@ -54,12 +68,12 @@ def run(
         with ExitStack() as stack:
             turns: dict[str, Turn] = {}
             for contestant in order:
-                own = [each for each in workloads if contestant.takesPart(each)]
+                own = plan[contestant.name]
                 if own:
                     turns[contestant.name] = start(contestant, own, stack)
             for workload in workloads:
                 for contestant in order:
-                    if contestant.takesPart(workload):
+                    if workload in plan[contestant.name]:
                         result = turns[contestant.name].measure(workload)
                         results.add(workload.name, contestant.name, result)
     return results
