@@ -23,7 +23,7 @@ from .processes import turn
 from .results import Results
 from .rounds import run
 from .standin import peerIn
-from .tables import costs, groups, reached
+from .tables import costs, page, reached
 from .targets import TARGETS
 from .workloads import WORKLOADS, Workload
 
@@ -180,9 +180,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.targets:
         print(reached(results, TARGETS))
     if options.markdown is not None:
-        parts = (results.machine, groups(results, workloads, contestants))
-        targets = [reached(results, TARGETS)] if options.targets else []
-        options.markdown.write_text("\n\n".join(map(str.rstrip, (*parts, *targets))) + "\n")
+        targets = TARGETS if options.targets else ()
+        options.markdown.write_text(page(results, workloads, contestants, targets))
     if options.plot is not None:
         draw(panels(results, contestants), options.plot)
     return 1 if any(each.isSlower for each in verdicts) else 0

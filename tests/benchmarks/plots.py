@@ -62,6 +62,7 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     @raise ImportError: matplotlib is not installed.
     @raise ValueError: there is nothing to draw.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     if not panels:
@@ -84,5 +85,6 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
         )
         axes.set_title(f"{panel.title}: CPU, {panel.unit}", fontsize=10)
         axes.tick_params(labelsize=8)
-    # The same results make the same file.
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    # Text stays text, and the same results make the same file.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -28,7 +28,7 @@ from .workloads import MEMORY, WARM_UP, Workload
 _ROOT = Path(__file__).parent.parent.parent
 
 #: So long may a measurement take, in seconds.
-PATIENCE = 15.0
+PATIENCE = 120.0
 
 #: Memory has come to rest when it has not changed for so long, in seconds.
 _SETTLED = 2.0

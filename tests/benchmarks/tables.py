@@ -124,3 +124,38 @@ def reached(results: Results, targets: Iterable[Target | Ceiling]) -> str:
             )
         )
     return table(("workload", "tested", "against", "limit", "measured", ""), rows)
+
+
+_PAGE = """# Performance: figures
+
+Made by `python -m tests.benchmarks --markdown`; [Performance](../performance.md) tells what is
+measured and how. {machine}.
+
+In each cell there is the median of the rounds, in processor time or, for memory, in KiB; and in
+brackets how many times as much Twisted's own TLS needs on the same reactor in the same round
+(contestants that are not on Twisted: on epoll), again the median. More is better. The names are
+those of `python -m tests.benchmarks --list`.
+
+{groups}"""
+
+_GOALS = """
+## What is to be reached
+
+Beside each limit is the median of the rounds, and in brackets the middle half of them.
+
+{reached}"""
+
+
+def page(
+    results: Results,
+    workloads: Sequence[Workload],
+    contestants: Sequence[Contestant],
+    targets: Iterable[Target | Ceiling],
+) -> str:
+    """
+    @param targets: those that are told about.
+    @return: a page of the documentation.
+    """
+    text = _PAGE.format(machine=results.machine, groups=groups(results, workloads, contestants))
+    goals = reached(results, targets)
+    return text + _GOALS.format(reached=goals) if targets else text
