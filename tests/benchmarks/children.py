@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter, process_time
 
 from .results import Result
@@ -16,6 +17,18 @@ from .results import Result
 #: In the environment: how many times the time that it needs a process is to
 #: take; to see whether that is noticed.
 HANDICAP = "BENCHMARK_HANDICAP"
+
+
+def memory(name: str, process: int | str = "self") -> int:
+    """
+    @param name: C{VmRSS}, or C{VmHWM} for its peak.  (What C{getrusage} tells
+        begins with that of the parent.)
+    @return: the memory of a process, in KiB.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(rf"^{name}:\s*(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 class Watch:
@@ -47,8 +60,7 @@ class Watch:
         """
         @param amount: of what was done.
         """
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Result(amount, self.cpu, self.wall, peak)
+        return Result(amount, self.cpu, self.wall, memory("VmHWM"))
 
 
 def say(content: object) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 
 from typing_extensions import Self
 
-from .children import HANDICAP
+from .children import HANDICAP, memory
 from .contestants import Contestant
 from .credentials import Credentials
 from .peer import Peer, Server
@@ -107,20 +106,14 @@ class Child:
         """
         return Result(**self.hear()["result"])
 
-    def _status(self, name: str) -> int:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        found = re.search(rf"^{name}:\s*(\d+) kB$", status, re.MULTILINE)
-        assert found is not None
-        return int(found[1])
-
-    def memory(self) -> int:
+    def settled(self) -> int:
         """
         @return: how much memory it has, in KiB, once that does not change.
         """
-        since, last = time.monotonic(), self._status("VmRSS")
+        since, last = time.monotonic(), memory("VmRSS", self._process.pid)
         while time.monotonic() - since < _SETTLED:
             time.sleep(0.1)
-            now = self._status("VmRSS")
+            now = memory("VmRSS", self._process.pid)
             if now != last:
                 since, last = time.monotonic(), now
         return last
@@ -129,7 +122,7 @@ class Child:
         """
         @return: the most memory that it had, in KiB.
         """
-        return self._status("VmHWM")
+        return memory("VmHWM", self._process.pid)
 
 
 class Turn(Protocol):
@@ -231,11 +224,11 @@ class SocketsTurn:
     def _rest(self, workload: Workload, port: int, server: Child) -> Result:
         with self._peer.start(workload, 0, port, self._credentials, self._package) as opener:
             opener.open(_FIRST)
-            before = server.memory()
+            before = server.settled()
             started = time.perf_counter()
             opener.open(workload.amount)
             wall = time.perf_counter() - started
-            grown = server.memory() - before
+            grown = server.settled() - before
             return Result(workload.amount, 0.0, wall, server.peak(), memory=grown / workload.amount)
 
 

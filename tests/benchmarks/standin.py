@@ -83,6 +83,7 @@ def _source(process: subprocess.Popen[bytes], workload: Workload, amount: int) -
     chunk = bytes(workload.size)
     for _ in range(amount // workload.size):
         _put(process, chunk)
+    _get(process, 1)
 
 
 def _echo(process: subprocess.Popen[bytes], workload: Workload, amount: int) -> None:

@@ -81,7 +81,10 @@ class Job
                 {
                     if (kind == "echo" || kind == "handshake")
                         stream.Write(buffer, 0, size);
-                    if (Received(size))
+                    bool isMyTurn = Received(size);
+                    if (kind == "receive" && count == end)
+                        stream.Write(chunk, 0, 1);
+                    if (isMyTurn)
                         for (long sent = 0; sent < amount; sent += chunk.Length)
                             stream.Write(chunk, 0, chunk.Length);
                 }

@@ -24,7 +24,9 @@ def _handler(job: Job) -> Any:
                 begins = job.sends
                 if job.echoes:
                     await stream.send(data)
-                job.received(len(data))
+                answer = job.received(len(data))
+                if answer:
+                    await stream.send(answer)
                 for _ in range(job.workload.amount // job.workload.size if begins else 0):
                     await stream.send(job.chunk)
             await stream.aclose()

@@ -37,7 +37,9 @@ class _Server(asyncio.Protocol):
         begins = job.sends
         if job.echoes:
             self._transport.write(data)
-        job.received(len(data))
+        answer = job.received(len(data))
+        if answer:
+            self._transport.write(answer)
         if begins:
             self._left = job.workload.amount
             self.resume_writing()
@@ -58,7 +60,9 @@ def _handler(job: Job) -> Callable[..., Any]:
             begins = job.sends
             if job.echoes:
                 writer.write(data)
-            job.received(len(data))
+            answer = job.received(len(data))
+            if answer:
+                writer.write(answer)
             for _ in range(job.workload.amount // job.workload.size if begins else 0):
                 writer.write(job.chunk)
                 await writer.drain()

@@ -33,7 +33,9 @@ def serve(jobs: Sequence[Job], credentials: Credentials) -> None:
                     connection.sendall(data)
                 with lock:
                     begins = job.sends
-                    job.received(len(data))
+                    answer = job.received(len(data))
+                if answer:
+                    connection.sendall(answer)
                 for _ in range(job.workload.amount // job.workload.size if begins else 0):
                     connection.sendall(job.chunk)
 

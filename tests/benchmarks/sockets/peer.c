@@ -7,11 +7,11 @@
  *
  * As a client it trusts the root in PEM; as a server PEM has its key and its
  * certificates, and it tells the port that it listens on.  ROLE is what the
- * client does: "receive" reads AMOUNT bytes, "send" writes as many, SIZE at a
- * time, "echo" sends AMOUNT messages on all CONNECTIONS in turns and reads them
- * back, "handshake" makes AMOUNT connections one after another, and "rest" opens
- * as many connections as each line that it reads says, each of which has SIZE
- * bytes echoed, and then tells that it did.  FLAGS are letters: p for no TLS,
+ * client does: "receive" reads AMOUNT bytes; "send" writes as many, SIZE at a
+ * time, and waits for a byte; "echo" sends AMOUNT messages on all CONNECTIONS in
+ * turns and reads them back; "handshake" makes AMOUNT connections one after
+ * another; and "rest" opens as many connections as each line that it reads says,
+ * each of which has SIZE bytes echoed, and then tells that it did.  FLAGS are letters: p for no TLS,
  * o for TLS 1.2, r for sessions that go on, - for none.
  */
 #include <arpa/inet.h>
@@ -209,6 +209,7 @@ static void work(char **arguments)
     } else {
         for (; amount > 0; amount -= size)
             put(&made, size);
+        getAll(&made, 1);
     }
     hangUp(&made);
 }

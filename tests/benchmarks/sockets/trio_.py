@@ -23,7 +23,9 @@ def _handler(job: Job) -> Any:
                 begins = job.sends
                 if job.echoes:
                     await stream.send_all(data)
-                job.received(len(data))
+                answer = job.received(len(data))
+                if answer:
+                    await stream.send_all(answer)
                 for _ in range(job.workload.amount // job.workload.size if begins else 0):
                     await stream.send_all(job.chunk)
             await stream.aclose()

@@ -56,7 +56,10 @@ def _protocols(job: Job) -> Any:
 
     class Receiver(Protocol):
         def dataReceived(self, data: bytes) -> None:
-            job.received(len(data))
+            answer = job.received(len(data))
+            if answer:
+                transport: Any = self.transport
+                transport.write(answer)
 
     class Echo(Protocol):
         def dataReceived(self, data: bytes) -> None:
