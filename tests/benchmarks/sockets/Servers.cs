@@ -119,6 +119,8 @@ static class Servers
             new Thread(() => job.Accept(certificate)) { IsBackground = true }.Start();
         }
         Console.WriteLine("[" + string.Join(", ", ports) + "]");
-        Thread.Sleep(Timeout.Infinite);
+        // To the end of the parent's.
+        Console.In.ReadToEnd();
+        Environment.Exit(0);
     }
 }

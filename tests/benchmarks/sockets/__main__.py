@@ -12,12 +12,21 @@ import resource
 import sys
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from tests.benchmarks.contestants import byName
 from tests.benchmarks.credentials import Credentials
 from tests.benchmarks.workloads import WORKLOADS
 
 from .jobs import Job, leave
+
+
+def _endWithParent() -> None:
+    """
+    End when nobody holds the other end of our input any more.
+    """
+    sys.stdin.read()
+    leave()
 
 
 def main(contestant: str, directory: str, factor: str, port: str, *names: str) -> None:
@@ -27,6 +36,7 @@ def main(contestant: str, directory: str, factor: str, port: str, *names: str) -
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     program = byName(contestant)
+    Thread(target=_endWithParent, daemon=True).start()
     module = import_module(f"tests.benchmarks.sockets.{program.module}")
     credentials = Credentials(Path(directory))
     workloads = [WORKLOADS[each].scaled(float(factor)) for each in names]

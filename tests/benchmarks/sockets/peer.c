@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -247,6 +248,8 @@ int main(int count, char **arguments)
     isPlain = strchr(flags, 'p') != NULL;
     resumes = strchr(flags, 'r') != NULL;
     signal(SIGPIPE, SIG_IGN);
+    /* Not to outlive whoever started it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     context = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method());
     SSL_CTX_set_min_proto_version(
         context, strchr(flags, 'o') != NULL ? TLS1_2_VERSION : TLS1_3_VERSION);
