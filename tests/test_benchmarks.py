@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -19,18 +20,20 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .benchmarks import check, command, tables
+from .benchmarks import check, command, standin, tables
 from .benchmarks.children import Watch
 from .benchmarks.contestants import CONTESTANTS, Contestant, byName
 from .benchmarks.figures import Summary, chanceOfLess, isSlower, ratios
 from .benchmarks.issuing import write
 from .benchmarks.memory.runs import run as runInMemory
+from .benchmarks.peer import Peer
 from .benchmarks.plots import SHOWN, panels
 from .benchmarks.processes import Turn
 from .benchmarks.results import Result, Results
 from .benchmarks.rounds import run
+from .benchmarks.sockets import jobs
 from .benchmarks.targets import TARGETS, Ceiling, Target
-from .benchmarks.workloads import MEMORY, MIB, SOCKETS, WORKLOADS, Workload
+from .benchmarks.workloads import MEMORY, MIB, SOCKETS, WARM_UP, WORKLOADS, Workload
 
 SEND = WORKLOADS["memory-send-64k"]
 OURS = byName("ours")
@@ -263,6 +266,113 @@ class WorkloadTests(SynchronousTestCase):
         result = watch.result(5)
         self.assertEqual(result.amount, 5)
         self.assertGreater(result.peak, 1024)
+
+
+class JobTests(SynchronousTestCase):
+    """
+    Tests for L{Job}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Keep what is reported.
+        """
+        self.reports: list[tuple[str, Result]] = []
+        self.patch(jobs, "report", lambda *words: self.reports.append(words))
+
+    def test_receive(self) -> None:
+        """
+        Receiving is over when all has come: that is reported once, and answered
+        with a byte.
+        """
+        workload = replace(WORKLOADS["receive-64k"], amount=100)
+        job = jobs.Job(workload)
+        self.assertEqual([job.received(size) for size in (60, 39)], [b"", b""])
+        self.assertEqual(self.reports, [])
+        self.assertFalse(job.sends or job.echoes)
+        self.assertEqual(job.received(1), b"x")
+        [(name, result)] = self.reports
+        self.assertEqual((name, result.amount), ("receive-64k", 100))
+
+    def test_send(self) -> None:
+        """
+        Sending begins with the peer's first byte, and is over with its second.
+        """
+        job = jobs.Job(WORKLOADS["send-16k"])
+        self.assertEqual(len(job.chunk), 16 * 1024)
+        self.assertTrue(job.sends)
+        self.assertEqual(job.received(1), b"")
+        self.assertFalse(job.sends)
+        self.assertEqual(self.reports, [])
+        self.assertEqual(job.received(1), b"")
+        self.assertEqual(len(self.reports), 1)
+
+    def test_handshake(self) -> None:
+        """
+        The first handshakes are not counted, and whoever waits for the end is
+        told.
+        """
+        finished: list[str] = []
+        workload = replace(WORKLOADS["handshake-client-ec"], amount=3)
+        job = jobs.Job(workload, lambda: finished.append("finished"))
+        for _ in range(WARM_UP + 2):
+            job.received(1)
+        self.assertEqual(finished, [])
+        job.received(1)
+        self.assertEqual(finished, ["finished"])
+        self.assertEqual(self.reports[0][1].amount, 3)
+
+    def test_echo(self) -> None:
+        """
+        An echo is over with the last byte of the last message.
+        """
+        job = jobs.Job(replace(WORKLOADS["echo-1k-x10"], amount=2))
+        self.assertTrue(job.echoes)
+        job.received(2047)
+        self.assertEqual(self.reports, [])
+        self.assertEqual(job.received(1), b"")
+        self.assertEqual(len(self.reports), 1)
+
+
+class StandInTests(SynchronousTestCase):
+    """
+    Tests for L{StandIn}.
+    """
+
+    def test_can(self) -> None:
+        """
+        Without a compiler there is still what one connection at a time can show,
+        and all that happens in memory.
+        """
+        self.patch(standin.shutil, "which", lambda name: name)  # type: ignore[attr-defined]
+        peer = standin.StandIn(Path("nowhere"))
+        able = {name for name, each in WORKLOADS.items() if peer.can(each, "ours")}
+        self.assertLessEqual({"send-64k", "echo-1k-x1", "handshake-server-rsa", SEND.name}, able)
+        unable = {"rest-fresh", "echo-1k-x10", "handshake-client-ec", "handshake-server-ec-resumed"}
+        self.assertFalse(able & unable)
+        self.assertFalse(peer.can(WORKLOADS["send-64k"], "tcp"))
+
+    def test_nothing(self) -> None:
+        """
+        Without OpenSSL's program there is only memory.
+        """
+        self.patch(standin.shutil, "which", lambda name: None)  # type: ignore[attr-defined]
+        peer = standin.StandIn(Path("nowhere"))
+        media = {each.medium for each in WORKLOADS.values() if peer.can(each, "ours")}
+        self.assertEqual(media, {MEMORY})
+
+    def test_noCompiler(self) -> None:
+        """
+        It stands in where there is no compiler, and that is told.
+        """
+        lines: list[str] = []
+        self.patch(Peer, "compiler", lambda _: None)
+        peer = standin.peerIn(Path("nowhere"), lines.append)
+        self.assertIsInstance(peer, standin.StandIn)
+        self.assertEqual(
+            lines,
+            ["there is no C compiler for the peer; openssl s_client does what it can"],
+        )
 
 
 class InMemoryTests(SynchronousTestCase):
@@ -606,6 +716,21 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual((one, one.handicap), (STOCK, 1))
         self.assertEqual((other.program, other.base, other.handicap), ("stock", "stock", 1.5))
 
+    def test_documented(self) -> None:
+        """
+        The documentation has every option, and no other.
+        """
+        page = Path(__file__).parent.parent / "docs" / "performance.md"
+        told = {
+            each.split()[0]
+            for row in page.read_text().splitlines()
+            if row.startswith("| `-")
+            for each in re.findall("`(--?[^`]+)`", row.split("|")[1])
+        }
+        actions = command.parser()._actions
+        known = {each for action in actions for each in action.option_strings}
+        self.assertEqual(told, known - {"-h", "--help", "--list"})
+
     def test_list(self) -> None:
         """
         All workloads and contestants are listed.
@@ -641,7 +766,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(status, 0, output)
         self.assertEqual(again.read_text(), path.read_text())
         text = page.read_text()
-        self.assertIn("\na machine.\n", text)
+        self.assertIn("Measured with a machine.\n", text)
         self.assertIn("\n\n| bulk send (in memory), s/GiB | 64k |\n", text)
         self.assertIn("| memory-send-64k | ours | stock | ≥ 2.00 | 2 (2-2) | reached |", text)
         self.assertIn("| memory-send-64k | ours | 512 (512-512) |", output)

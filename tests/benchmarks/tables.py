@@ -129,7 +129,9 @@ def reached(results: Results, targets: Iterable[Target | Ceiling]) -> str:
 _PAGE = """# Performance: figures
 
 Made by `python -m tests.benchmarks --markdown`; [Performance](../performance.md) tells what is
-measured and how. {machine}.
+measured and how.
+
+Measured with {machine}.
 
 In each cell there is the median of the rounds, in processor time or, for memory, in KiB; and in
 brackets how many times as much Twisted's own TLS needs on the same reactor in the same round
