@@ -82,4 +82,4 @@ def isSlower(ratios: Sequence[float], comparisons: int = 1, error: float = 0.01)
     @param error: how probable a false alarm in any of them may be.
     @return: whether the tested side is slower than the base by more than chance.
     """
-    return median(ratios) < 1 and chanceOfLess(ratios) <= error / comparisons
+    return chanceOfLess(ratios) <= error / comparisons
