@@ -9,7 +9,6 @@ import contextlib
 import io
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -34,6 +33,7 @@ from .benchmarks.rounds import run
 from .benchmarks.sockets import jobs
 from .benchmarks.targets import TARGETS, Ceiling, Target
 from .benchmarks.workloads import MEMORY, MIB, SOCKETS, WARM_UP, WORKLOADS, Workload
+from .programs import temporaryDirectory
 
 SEND = WORKLOADS["memory-send-64k"]
 OURS = byName("ours")
@@ -159,7 +159,7 @@ class ResultsTests(SynchronousTestCase):
         """
         What was written is read again, and files add up.
         """
-        path = Path(self.mktemp())
+        path = temporaryDirectory(self) / "results"
         results = resultsOf((SEND.name, "ours", [1, 2]))
         results.skipped["trio"] = "not installed: trio"
         results.write(path)
@@ -385,21 +385,20 @@ class InMemoryTests(SynchronousTestCase):
         Each workload in memory is done, by each contestant that can do it, and
         each checks what it gets.
         """
-        with tempfile.TemporaryDirectory() as directory:
-            credentials = write(Path(directory))
-            for workload in WORKLOADS.values():
-                if workload.medium != MEMORY or workload.settings.trustsPlatform:
-                    # The platform does not know our root unless it is told so
-                    # before the process begins.
-                    continue
-                little = workload.scaled(0)
-                if workload.kind == "handshake":
-                    little = replace(little, amount=2)
-                for each in CONTESTANTS:
-                    if each.takesPart(workload):
-                        result = runInMemory(each.name, little, credentials)
-                        self.assertEqual(result.amount, little.amount)
-                        self.assertGreater(result.cpu, 0)
+        credentials = write(temporaryDirectory(self))
+        for workload in WORKLOADS.values():
+            if workload.medium != MEMORY or workload.settings.trustsPlatform:
+                # The platform does not know our root unless it is told so
+                # before the process begins.
+                continue
+            little = workload.scaled(0)
+            if workload.kind == "handshake":
+                little = replace(little, amount=2)
+            for each in CONTESTANTS:
+                if each.takesPart(workload):
+                    result = runInMemory(each.name, little, credentials)
+                    self.assertEqual(result.amount, little.amount)
+                    self.assertGreater(result.cpu, 0)
 
 
 class FakeTurn:
@@ -748,7 +747,7 @@ class CommandTests(SynchronousTestCase):
             results = resultsOf(
                 (SEND.name, "stock", [1] * 11), (SEND.name, "ours", [slowdown] * 11)
             )
-            path = Path(self.mktemp())
+            path = temporaryDirectory(self) / "results"
             results.write(path)
             status, output = self.runCommand("--check", "--from-json", str(path))
             self.assertEqual(status, expected, output)
@@ -758,7 +757,8 @@ class CommandTests(SynchronousTestCase):
         """
         The results go to a file each, and come from files.
         """
-        path, again, page = (Path(self.mktemp()) for _ in range(3))
+        directory = temporaryDirectory(self)
+        path, again, page = (directory / name for name in ("one", "other", "page"))
         resultsOf((SEND.name, "stock", [1]), (SEND.name, "ours", [0.5])).write(path)
         status, output = self.runCommand(
             *("--from-json", str(path), "--json", str(again), "--markdown", str(page), "--targets")
