@@ -12,8 +12,7 @@ from cryptography import x509
 
 from .credentials import HOST, Credentials
 
-#: What everybody speaks; the peer of the tested side sees to that.
-VERSION = "TLSv1.3"
+#: What everybody speaks, in TLS 1.3; the peer of the tested side sees to that.
 SUITE = "TLS_AES_128_GCM_SHA256"
 
 #: How a validation callback of ours answers: at once, or with a Deferred that

@@ -22,7 +22,7 @@ _SIZE = 1 << 17
 _scratch = ffi.new("unsigned char[]", _SIZE)
 _view = memoryview(ffi.buffer(_scratch))
 
-#: What CPython leaves out: X509_check_host is asked to match like browsers do.
+#: Not among pyOpenSSL's names: a star stands for a whole label only.
 _NO_PARTIAL_WILDCARDS = 0x4
 
 

@@ -13,22 +13,14 @@ from anyio.streams.tls import TLSListener, TLSStream
 from tests.benchmarks.children import say
 from tests.benchmarks.credentials import HOST, Credentials
 
-from .jobs import Job
+from .jobs import Job, converse
 from .pythonssl import context
 
 
 def _handler(job: Job) -> Any:
     async def handle(stream: Any) -> None:
         try:
-            async for data in stream:
-                begins = job.sends
-                if job.echoes:
-                    await stream.send(data)
-                answer = job.received(len(data))
-                if answer:
-                    await stream.send(answer)
-                for _ in range(job.workload.amount // job.workload.size if begins else 0):
-                    await stream.send(job.chunk)
+            await converse(job, stream, stream.send)
             await stream.aclose()
         except anyio.BrokenResourceError:
             # The peer does not wait for close_notify.

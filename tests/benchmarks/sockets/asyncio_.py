@@ -5,14 +5,14 @@ asyncio's TLS, with protocols and with streams, on its own loop and on uvloop's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from tests.benchmarks.children import say
 from tests.benchmarks.credentials import HOST, Credentials
 
-from .jobs import Job
+from .jobs import Job, converse
 from .pythonssl import context
 
 #: What streams read at most at a time, in bytes.
@@ -56,16 +56,15 @@ class _Server(asyncio.Protocol):
 
 def _handler(job: Job) -> Callable[..., Any]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(_READ):
-            begins = job.sends
-            if job.echoes:
-                writer.write(data)
-            answer = job.received(len(data))
-            if answer:
-                writer.write(answer)
-            for _ in range(job.workload.amount // job.workload.size if begins else 0):
-                writer.write(job.chunk)
-                await writer.drain()
+        async def send(data: bytes) -> None:
+            writer.write(data)
+            await writer.drain()
+
+        async def received() -> AsyncIterator[bytes]:
+            while data := await reader.read(_READ):
+                yield data
+
+        await converse(job, received(), send)
         writer.close()
 
     return handle

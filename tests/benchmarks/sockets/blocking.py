@@ -36,7 +36,7 @@ def serve(jobs: Sequence[Job], credentials: Credentials) -> None:
                     answer = job.received(len(data))
                 if answer:
                     connection.sendall(answer)
-                for _ in range(job.workload.amount // job.workload.size if begins else 0):
+                for _ in range(job.writes if begins else 0):
                     connection.sendall(job.chunk)
 
     def accept(job: Job, listening: socket.socket) -> None:

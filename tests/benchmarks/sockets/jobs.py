@@ -5,7 +5,7 @@ What every contestant's program has to do, however it does it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 
 from tests.benchmarks.children import Watch, report
 from tests.benchmarks.workloads import WARM_UP, Workload
@@ -39,6 +39,13 @@ class Job:
             "echo": (0, workload.amount * workload.size),
             "handshake": (WARM_UP, WARM_UP + workload.amount),
         }.get(workload.kind, (-1, -1))
+
+    @property
+    def writes(self) -> int:
+        """
+        How many times it writes if it is this side that sends.
+        """
+        return self.workload.amount // self.workload.size
 
     @property
     def sends(self) -> bool:
@@ -76,6 +83,26 @@ class Job:
             if self.workload.kind == "receive":
                 return b"x"
         return b""
+
+
+async def converse(
+    job: Job, received: AsyncIterable[bytes], send: Callable[[bytes], Awaitable[object]]
+) -> None:
+    """
+    Do a job on one connection, for programs that are coroutines.
+
+    @param received: what comes.
+    @param send: writes, and waits until more may be written.
+    """
+    async for data in received:
+        begins = job.sends
+        if job.echoes:
+            await send(data)
+        answer = job.received(len(data))
+        if answer:
+            await send(answer)
+        for _ in range(job.writes if begins else 0):
+            await send(job.chunk)
 
 
 def leave() -> None:

@@ -12,22 +12,14 @@ import trio
 from tests.benchmarks.children import say
 from tests.benchmarks.credentials import HOST, Credentials
 
-from .jobs import Job
+from .jobs import Job, converse
 from .pythonssl import context
 
 
 def _handler(job: Job) -> Any:
     async def handle(stream: Any) -> None:
         try:
-            async for data in stream:
-                begins = job.sends
-                if job.echoes:
-                    await stream.send_all(data)
-                answer = job.received(len(data))
-                if answer:
-                    await stream.send_all(answer)
-                for _ in range(job.workload.amount // job.workload.size if begins else 0):
-                    await stream.send_all(job.chunk)
+            await converse(job, stream, stream.send_all)
             await stream.aclose()
         except trio.BrokenResourceError:
             # The peer does not wait for close_notify.
