@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -248,6 +249,11 @@ int main(int count, char **arguments)
     isPlain = strchr(flags, 'p') != NULL;
     resumes = strchr(flags, 'r') != NULL;
     signal(SIGPIPE, SIG_IGN);
+    /* As many connections as there may be. */
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
     /* Not to outlive whoever started it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     context = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method());
