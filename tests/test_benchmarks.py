@@ -525,6 +525,17 @@ class TablesTests(SynchronousTestCase):
             "| ours |  | 1024 (2.00x) |\n",
         )
 
+    def test_rounds(self) -> None:
+        """
+        A page tells how many rounds there were.
+        """
+        results = resultsOf((SEND.name, "stock", [1] * 9), (SEND.name, "ours", [1] * 9))
+        self.assertIn("a machine; 9 rounds.", tables.page(results, [SEND], CONTESTANTS, ()))
+        results.add("rest-64k", "trio", Result(1, 0, 0, memory=1))
+        page = tables.page(results, [SEND], CONTESTANTS, ())
+        self.assertIn("a machine; 1 to 9 rounds.", page)
+        self.assertNotIn("to be reached", page)
+
     def test_panels(self) -> None:
         """
         What the picture shows is a workload each, with the best last; what was
@@ -766,7 +777,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(status, 0, output)
         self.assertEqual(again.read_text(), path.read_text())
         text = page.read_text()
-        self.assertIn("Measured with a machine.\n", text)
+        self.assertIn("Measured with a machine; 1 round.\n", text)
         self.assertIn("\n\n| bulk send (in memory), s/GiB | 64k |\n", text)
         self.assertIn("| memory-send-64k | ours | stock | ≥ 2.00 | 2 (2-2) | reached |", text)
         self.assertIn("| memory-send-64k | ours | 512 (512-512) |", output)

@@ -91,7 +91,8 @@ def machine() -> str:
     packages = ", ".join(f"{each} {version(each)}" for each in ("Twisted", "pyOpenSSL"))
     return (
         f"{platform.python_implementation()} {platform.python_version()}, {packages}, "
-        f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}"
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, "
+        f"a load of {os.getloadavg()[0]:.1f} before it began"
     )
 
 
@@ -129,6 +130,7 @@ def measure(
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    description = machine()
     with tempfile.TemporaryDirectory() as directory:
         credentials = write(Path(directory))
         peer = peerIn(Path(directory), tell)
@@ -142,7 +144,7 @@ def measure(
             peer.can,
             tell,
         )
-    results.machine = f"{machine()}; {options.rounds} rounds"
+    results.machine = description
     return results
 
 

@@ -83,7 +83,7 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
             color=["#d95f02" if name.startswith("ours") else "#7f8fa6" for name in names],
             error_kw={"elinewidth": 1, "ecolor": "#333333"},
         )
-        axes.set_title(f"{panel.title}: CPU, {panel.unit}", fontsize=10)
+        axes.set_title(f"{panel.title}, {panel.unit}", fontsize=10)
         axes.tick_params(labelsize=8)
     # Text stays text, and the same results make the same file.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):

@@ -131,7 +131,7 @@ _PAGE = """# Performance: figures
 Made by `python -m tests.benchmarks --markdown`; [Performance](../performance.md) tells what is
 measured and how.
 
-Measured with {machine}.
+Measured with {machine}; {rounds}.
 
 In each cell there is the median of the rounds, in processor time or, for memory, in KiB; and in
 brackets how many times as much Twisted's own TLS needs on the same reactor in the same round
@@ -158,6 +158,12 @@ def page(
     @param targets: those that are told about.
     @return: a page of the documentation.
     """
-    text = _PAGE.format(machine=results.machine, groups=groups(results, workloads, contestants))
+    counts = {len(results.rounds(*each)) for each in results}
+    rounds = " to ".join(map(str, sorted({min(counts), max(counts)}))) + (
+        " round" if counts == {1} else " rounds"
+    )
+    text = _PAGE.format(
+        machine=results.machine, rounds=rounds, groups=groups(results, workloads, contestants)
+    )
     goals = reached(results, targets)
     return text + _GOALS.format(reached=goals) if targets else text
