@@ -22,18 +22,6 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, NameOID
 
-from tests.chains import (
-    ECDSA_SHA256,
-    ECDSA_UNKNOWN,
-    RSA_MD5,
-    RSA_SHA1,
-    RSA_SHA256,
-    Extension,
-    keyUsage,
-    name,
-)
-from tests.revocations import MUST_STAPLE, SEQUENCE, crl, der
-from tests.support import DAY, NOW, Authority, generalName, rsaKey
 from txsslstream import SslStreamCertificateContext
 from txsslstream.enums import (
     SslPolicyErrors,
@@ -45,6 +33,11 @@ from txsslstream.enums import (
     X509VerificationFlags,
 )
 from txsslstream.policy import X509ChainPolicy
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, rsaKey
+from txsslstream.testing.damage import ECDSA_SHA256, ECDSA_UNKNOWN, RSA_MD5, RSA_SHA1, RSA_SHA256
+from txsslstream.testing.encoding import SEQUENCE, der
+from txsslstream.testing.issuing import Extension, distinguishedName, generalName, keyUsage
+from txsslstream.testing.revocations import crl
 
 A = TlsAlert
 S = X509ChainStatusFlags
@@ -362,8 +355,10 @@ class Issuer(Authority):
         @param how: arguments of L{signed}.
         """
         self.key = key or ec.generate_private_key(ec.SECP256R1())
-        self._issuer = issuer
-        subject = name(called) if isinstance(called, str) else called
+        self.issuer = issuer
+        self.now = NOW
+        self.revoked = []
+        subject = distinguishedName(called) if isinstance(called, str) else called
         self.certificate = signed(
             self.key,
             subject,
@@ -394,7 +389,7 @@ def leaf(
     key = key or ec.generate_private_key(ec.SECP256R1())
     certificate = signed(
         key,
-        name("localhost") if subject is None else subject,
+        distinguishedName("localhost") if subject is None else subject,
         issuer.certificate.subject,
         issuer.key,
         (
@@ -414,7 +409,7 @@ def selfSigned(*extensions: Extension) -> SslStreamCertificateContext:
     """
     key = ec.generate_private_key(ec.SECP256R1())
     own = (isAuthority(False), alternatives("localhost"), *extensions)
-    itself = name("localhost")
+    itself = distinguishedName("localhost")
     return SslStreamCertificateContext(signed(key, itself, itself, key, own), key)
 
 
@@ -1571,7 +1566,7 @@ _nameCase(
     "directoryName",
     "The name is in a directory's form.",
     "localhost",
-    x509.DirectoryName(name("localhost")),
+    x509.DirectoryName(distinguishedName("localhost")),
 )
 _nameCase("deepWildcard", "A wildcard is no dot.", "a.b.example.com", "*.example.com")
 _nameCase("bareWildcard", "A wildcard is something.", "example.com", "*.example.com")
@@ -1695,7 +1690,7 @@ def notPermittedDirectoryName() -> Case:
     """
     The subject is not below the name that the intermediate may give.
     """
-    extension = constraints([x509.DirectoryName(name("Example"))])
+    extension = constraints([x509.DirectoryName(distinguishedName("Example"))])
     return case(leaf(_constrained(extension)), root())
 
 
@@ -1711,7 +1706,7 @@ def notPermittedIntermediate() -> Case:
     """
     The root permits neither the intermediate's subject nor its peer's.
     """
-    own = Issuer("Root", None, constraints([x509.DirectoryName(name("Example"))]))
+    own = Issuer("Root", None, constraints([x509.DirectoryName(distinguishedName("Example"))]))
     return case(leaf(Issuer("Middle", own)), own)
 
 

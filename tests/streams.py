@@ -15,8 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslProtocols, SslStream
 from txsslstream._waiting import _parked
-
-from .support import Bystander, MemoryTransport, Pair
+from txsslstream.testing import Bystander, MemoryTransport, StreamPair
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -35,7 +34,7 @@ class Opened(NamedTuple):
     @ivar ourOriginal: the protocol that had that before.
     """
 
-    pair: Pair
+    pair: StreamPair
     ours: SslStream
     theirs: SslStream
     ourTransport: MemoryTransport
@@ -87,7 +86,7 @@ class StreamMixin(_Mixin):
         @param ours: its options.
         @param theirs: the other's options.
         """
-        pair = Pair(**arguments)
+        pair = StreamPair(**arguments)
         options = (theirs, ours) if isServer else (ours, theirs)
         for authenticated in pair.authenticate(self.version, *options):
             self.successResultOf(authenticated)
@@ -108,7 +107,7 @@ class StreamMixin(_Mixin):
             opened.pair.wire.flush()
             self.assertNothingLeft(opened.pair)
 
-    def assertNothingLeft(self, pair: Pair) -> None:
+    def assertNothingLeft(self, pair: StreamPair) -> None:
         """
         No timer runs once the connection is gone, and no handshake is parked.
         """
@@ -141,7 +140,9 @@ class LeakMixin(StreamMixin):
     garbage collector.
     """
 
-    def assertNothingSurvives(self, scenario: Callable[[Pair, Callable[..., Any]], object]) -> None:
+    def assertNothingSurvives(
+        self, scenario: Callable[[StreamPair, Callable[..., Any]], object]
+    ) -> None:
         """
         Once a scenario is over and its pair forgotten, no object of it is left.
 
@@ -150,7 +151,7 @@ class LeakMixin(StreamMixin):
         references: dict[str, weakref.ref[Any]] = {}
 
         def live() -> None:
-            pair = Pair()
+            pair = StreamPair()
             scenario(pair, lambda **options: pair.authenticate(self.version, **options))
             pair.wire.flush()
             self.assertNothingLeft(pair)

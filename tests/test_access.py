@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslPolicyErrors, SslServerAuthenticationOptions
 from txsslstream.access import AccessRule, subjectOf
+from txsslstream.testing import DAY, NOW
 
-from .support import DAY, NOW, SERVER
+from .support import SERVER
 
 _NAMES = {"CN": NameOID.COMMON_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
 

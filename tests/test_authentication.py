@@ -61,27 +61,21 @@ from txsslstream import (
 )
 from txsslstream._openssl import contextFor
 from txsslstream.authentication import Authentication
-
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
     VERSIONS,
     Authority,
     Bystander,
     MemoryTransport,
-    Pair,
+    StreamPair,
     Wire,
-    clientOptions,
-    ofUnknownVersion,
     perVersion,
-    resigned,
     rsaKey,
-    serverOptions,
-    withBadTime,
 )
+from txsslstream.testing.damage import ofUnknownVersion, resigned, withBadTime
+
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Tests = SynchronousTestCase
@@ -111,7 +105,7 @@ class Conversation(_Tests):
 
     version: SslProtocols
     segment: int
-    pair: Pair
+    pair: StreamPair
     sides: dict[str, Deferred[Any]]
 
     def begin(
@@ -125,7 +119,7 @@ class Conversation(_Tests):
 
         @param streams: arguments of both streams.
         """
-        self.pair = Pair(self.segment, **(streams or {}))
+        self.pair = StreamPair(self.segment, **(streams or {}))
         clientSide, serverSide = self.pair.authenticate(
             self.version, dict(client or {}), dict(server or {}), flush=False
         )
@@ -221,7 +215,7 @@ class Conversation(_Tests):
         self.assertEqual([each() for each in left if each() is not None], [])
 
 
-def _partsOf(pair: Pair) -> list[object]:
+def _partsOf(pair: StreamPair) -> list[object]:
     """
     @return: what two streams are made of.
     """
@@ -1797,7 +1791,7 @@ class RetriedHello(Question, SynchronousTestCase):
         """
         A client that does not come back is told so when it is given up.
         """
-        self.pair = Pair()
+        self.pair = StreamPair()
         client, server = self.pair.authenticate(
             self.version, {**self.marker, "handshakeTimeout": None}, flush=False
         )
@@ -1830,7 +1824,7 @@ class Crowd(SynchronousTestCase):
             version = VERSIONS[number // len(SITUATIONS) % 2]
             answer: Deferred[Any] = Deferred()
             arranged: dict[str, Any] = situation.arrange(lambda *_, answer=answer: answer)
-            pair = Pair(**arranged.pop("streams", {}))
+            pair = StreamPair(**arranged.pop("streams", {}))
             sides = dict(
                 zip(("client", "server"), pair.authenticate(version, **arranged), strict=True)
             )
@@ -1857,7 +1851,7 @@ class Crowd(SynchronousTestCase):
             alert = situation.refused[version]
             error = self.failureResultOf(asker, AuthenticationError).value
             self.assertEqual(error.alertSent, alert)
-            told = sides[peer]
+            told: Any = sides[peer]
             if situation.isJudging and version is SslProtocols.Tls13:
                 told = self.successResultOf(told).read()
             self.assertEqual(self.failureResultOf(told, AuthenticationError).value.alert, alert)
@@ -2336,7 +2330,7 @@ class JudgingServers(Conversation):
             asked = Recorder(True)
             for callback in (None, asked):
                 wire = Wire(self.segment)
-                server = foreignServer(damage(SERVER.certificate), wire)
+                server = foreignServer(damage(SERVER.certificate, AUTHORITY.key), wire)
                 wire.connect(Bystander(), server)
                 client = SslStream(wire.client, clock=wire.clock)
                 authenticated = client.authenticateAsClient(

@@ -44,23 +44,20 @@ from txsslstream import (
 from txsslstream.ciphersuites import propertiesOf
 from txsslstream.enums import HashAlgorithmType
 from txsslstream.insecure import withKeyLog
-
-from .programs import certificatePEM, keyPEM
-from .pythonssl import PythonPeer, pythonContext
-from .streams import Opened, StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     NOW,
-    SERVER,
     Bystander,
-    Pair,
+    StreamPair,
     Wire,
-    clientOptions,
+    certificatePEM,
+    keyPEM,
     perVersion,
     rsaKey,
-    serverOptions,
 )
+
+from .pythonssl import PythonPeer, pythonContext
+from .streams import Opened, StreamMixin
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 Unknown, Unique, Endpoint, Exporter = ChannelBindingKind
 Tls12, Tls13 = SslProtocols.Tls12, SslProtocols.Tls13
@@ -127,7 +124,7 @@ class BindingMixin(StreamMixin):
             expected = digestOf(SERVER)
             found = bindings(Endpoint, opened.ours, opened.theirs)
             self.assertEqual(found, [expected, expected])
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate(
             self.version,
             client={"clientCertificateContext": CLIENT},
@@ -192,7 +189,7 @@ class BindingMixin(StreamMixin):
         Nothing can be had before the peer is authenticated, not even in the
         callbacks; the context can.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         answers = []
 
         def decide(stream: SslStream, *_: object) -> bool:
@@ -236,7 +233,7 @@ class BindingMixin(StreamMixin):
         """
         Once the authentication has failed, everything repeats its error.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         refused = pair.authenticate(self.version, client={"targetHost": "example.com"})
         for stream, deferred in zip((pair.client, pair.server), refused, strict=True):
             error = self.failure(deferred, AuthenticationError)
@@ -380,7 +377,7 @@ class KeyMixin(StreamMixin):
         Keys are what the RFCs compute from the connection's secret.
         """
         lines: list[bytes] = []
-        pair = Pair()
+        pair = StreamPair()
         pair.server.authenticateAsServer(serverOptions(self.version))
         pair.client.authenticateAsClient(withKeyLog(clientOptions(self.version), lines.append))
         pair.wire.flush()
@@ -468,7 +465,7 @@ def secretsOf(lines: list[bytes]) -> dict[bytes, bytes]:
 def exported12(
     name: str,
     lines: list[bytes],
-    pair: Pair,
+    pair: StreamPair,
     label: bytes,
     length: int,
     context: bytes | None,
@@ -492,7 +489,7 @@ def exported12(
 def exported13(
     name: str,
     lines: list[bytes],
-    pair: Pair,
+    pair: StreamPair,
     label: bytes,
     length: int,
     context: bytes | None,
@@ -597,7 +594,7 @@ class CertificateMixin(StreamMixin):
         """
         @return: what both ends have where the server shows this.
         """
-        pair = Pair()
+        pair = StreamPair()
         outcomes = pair.authenticate(
             self.version,
             client={"remoteCertificateValidationCallback": lambda *_: True},

@@ -50,20 +50,11 @@ from txsslstream.authentication import Authentication
 from txsslstream.clienthello import ClientHelloReader
 from txsslstream.records import APPLICATION_DATA, HEADER_SIZE, RecordBoundary
 from txsslstream.sessions import SessionCache
+from txsslstream.testing import Bystander, StreamPair, Wire, perVersion
 
 from .applications import ProtocolMixin
 from .streams import StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Bystander,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "dotnet.md").read_text("utf-8")
@@ -524,7 +515,7 @@ class TableTests(SynchronousTestCase):
         """
         Sizes, numbers and times are the ones in the code.
         """
-        handshake, end = Pair().client.handshakeTimeout, SslStreamProtocol.shutdownTimeout
+        handshake, end = StreamPair().client.handshakeTimeout, SslStreamProtocol.shutdownTimeout
         self.assertEqual(Authentication.WITHHELD_LIMIT, Reader.HIGH_WATER)
         for said in (
             f"{handshake:g} seconds, with all callbacks",
@@ -631,7 +622,7 @@ class PropertyTests(StreamMixin):
         judging = {"remoteCertificateValidationCallback": judge}
         client = {**CERTAIN, "clientCertificates": [CLIENT], **({} if isServer else judging)}
         server = {**CERTAIN, "clientCertificateRequired": True, **(judging if isServer else {})}
-        pair = Pair()
+        pair = StreamPair()
         stream = pair.server if isServer else pair.client
         new = says(stream)
         for side in pair.authenticate(self.version, client, server):
@@ -641,7 +632,7 @@ class PropertyTests(StreamMixin):
             each.close()
         pair.wire.flush()
         self.successResultOf(stream.whenClosed())
-        refused = Pair()
+        refused = StreamPair()
         for side in refused.authenticate(self.version, {"targetHost": ELSEWHERE}):
             self.failure(side, AuthenticationError)
         failed = says(refused.server if isServer else refused.client)
@@ -1039,7 +1030,7 @@ class ErrorTests(StreamMixin):
     What is refused, and in which moment.
     """
 
-    def assertUntouched(self, pair: Pair) -> None:
+    def assertUntouched(self, pair: StreamPair) -> None:
         """
         Nothing was said, and both can still be authenticated.
         """
@@ -1054,7 +1045,7 @@ class ErrorTests(StreamMixin):
         versions, and a flag in their place is refused at once, be it true or
         not.
         """
-        pair = Pair()
+        pair = StreamPair()
         flag: Any
         for flag in (True, False):
             self.failure(pair.client.authenticateAsClient("localhost", (), flag), TypeError)
@@ -1066,10 +1057,10 @@ class ErrorTests(StreamMixin):
         A server without any certificate is refused at once; if it was a callback
         that has chosen so, the client is told.
         """
-        pair = Pair()
+        pair = StreamPair()
         self.failure(pair.server.authenticateAsServer(None), NotSupportedError)
         self.assertUntouched(pair)
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: SslServerAuthenticationOptions())
         client = pair.client.authenticateAsClient(clientOptions(self.version))
         self.assertNoResult(server)
@@ -1090,7 +1081,7 @@ class ErrorTests(StreamMixin):
             asked.append(stream)
             return SERVER
 
-        pair = Pair(localCertificateSelectionCallback=choose)
+        pair = StreamPair(localCertificateSelectionCallback=choose)
         self.failure(
             pair.client.authenticateAsClient(clientOptions(clientCertificateContext=CLIENT)),
             InvalidOperationError,
@@ -1113,7 +1104,7 @@ class ErrorTests(StreamMixin):
         def other(*_: object) -> bool:
             return False
 
-        pair = Pair(
+        pair = StreamPair(
             remoteCertificateValidationCallback=judge, localCertificateSelectionCallback=choose
         )
         for authenticated in (
@@ -1221,7 +1212,7 @@ class TransferTests(StreamMixin):
         Tickets, which a server sends behind the handshake in TLS 1.3, are
         nothing to read.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate(self.version, flush=False)
         while not pair.client.isAuthenticated:
             self.assertTrue(pair.wire.step())
@@ -1272,7 +1263,7 @@ class ResumptionTests(StreamMixin):
         """
         resumed = []
         for keepsSessions in (False, True):
-            pair = Pair(keepsSessions=keepsSessions)
+            pair = StreamPair(keepsSessions=keepsSessions)
             for side in pair.authenticate(self.version, {"targetHost": "127.0.0.1"}):
                 self.successResultOf(side)
             resumed.append((pair.client.isResumed, pair.server.isResumed))
@@ -1348,7 +1339,7 @@ class LateCertificateTests(StreamMixin):
         unread, and neither read nor write.
         """
         invalid, unsupported = InvalidOperationError, NotSupportedError
-        early = Pair().server
+        early = StreamPair().server
         self.failure(early.negotiateClientCertificateAsync(), invalid)
         client = self.opened(False, ours=dict(self.WILLING)).ours
         error = self.failure(client.negotiateClientCertificateAsync(), invalid)

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import DAY, NOW, Authority
 from txsslstream.enums import X509FindType, X509KeyUsageFlags
 from txsslstream.errors import NotSupportedError
 from txsslstream.finding import findIn, thumbprintOf
 from txsslstream.storefiles import withoutWarnings
+from txsslstream.testing import DAY, NOW, Authority
 
 _F = X509FindType
 POLICY = "1.3.6.1.4.1.99999.1"

@@ -26,7 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer_only, providedBy
 from zope.interface.verify import verifyClass, verifyObject
 
-from tests.support import MemoryTransport, Pair, Wire, clientOptions, serverOptions
+from tests.support import clientOptions, serverOptions
 from txsslstream import (
     ISslStream,
     SslClientAuthenticationOptions,
@@ -37,6 +37,7 @@ from txsslstream import (
     SslStreamProtocol,
     SslStreamServerEndpoint,
 )
+from txsslstream.testing import MemoryTransport, StreamPair, Wire
 
 
 class IPeculiar(ITransport):
@@ -69,7 +70,7 @@ class StreamTests(SynchronousTestCase):
         on both sides.
         """
         verifyClass(ISslStream, SslStream)
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         self.assertTrue(verifyObject(ISslStream, pair.client))
         self.assertTrue(verifyObject(ISslStream, pair.server))
@@ -93,7 +94,7 @@ class StreamTests(SynchronousTestCase):
         """
         Before authentication a stream says that it is an L{ISslStream}, too.
         """
-        self.assertTrue(ISslStream.providedBy(Pair().client))
+        self.assertTrue(ISslStream.providedBy(StreamPair().client))
         self.assertFalse(ISslStream.providedBy(object()))
 
     def test_inherited(self) -> None:
@@ -119,7 +120,7 @@ class StreamTests(SynchronousTestCase):
         The protocol that a stream is to the TLS protocol can be told of the end
         of one direction.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         application = pair.wire.client.protocol._target.wrappedProtocol
         for interface in (IHalfCloseableProtocol, IProtocol):

@@ -28,19 +28,17 @@ from txsslstream import (
     SslStreamServerEndpoint,
     TruncationError,
 )
-
-from .applications import Application
-from .programs import certificatePEM, keyPEM
-from .support import (
-    AUTHORITY,
-    SERVER,
+from txsslstream.testing import (
+    Application,
     Bystander,
     MemoryTransport,
     Wire,
-    clientOptions,
+    certificatePEM,
+    keyPEM,
     perVersion,
-    serverOptions,
 )
+
+from .support import AUTHORITY, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase

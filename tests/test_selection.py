@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import AUTHORITY, DAY, NOW, VERSIONS, Authority, Pair, rsaKey
+from tests.support import AUTHORITY
 from txsslstream import SslStreamCertificateContext, _openssl, selection
 from txsslstream.selection import bestCandidate
+from txsslstream.testing import DAY, NOW, VERSIONS, Authority, StreamPair, rsaKey
 
 MIDDLE = Authority("Middle", AUTHORITY)
 LOWER = Authority("Lower", MIDDLE)
@@ -183,7 +184,7 @@ class HandshakeTests(SynchronousTestCase):
         @return: the certificate that a server of L{AUTHORITY}'s gets, which
             names its authority.
         """
-        pair = Pair()
+        pair = StreamPair()
         authorities = AUTHORITY.trust.certificates
         trust = type(AUTHORITY.trust).fromCertificates(authorities, sendTrustInHandshake=True)
         for each in pair.authenticate(

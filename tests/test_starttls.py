@@ -47,9 +47,10 @@ from txsslstream import (
     StartTLSFactory,
     startTLS,
 )
+from txsslstream.testing import Bystander, MemoryTransport, Wire, perVersion
 
 from .processes import Spawner
-from .support import Bystander, MemoryTransport, Wire, clientOptions, perVersion, serverOptions
+from .support import clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority
+from txsslstream.testing.issuing import certificate, hosts
+from txsslstream.testing.revocations import REVOKED, ocspResponse
 
-from ..chains import certificate, hosts
 from ..programs import runSslstream
-from ..revocations import MUST_STAPLE, REVOKED, ocspResponse
-from ..support import DAY, NOW, Authority
 from ._authority import ForeignCase, identity, rootFile, stored
 from ._services import (
     absent,

@@ -14,8 +14,9 @@ from subprocess import CompletedProcess
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream.testing import Authority
+
 from ..programs import TWISTD, environment, temporaryDirectory
-from ..support import Authority
 from ._authority import ForeignCase, identity, rootFile
 from ._tools import (
     LOOPBACK,

@@ -22,8 +22,9 @@ from unittest import SkipTest
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.programs import certificatePEM, keyPEM, serveProcess
-from tests.support import AUTHORITY, Authority
+from tests.programs import serveProcess
+from tests.support import AUTHORITY
+from txsslstream.testing import Authority, certificatePEM, keyPEM
 
 from ._authority import ForeignCase, newHome, rootFile, stored
 from ._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool

@@ -20,8 +20,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..programs import certificatePEM, keyPEM
-from ..support import Authority
+from txsslstream.testing import Authority, certificatePEM, keyPEM
+
 from ._pages import Place, place
 from ._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool
 from .test_interop import VERSIONS, ToolCase

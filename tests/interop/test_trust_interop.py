@@ -18,10 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
+from txsslstream.testing import DAY, NOW, Authority, certificatePEM
+from txsslstream.testing.revocations import crl, crlBytes
 
-from ..programs import certificatePEM
-from ..revocations import crl, crlBytes
-from ..support import DAY, NOW, Authority
 from ._authority import (
     ForeignCase,
     Identity,

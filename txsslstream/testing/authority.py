@@ -105,7 +105,7 @@ class Authority:
             present, or L{NOW<txsslstream.testing.issuing.NOW>}.
         """
         self.key = newKey(key) if isinstance(key, str) else key
-        self.now = now or (NOW if issuer is None else issuer.now)
+        self.now: datetime.datetime = now or (NOW if issuer is None else issuer.now)
         self.issuer = issuer
         self.revoked: list[x509.Certificate | x509.RevokedCertificate] = []
         whole = distinguishedName(name) if isinstance(name, str) else name
@@ -303,9 +303,7 @@ class Authority:
 
     # Revocation.
 
-    def revoke(
-        self, *certificates: SslStreamCertificateContext | x509.Certificate
-    ) -> None:
+    def revoke(self, *certificates: SslStreamCertificateContext | x509.Certificate) -> None:
         """
         Revoke certificates: L{crl} and L{ocspResponse} tell so from now on.
         """

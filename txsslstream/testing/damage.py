@@ -95,7 +95,7 @@ def weaklySigned(issued: Issued, key: Any, digest: Literal["sha1", "md5"] = "sha
 
     @param key: the issuer's; an EC one (SHA-1 only) or an RSA one.
     """
-    weak: Any = {"sha1": hashes.SHA1(), "md5": hashes.MD5()}[digest]  # noqa: S303
+    weak: Any = {"sha1": hashes.SHA1(), "md5": hashes.MD5()}[digest]
     if isinstance(key, rsa.RSAPrivateKey):
         algorithm = der(SEQUENCE, RSA_SHA1 if digest == "sha1" else RSA_MD5, _NULL)
     else:

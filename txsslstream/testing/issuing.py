@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,9 +27,6 @@ NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 
 #: An extension and whether it is critical.
 Extension = tuple[x509.ExtensionType, bool]
-
-#: What L{newKey} makes.
-KeyType = Literal["EC", "RSA", "RSA-1024", "Ed25519", "Ed448"]
 
 SHA256 = hashes.SHA256()
 
@@ -82,21 +79,25 @@ def ecKey(number: int = 0) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def newKey(kind: KeyType = "EC") -> Any:
+def newKey(kind: str = "EC") -> Any:
     """
-    @param kind: C{"EC"} is P-256; C{"RSA"} has 2048 bits, and C{"RSA-1024"},
-        which is too weak, 1024.  RSA keys are always the same: see L{rsaKey}.
-    @return: a private key.
+    @param kind: C{"EC"} (P-256), C{"RSA"} (2048 bits), C{"RSA-1024"}, which is
+        too weak, C{"Ed25519"} or C{"Ed448"}.
+    @return: a private key; the same RSA key each time: see L{rsaKey}.
+    @raise ValueError: there is no such kind.
     """
-    if kind == "RSA":
-        return rsaKey()
-    if kind == "RSA-1024":
-        return rsaKey(bits=1024)
-    if kind == "Ed25519":
-        return ed25519.Ed25519PrivateKey.generate()
-    if kind == "Ed448":
-        return ed448.Ed448PrivateKey.generate()
-    return ec.generate_private_key(ec.SECP256R1())
+    if kind not in _KINDS:
+        raise ValueError(f"a key is one of {', '.join(_KINDS)}, not {kind!r}")
+    return _KINDS[kind]()
+
+
+_KINDS: Mapping[str, Callable[[], Any]] = {
+    "EC": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RSA": rsaKey,
+    "RSA-1024": lambda: rsaKey(bits=1024),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "Ed448": ed448.Ed448PrivateKey.generate,
+}
 
 
 @cache

@@ -5,7 +5,7 @@ Peers that misbehave on purpose.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -54,7 +54,7 @@ class _Filter:
             whole, self._pending = self._pending[:size], self._pending[size:]
             self._send(whole)
 
-    def writeSequence(self, data: list[bytes]) -> None:
+    def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
     def __getattr__(self, name: str) -> Any:

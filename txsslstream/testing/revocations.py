@@ -29,9 +29,7 @@ REVOKED_AT = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 # What certificates name.
 
 
-def access(
-    ocspUrls: Iterable[str] = (), issuerUrls: Iterable[str] = ()
-) -> Extension:
+def access(ocspUrls: Iterable[str] = (), issuerUrls: Iterable[str] = ()) -> Extension:
     """
     An extension that names OCSP responders and places of the issuer's
     certificate, for C{extensions} of
@@ -146,7 +144,9 @@ def unknownExtensionInDER(isCritical: bool) -> bytes:
     An extension that nobody knows, in DER.
     """
     flag = b"\x01\x01\xff" if isCritical else b""
-    return der(SEQUENCE, der(OBJECT_IDENTIFIER, b"\x2a\x03\x04"), flag, der(OCTET_STRING, b"\x05\x00"))
+    return der(
+        SEQUENCE, der(OBJECT_IDENTIFIER, b"\x2a\x03\x04"), flag, der(OCTET_STRING, b"\x05\x00")
+    )
 
 
 def single(
@@ -199,11 +199,12 @@ def assembled(
     @param singles: made by L{single}.
     @param isPss: sign with RSASSA-PSS; otherwise the signer's key is for ECDSA.
     """
-    isContext = isinstance(signer, SslStreamCertificateContext)
-    key: Any = signer.privateKey if isContext else signer.key
+    key: Any = signer.privateKey if isinstance(signer, SslStreamCertificateContext) else signer.key
     certificate = signer.certificate
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
-    signed = der(SEQUENCE, der(0xA2, der(OCTET_STRING, identifier)), _time(NOW), der(SEQUENCE, *singles))
+    signed = der(
+        SEQUENCE, der(0xA2, der(OCTET_STRING, identifier)), _time(NOW), der(SEQUENCE, *singles)
+    )
     if isPss:
         signature = key.sign(signed, padding.PSS(padding.MGF1(SHA256), 32), SHA256)
     else:
@@ -216,7 +217,9 @@ def assembled(
         der(0xA0, der(SEQUENCE, certificate.public_bytes(serialization.Encoding.DER))),
     )
     kind = bytes.fromhex("06092b0601050507300101")
-    return der(SEQUENCE, der(0x0A, b"\x00"), der(0xA0, der(SEQUENCE, kind, der(OCTET_STRING, basic))))
+    return der(
+        SEQUENCE, der(0x0A, b"\x00"), der(0xA0, der(SEQUENCE, kind, der(OCTET_STRING, basic)))
+    )
 
 
 # CRLs.

@@ -86,6 +86,7 @@ class MemoryTransport:
         # When the latest bytes can arrive, and how many of them then.
         self._underWay: deque[tuple[float, int]] = deque()
         self._closesAt: float | None = None
+        self._isHeld = False
         self._stallsAt: int | None = None
         self._loss: tuple[int, type[Exception]] | None = None
         self._damage: dict[int, int] = {}
@@ -119,15 +120,17 @@ class MemoryTransport:
 
     def hold(self) -> None:
         """
-        Deliver nothing of what this end sends until L{release}.
+        Deliver nothing of what this end sends, and not the end of the
+        connection either, until L{release}.
         """
-        self.stallAt(self.delivered)
+        self._isHeld = True
 
     def release(self) -> None:
         """
         Deliver everything again.
         """
         self._stallsAt = None
+        self._isHeld = False
 
     def loseAt(self, offset: int, reason: type[Exception] = ConnectionLost) -> None:
         """
@@ -164,7 +167,9 @@ class MemoryTransport:
         size = len(self.written)
         if self._loss is None and self._stallsAt is None and not self._underWay:
             # As nearly always, and many times.
-            return size
+            return 0 if self._isHeld else size
+        if self._isHeld:
+            return 0
         if self._underWay:
             now = self._now()
             while self._underWay and self._underWay[0][0] <= now:
@@ -178,7 +183,7 @@ class MemoryTransport:
         """
         Whether it has been closed and the other end can learn of it now.
         """
-        if self.closing is None or self.written or self._stallsAt == self.delivered:
+        if self.closing is None or self.written or self._isHeld:
             return False
         return self._closesAt is None or self._closesAt <= self._now()
 
@@ -350,6 +355,9 @@ class Wire:
         L{None}.
     """
 
+    client: MemoryTransport
+    server: MemoryTransport
+
     def __init__(
         self, segment: Segments = 0, keepsSessions: bool = False, clock: Clock | None = None
     ) -> None:
@@ -366,7 +374,7 @@ class Wire:
         self.segment = segment
         self.observer: Callable[[MemoryTransport, bytes], object] | None = None
 
-    def makeEnds(self, clock: Clock) -> tuple[Any, Any]:
+    def makeEnds(self, clock: Clock) -> tuple[MemoryTransport, MemoryTransport]:
         """
         @return: the transports of the client and of the server.
         """
