@@ -65,7 +65,7 @@ class Opened(NamedTuple):
 
 class StreamMixin(_Mixin):
     """
-    For test cases made by L{tests.support.perVersion}.  The handshake is
+    For test cases made by L{perVersion}.  The handshake is
     delivered whole; the segmentation begins behind it.
     """
 

@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -404,12 +404,13 @@ class Upgrading(ServedEndpoint):
     """
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        plain = self.factory
-        self.factory = Factory.forProtocol(lambda: _Upgrade(plain.buildProtocol(None)))
+        build = self.build
+        assert build is not None
+        self.build = lambda: _Upgrade(build())
         try:
             return super().connect(protocolFactory)
         finally:
-            self.factory = plain
+            self.build = build
 
 
 class AbsentTests(ProbeCase, SynchronousTestCase):

@@ -537,11 +537,12 @@ class ForkTests(SynchronousTestCase):
         program = textwrap.dedent(
             """
             import os
-            from tests.support import Pair, serverOptions
+            from tests.support import serverOptions
+            from txsslstream.testing import StreamPair
 
             options = serverOptions()
             for number in range(2):
-                pair = Pair(keepsSessions=number > 0)
+                pair = StreamPair(keepsSessions=number > 0)
                 pair.authenticate()
                 print(pair.server.isResumed, flush=True)
                 if number == 0 and os.fork():

@@ -281,7 +281,14 @@ class Authority:
         extensions = [*arguments.pop("extensions", ()), revocations.access([RESPONDER])]
         if mustStaple:
             extensions.append(MUST_STAPLE)
-        issued = self.issue(*names, extensions=extensions, retriever=web, **arguments)
+        issued = self.issue(
+            *names,
+            extensions=extensions,
+            retriever=web,
+            # The server checks who has signed it before it shows it.
+            roots=(self.certificate,),
+            **arguments,
+        )
         web.answers[RESPONDER] = lambda _: (
             self.ocspResponse(issued.certificate) if response is None else response
         )

@@ -10,13 +10,13 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.interfaces import (
     IListeningPort,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -27,36 +27,34 @@ from .wire import Segments, Wire, passTime
 @implementer(IListeningPort)
 class MemoryPort:
     """
-    What somebody listens at.
+    What somebody listens at, from the beginning.
     """
 
-    def __init__(self, endpoint: MemoryEndpoint) -> None:
+    def __init__(self, endpoint: MemoryEndpoint, factory: Any) -> None:
         """
         @param endpoint: whose it is.
+        @param factory: who listens.
         """
         self._endpoint = endpoint
-        self._factory: Any = None
-
-    def listen(self, factory: Any) -> None:
-        """
-        Begin, with this factory.
-        """
         self._factory = factory
+        self._isListening = False
         self.startListening()
 
     def startListening(self) -> None:
         """
         See C{IListeningPort}.
         """
+        self._isListening = True
         self._factory.doStart()
-        self._endpoint.factory = self._factory
+        self._endpoint.build = self._build
 
     def stopListening(self) -> Deferred[None]:
         """
         See C{IListeningPort}.
         """
-        if self._endpoint.factory is self._factory:
-            self._endpoint.factory = None
+        if self._isListening:
+            self._isListening = False
+            self._endpoint.build = None
             self._factory.doStop()
         return succeed(None)
 
@@ -65,6 +63,9 @@ class MemoryPort:
         See C{IListeningPort}.
         """
         return self._endpoint.ADDRESS
+
+    def _build(self) -> Any:
+        return self._factory.buildProtocol(self._endpoint.CLIENT_ADDRESS)
 
 
 @implementer(IStreamClientEndpoint, IStreamServerEndpoint)
@@ -79,7 +80,8 @@ class MemoryEndpoint:
     @cvar CLIENT_ADDRESS: of every client.
     @ivar clock: for everything.
     @ivar segment: see L{Wire}; of the connections that are made from now on.
-    @ivar factory: who listens, if anybody does.
+    @ivar build: makes the server's protocol for a connection; L{None}: nobody
+        listens.
     @ivar wires: the connections so far.
     @ivar error: what connecting fails with, if it does.
     @ivar hangs: whether connecting never ends.
@@ -96,15 +98,14 @@ class MemoryEndpoint:
         clock: Clock | None = None,
     ) -> None:
         """
-        @param build: makes the server's protocol for a connection; L{None}:
-            nobody listens before L{listen} is called.
+        @param build: see the attribute; L{listen} sets it, too.
         @param segment: see L{Wire}.
         @param clock: a new one unless given.
         """
         sessions.clear()
         self.clock = clock or Clock()
         self.segment = segment
-        self.factory: Any = None if build is None else Factory.forProtocol(build)
+        self.build = build
         self.wires: list[Wire] = []
         self.error: Exception | None = None
         self.hangs = False
@@ -113,9 +114,9 @@ class MemoryEndpoint:
         """
         See C{IStreamServerEndpoint}.
         """
-        port = MemoryPort(self)
-        port.listen(protocolFactory)
-        return succeed(port)
+        if self.build is not None:
+            return fail(CannotListenError(None, self.ADDRESS.port, OSError("address in use")))
+        return succeed(MemoryPort(self, protocolFactory))
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
         """
@@ -125,12 +126,12 @@ class MemoryEndpoint:
             return Deferred()
         if self.error is not None:
             return fail(self.error)
-        if self.factory is None:
+        if self.build is None:
             return fail(ConnectionRefusedError())
         wire = Wire(self.segment, keepsSessions=True, clock=self.clock)
         wire.client.host = wire.server.peer = self.CLIENT_ADDRESS
         wire.client.peer = wire.server.host = self.ADDRESS
-        server = self.factory.buildProtocol(self.CLIENT_ADDRESS)
+        server = self.build()
         protocol = protocolFactory.buildProtocol(self.ADDRESS)
         if server is None:
             # Taken and closed, as by a port of a reactor's.
