@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslProtocols
 from txsslstream._waiting import _parked
-from txsslstream.testing import Application, Link, Side
+from txsslstream.testing import Application, Link, Side, failureOf
 
 from .support import clientOptions, serverOptions
 
@@ -99,10 +98,4 @@ class ProtocolMixin(_Mixin):
         self.assertIs(type(side.application.reason), kind)
         return side.application.reason
 
-    def failure(self, deferred: Deferred[Any], kind: type[Exception]) -> Any:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        return error
+    failure = staticmethod(failureOf)

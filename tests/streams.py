@@ -8,21 +8,18 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslProtocols, SslStream
 from txsslstream._waiting import _parked
-from txsslstream.testing import Bystander, MemoryTransport, StreamPair
+from txsslstream.testing import Bystander, MemoryTransport, StreamPair, failureOf
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
 else:
     _Mixin = object
-
-_Error = TypeVar("_Error", bound=BaseException)
 
 
 class Opened(NamedTuple):
@@ -124,14 +121,7 @@ class StreamMixin(_Mixin):
             opened.flush()
             self.assertEqual(self.successResultOf(other.readExactly(12)), b"still usable")
 
-    def failure(self, deferred: Deferred[Any], kind: type[_Error]) -> _Error:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        assert isinstance(error, kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class LeakMixin(StreamMixin):

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -70,6 +69,7 @@ from txsslstream.testing import (
     MemoryTransport,
     StreamPair,
     Wire,
+    issuing,
     perVersion,
     rsaKey,
 )
@@ -1401,7 +1401,7 @@ class Asking(Conversation):
         A certificate that OpenSSL refuses to present fails like any other wrong
         answer.
         """
-        weak = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+        weak = AUTHORITY.issue("localhost", key=rsaKey(bits=1024))
         self.begin({}, {"serverCertificateSelectionCallback": Recorder(weak)})
         error = self.failureOf("server")
         self.assertIsInstance(error.__cause__, CertificateError)
@@ -1894,19 +1894,8 @@ def selfSigned(name: str) -> SslStreamCertificateContext:
     """
     @return: a certificate that is its own authority.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = x509.CertificateBuilder(
-        subject, subject, key.public_key(), x509.random_serial_number(), NOW - DAY, NOW + DAY
-    ).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-    return SslStreamCertificateContext(builder.sign(key, hashes.SHA256()), key)
-
-
-def weakKey() -> rsa.RSAPrivateKey:
-    """
-    @return: a key of a size that nobody should use.
-    """
-    return rsa.generate_private_key(65537, 1024)
+    made = issuing.certificate(name, extensions=[issuing.hosts(name)])
+    return SslStreamCertificateContext(made.certificate, made.key)
 
 
 def foreignServer(certificate: bytes, wire: Wire) -> Protocol:
@@ -2315,7 +2304,7 @@ class JudgingServers(Conversation):
             self.begin(
                 {"cipherSuitesPolicy": chosen},
                 {
-                    "serverCertificate": AUTHORITY.issue("localhost", key=weakKey()),
+                    "serverCertificate": AUTHORITY.issue("localhost", key=rsaKey(bits=1024)),
                     "enabledSslProtocols": LAX,
                 },
             )
@@ -2450,7 +2439,7 @@ class JudgingClients(Conversation):
         """
         self.begin(
             {
-                "clientCertificates": [AUTHORITY.issue("client", key=weakKey())],
+                "clientCertificates": [AUTHORITY.issue("client", key=rsaKey(bits=1024))],
                 "enabledSslProtocols": LAX,
             },
             {"clientCertificateRequired": True},

@@ -5,7 +5,6 @@ is what the RFCs say, and when there is none.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import hmac
 import json
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet import ssl
@@ -45,15 +44,16 @@ from txsslstream.ciphersuites import propertiesOf
 from txsslstream.enums import HashAlgorithmType
 from txsslstream.insecure import withKeyLog
 from txsslstream.testing import (
-    NOW,
     Bystander,
     StreamPair,
     Wire,
     certificatePEM,
     keyPEM,
+    newKey,
     perVersion,
     rsaKey,
 )
+from txsslstream.testing.issuing import certificate
 
 from .pythonssl import PythonPeer, pythonContext
 from .streams import Opened, StreamMixin
@@ -559,15 +559,12 @@ def selfSigned(
     @param change: what is to happen to its encoding.
     @return: a certificate for C{localhost}.
     """
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    day = datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, NOW - day, NOW + day)
-    signed = builder.sign(key, algorithm, **more)
+    signed = certificate("localhost", None, key, digest=algorithm, **more).certificate
     changed = x509.load_der_x509_certificate(change(signed.public_bytes(Encoding.DER)))
     return SslStreamCertificateContext(changed, key)
 
 
-_EC = ec.generate_private_key(ec.SECP256R1())
+_EC = newKey()
 #: sha256WithRSAEncryption, but for its last byte.
 _WITH_RSA = bytes.fromhex("2a864886f70d0101")
 
@@ -615,7 +612,7 @@ class CertificateMixin(StreamMixin):
             (selfSigned(rsaKey(), hashes.SHA256()), "sha256"),
             (selfSigned(rsaKey(), hashes.SHA384()), "sha384"),
             (selfSigned(rsaKey(), hashes.SHA512()), "sha512"),
-            (selfSigned(rsaKey(), hashes.SHA512(), rsa_padding=pss), "sha512"),
+            (selfSigned(rsaKey(), hashes.SHA512(), padding=pss), "sha512"),
             (selfSigned(_EC, hashes.SHA256()), "sha256"),
             (selfSigned(_EC, hashes.SHA384()), "sha384"),
             (signedWith(4), "sha256"),

@@ -34,6 +34,7 @@ from txsslstream.testing import (
     MemoryTransport,
     Wire,
     certificatePEM,
+    failureOf,
     keyPEM,
     perVersion,
 )
@@ -59,13 +60,7 @@ class LayersMixin(_Mixin):
     version: SslProtocols
     segment: int
 
-    def failure(self, deferred: Deferred[Any], kind: type[Exception]) -> Any:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class Stack:

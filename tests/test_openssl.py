@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from unittest import SkipTest
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
@@ -89,7 +89,7 @@ def weakServer() -> SslStreamCertificateContext:
     @return: a certificate that OpenSSL presents at its lowest security level
         only.
     """
-    return AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+    return AUTHORITY.issue("localhost", key=rsaKey(bits=1024))
 
 
 def forClient(**changes: Any) -> TlsParameters:

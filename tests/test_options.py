@@ -13,7 +13,6 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet import ssl
 from twisted.internet.interfaces import (
@@ -469,7 +468,7 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
         A certificate that OpenSSL does not take is refused when options are
         built, also if it is one of several.
         """
-        weak = AUTHORITY.issue("weak.example", key=rsa.generate_private_key(65537, 1024))
+        weak = AUTHORITY.issue("weak.example", key=rsaKey(bits=1024))
         for make in (
             lambda: clientOptions(clientCertificateContext=weak),
             lambda: clientOptions(clientCertificates=[weak]),

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.internet import inotify
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -44,7 +43,16 @@ from txsslstream import (
 from txsslstream._openssl import contextFor
 from txsslstream.reload import INTERVAL, PATIENCE, SETTLING
 from txsslstream.storefiles import identityOf
-from txsslstream.testing import DAY, NOW, StreamPair, certificatePEM, keyPEM, perVersion, pfx
+from txsslstream.testing import (
+    DAY,
+    NOW,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
+    perVersion,
+    pfx,
+    rsaKey,
+)
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -57,7 +65,7 @@ NEWER = AUTHORITY.issue("localhost", subject="newer")
 EXPIRED = AUTHORITY.issue("localhost", subject="expired", notAfter=NOW - DAY / 2)
 COMING = AUTHORITY.issue("localhost", subject="coming", notBefore=NOW + DAY)
 #: OpenSSL refuses such a key.
-WEAK = AUTHORITY.issue("localhost", subject="weak", key=rsa.generate_private_key(65537, 1024))
+WEAK = AUTHORITY.issue("localhost", subject="weak", key=rsaKey(bits=1024))
 
 #: How times are written.
 SECONDS = "%Y-%m-%d %H:%M:%S UTC"

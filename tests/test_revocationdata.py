@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
@@ -38,7 +38,7 @@ from txsslstream.revocationdata import (
 from txsslstream.testing import DAY, NOW, Authority, rsaKey
 from txsslstream.testing.damage import patched
 from txsslstream.testing.encoding import SEQUENCE, der
-from txsslstream.testing.issuing import SHA256, Issued
+from txsslstream.testing.issuing import SHA256, Issued, certificate, enormous
 from txsslstream.testing.revocations import (
     ECDSA_SHA256,
     REVOKED,
@@ -246,16 +246,12 @@ class OcspTests(Judging):
         # The same number and key, of an issuer with another name.
         renamed = Authority("renamed")
         renamed.key = AUTHORITY.key
-        sameNumber = (
-            x509.CertificateBuilder(
-                renamed.certificate.subject,
-                CERTIFICATE.subject,
-                CERTIFICATE.public_key(),
-                CERTIFICATE.serial_number,
-                NOW - DAY,
-                NOW + DAY,
-            )
-        ).sign(renamed.key, SHA256)
+        sameNumber = certificate(
+            CERTIFICATE.subject,
+            renamed,
+            CERTIFICATE.public_key(),
+            serial=CERTIFICATE.serial_number,
+        ).certificate
         self.assertRefused(
             "is about another certificate",
             judged,
@@ -335,7 +331,7 @@ class OcspTests(Judging):
             ("unreadable", AUTHORITY.responder(extensions=[(DAMAGED_EXTENSION, False)])),
             (
                 "1024 bits",
-                AUTHORITY.responder(key=rsa.generate_private_key(65537, 1024)),
+                AUTHORITY.responder(key=rsaKey(bits=1024)),
             ),
         )
         for words, signer in cases:
@@ -393,23 +389,17 @@ class OcspTests(Judging):
         """
         issuer = AUTHORITY.issue(subject="Test Authority", key=rsaKey()).certificate
         signer = AUTHORITY.responder()
-        certificate = (
-            x509.CertificateBuilder(
-                issuer.subject,
-                signer.certificate.subject,
-                signer.privateKey.public_key(),
-                1,
-                NOW - DAY,
-                NOW + DAY,
-            )
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
-            .sign(rsaKey(), SHA256)
-        )
-        encoded = certificate.public_bytes(serialization.Encoding.DER)
+        strong = certificate(
+            signer.certificate.subject,
+            Issued(issuer, rsaKey()),
+            signer.privateKey,
+            [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)],
+        ).certificate
+        encoded = strong.public_bytes(serialization.Encoding.DER)
         self.assertEqual(encoded.count(SHA256_RSA), 2)
         authority = Authority()
         authority.certificate = issuer
-        data = ocspResponse(authority, CERTIFICATE, responder=signer, certificates=[certificate])
+        data = ocspResponse(authority, CERTIFICATE, responder=signer, certificates=[strong])
         self.assertStands(judged(data, issuer=issuer), Standing.good)
         for weak, words in WEAK_RSA:
             weakened = x509.load_der_x509_certificate(encoded.replace(SHA256_RSA, weak))
@@ -758,12 +748,8 @@ class CrlTests(Judging):
         """
         An issuer with an enormous key is not verified with.
         """
-        numbers = rsa.RSAPublicNumbers(65537, (1 << 16400) + 1)
-        issuer = (
-            x509.CertificateBuilder(
-                ISSUER.subject, ISSUER.subject, numbers.public_key(), 1, NOW - DAY, NOW + DAY
-            )
-        ).sign(AUTHORITY.key, SHA256)
+        large = enormous(16401)
+        issuer = certificate(ISSUER.subject, AUTHORITY, large).certificate
         self.assertRefused("key is unusable", listed, crl(AUTHORITY), issuer=issuer)
         data = inTheNameOf(issuer, AUTHORITY)
         self.assertRefused("key is unusable", judged, data, issuer=issuer)

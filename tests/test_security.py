@@ -11,7 +11,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from OpenSSL._util import lib
 from twisted.internet.defer import Deferred
@@ -307,7 +306,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         """
         suite = CipherSuitesPolicy([TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256])
         for size in (2048, 3072):
-            server = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, size))
+            server = AUTHORITY.issue("localhost", key=rsaKey(bits=size))
             client = AUTHORITY.issue(key=rsaKey())
             pair = self.connected(
                 SslProtocols.Tls12,

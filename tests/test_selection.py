@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support import AUTHORITY
 from txsslstream import SslStreamCertificateContext, _openssl, selection
 from txsslstream.selection import bestCandidate
-from txsslstream.testing import DAY, NOW, VERSIONS, Authority, StreamPair, rsaKey
+from txsslstream.testing import DAY, NOW, VERSIONS, Authority, StreamPair, newKey, rsaKey
 
 MIDDLE = Authority("Middle", AUTHORITY)
 LOWER = Authority("Lower", MIDDLE)
@@ -23,7 +23,7 @@ USER = "client@example.com"
 
 KEYS: dict[str, Any] = {
     "RSA": rsaKey(),
-    "ECDSA": ec.generate_private_key(ec.SECP256R1()),
+    "ECDSA": newKey(),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
     "Ed448": ed448.Ed448PrivateKey.generate(),
 }

@@ -47,7 +47,7 @@ from txsslstream import (
     StartTLSFactory,
     startTLS,
 )
-from txsslstream.testing import Bystander, MemoryTransport, Wire, perVersion
+from txsslstream.testing import Bystander, MemoryTransport, Wire, failureOf, perVersion
 
 from .processes import Spawner
 from .support import clientOptions, serverOptions
@@ -138,13 +138,7 @@ class StartTLSMixin(_Mixin):
     version: SslProtocols
     segment: int
 
-    def failure(self, deferred: Deferred[Any], kind: type[Exception]) -> Any:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class Conversation:

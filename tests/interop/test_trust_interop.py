@@ -13,12 +13,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, ClassVar, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
-from txsslstream.testing import DAY, NOW, Authority, certificatePEM
+from txsslstream.testing import DAY, NOW, Authority, certificatePEM, rsaKey
 from txsslstream.testing.revocations import crl, crlBytes
 
 from ._authority import (
@@ -119,7 +118,7 @@ def servers() -> dict[str, Row]:
     """
     @return: every reason to refuse a server.
     """
-    weakKey = rsa.generate_private_key(65537, 1024)
+    weakKey = rsaKey(bits=1024)
     own = identity(ROOT.issue("localhost"))
     forClients: Any = {"usages": (ExtendedKeyUsageOID.CLIENT_AUTH,)}
     expired = identity(ROOT.issue("localhost", **EXPIRED))

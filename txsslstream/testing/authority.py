@@ -26,6 +26,7 @@ from .issuing import (
     NOW,
     Extension,
     Issued,
+    Signer,
     alternatives,
     certificate,
     distinguishedName,
@@ -111,7 +112,7 @@ class Authority:
         whole = distinguishedName(name) if isinstance(name, str) else name
         self.certificate = _signed(
             whole,
-            None if issuer is None else Issued(issuer.certificate, issuer.key),
+            issuer,
             self.key,
             [
                 (x509.BasicConstraints(isAuthority, pathLength if isAuthority else None), True),
@@ -236,7 +237,7 @@ class Authority:
         """
         every: list[Extension] = [(x509.BasicConstraints(False, None), True)]
         if names:
-            every.append(alternatives(*map(generalName, names)))
+            every.append(alternatives(*names))
         usages = list(usages)
         if usages:
             every.append((x509.ExtendedKeyUsage(usages), False))
@@ -244,7 +245,7 @@ class Authority:
             subject = names[0] if names else "nobody"
         issued = _signed(
             subject,
-            Issued(self.certificate, self.key),
+            self,
             newKey(key) if isinstance(key, str) else key,
             [*every, *extensions],
             self.now - DAY if notBefore is None else notBefore,
@@ -361,7 +362,7 @@ def sharedAuthority() -> Authority:
 
 def _signed(
     subject: str | x509.Name,
-    issuer: Issued | None,
+    issuer: Signer | None,
     key: Any,
     extensions: Iterable[Extension],
     notBefore: datetime.datetime,

@@ -161,11 +161,12 @@ def keyUsage(*usages: str) -> Extension:
     return x509.KeyUsage(**{each: each in usages for each in every}), True
 
 
-def alternatives(*names: x509.GeneralName) -> Extension:
+def alternatives(*names: str | x509.GeneralName, isCritical: bool = False) -> Extension:
     """
-    The extension for these names.
+    The extension for these names, which may be as for L{generalName}.
     """
-    return x509.SubjectAlternativeName(names), False
+    every = [generalName(each) if isinstance(each, str) else each for each in names]
+    return x509.SubjectAlternativeName(every), isCritical
 
 
 def hosts(*names: str) -> Extension:
@@ -189,11 +190,12 @@ def excluding(*names: x509.GeneralName) -> Extension:
     return x509.NameConstraints(None, names), True
 
 
-def unknownExtension(isCritical: bool = True) -> Extension:
+def unknownExtension(isCritical: bool = True, identifier: str = "1.2.3.4") -> Extension:
     """
     An extension that nobody knows.
     """
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"), isCritical
+    oid = x509.ObjectIdentifier(identifier)
+    return x509.UnrecognizedExtension(oid, b"\x05\x00"), isCritical
 
 
 #: The extension with which a certificate demands a staple (RFC 7633).
@@ -205,7 +207,7 @@ MUST_STAPLE: Extension = (x509.TLSFeature([x509.TLSFeatureType.status_request]),
 
 def certificate(
     subject: str | x509.Name,
-    issuer: Issued | None = None,
+    issuer: Signer | None = None,
     key: Any = None,
     extensions: Iterable[Extension] = (),
     *,
@@ -214,6 +216,7 @@ def certificate(
     notAfter: datetime.datetime = NOW + DAY,
     digest: Any = SHA256,
     issuerName: str | x509.Name | None = None,
+    signingKey: Any = None,
     padding: Any = None,
 ) -> Issued:
     """
@@ -223,11 +226,14 @@ def certificate(
     @param issuer: L{None} for a self-signed one.
     @param key: a private key, or a public one; a new one unless given.
     @param digest: what is signed with; of no importance for Edwards curves.
+    @param serial: a random one unless given.
     @param issuerName: what is called the issuer, if not the issuer's subject.
+    @param signingKey: what it is signed with, if not the issuer's key.
     @param padding: for RSA, if not PKCS #1 v1.5.
     """
     key = key or newKey()
-    by = Issued(None, key) if issuer is None else issuer  # type: ignore[arg-type]
+    if signingKey is None:
+        signingKey = key if issuer is None else issuer.key
     whole = distinguishedName(subject) if isinstance(subject, str) else subject
     if issuerName is None:
         issuerName = whole if issuer is None else issuer.certificate.subject
@@ -241,14 +247,14 @@ def certificate(
     )
     for extension, isCritical in extensions:
         builder = builder.add_extension(extension, isCritical)
-    isEdwards = isinstance(by.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
-    signed = builder.sign(by.key, None if isEdwards else digest, rsa_padding=padding)
+    isEdwards = isinstance(signingKey, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
+    signed = builder.sign(signingKey, None if isEdwards else digest, rsa_padding=padding)
     return Issued(signed, key)
 
 
 def authority(
     subject: str | x509.Name,
-    issuer: Issued | None = None,
+    issuer: Signer | None = None,
     key: Any = None,
     extensions: Iterable[Extension] = (),
     *,
