@@ -81,6 +81,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "chain",
         "security",
         "channelbinding",
+        "inspectable",
         "judgement",
         "hello",
         "failures",

@@ -185,7 +185,7 @@ class HandshakeTests(SynchronousTestCase):
             names its authority.
         """
         pair = StreamPair()
-        authorities = AUTHORITY.trust.certificates
+        authorities = AUTHORITY.trust.certificates or ()
         trust = type(AUTHORITY.trust).fromCertificates(authorities, sendTrustInHandshake=True)
         for each in pair.authenticate(
             version,
