@@ -34,7 +34,10 @@ EXAMPLES = ROOT / "docs" / "examples"
 SESSION = "session.txt"
 
 #: Examples that are run otherwise, and by what.
-ELSEWHERE = {"typed": "tests.test_typed.RunningTests.test_member"}
+ELSEWHERE = {
+    "testing": "tests.test_testing_examples.ExampleTests.test_good",
+    "typed": "tests.test_typed.RunningTests.test_member",
+}
 
 #: The commands that are this checkout's.
 COMMANDS = {

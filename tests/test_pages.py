@@ -121,6 +121,17 @@ RUN: Mapping[str, Mapping[str, str]] = {
     "reauthentication.md": {
         "from twisted.internet": "tests.test_docs.ReauthenticationTests.test_example"
     },
+    "testing.md": {
+        "from txsslstream.testing import connectedStreams,": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
+        "from txsslstream.testing import Authority, Flaw,": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
+        "from twisted.internet.error import ConnectionLost": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
+    },
     "trust.md": {
         "async def isWelcome(stream, certificate, chain, sslPolicyErrors):\n    if not": (
             "FragmentTests.test_findings"
@@ -647,7 +658,7 @@ class DiagramTests(SynchronousTestCase):
         """
         rows = rowsOf((DOCS / "internals.md").read_text(), "Floors")
         self.assertEqual(
-            [(floor, tuple(re.findall(r"`(\w+)`", modules))) for floor, _, modules in rows],
+            [(floor, tuple(re.findall(r"`([\w.]+)`", modules))) for floor, _, modules in rows],
             [(str(floor), modules) for floor, modules in enumerate(FLOORS)],
         )
 

@@ -19,7 +19,7 @@ E = TypeVar("E", bound=BaseException)
 
 def _outcomeOf(deferred: Deferred[Any]) -> Any:
     """
-    @return: the result or the L{Failure}, which nobody else hears of.
+    @return: the result or the C{Failure}, which nobody else hears of.
     """
     results: list[Any] = []
     deferred.addBoth(results.append)
