@@ -316,6 +316,10 @@ class AuthorityTests(SynchronousTestCase):
             (changed.targetHost, changed.enabledSslProtocols),
             ("other.example", SslProtocols.Tls12),
         )
+        below = by.intermediate()
+        for options in (below.clientOptions(), below.serverOptions()):
+            self.assertEqual(options.trust, by.trust)
+        self.assertNotEqual(below.trust, by.trust)
         self.assertIsInstance(by.trust, SslCertificateTrust)
         self.assertRaises(TypeError, by.clientOptions, noSuchOption=1)
 
@@ -381,7 +385,10 @@ class RevocationTests(SynchronousTestCase):
         revocation believes it.
         """
         for mustStaple in (False, True):
-            resultOf(self.asking(self.authority.issueStapled("localhost", mustStaple=mustStaple)))
+            issued = self.authority.issueStapled("localhost", mustStaple=mustStaple)
+            resultOf(self.asking(issued))
+            demands = [each.oid for each in issued.certificate.extensions]
+            self.assertIs(x509.TLSFeature.oid in demands, mustStaple)
         refusalOf(
             self.asking(self.authority.issue("localhost")),
             sslPolicyErrors=CHAIN,

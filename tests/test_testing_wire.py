@@ -283,6 +283,16 @@ class DelayTests(WireCase):
         self.wire.advance(2)
         self.assertEqual(b"".join(self.server.pieces), b"ab")
 
+    def test_queue(self) -> None:
+        """
+        Nor does what is written with another delay.
+        """
+        for delay, data in ((2, b"a"), (1, b"b"), (3, b"c")):
+            self.wire.client.delay = delay
+            self.client.transport.write(data)
+        self.wire.advance(5)
+        self.assertEqual(self.server.heard, [(2, b"ab"), (3, b"c")])
+
     def test_answers(self) -> None:
         """
         A question and its answer take the time of both ways, in one go; and what

@@ -105,9 +105,8 @@ class MemoryTransport:
         self.written += data
         self.everWritten += data
         if self.delay or self._underWay:
-            # Nothing overtakes what was written before.
-            latest = self._underWay[-1][0] if self._underWay else 0
-            self._underWay.append((max(self._arrival(), latest), len(data)))
+            # In a queue, so that nothing overtakes what was written before.
+            self._underWay.append((self._arrival(), len(data)))
         if self.producer is not None and len(self.written) > self.bufferSize:
             self._pauseProducer()
 
