@@ -88,7 +88,7 @@ class Authority:
         notAfter: datetime.datetime | None = None,
         isAuthority: bool = True,
         *,
-        key: Any = "EC",
+        key: Any = None,
         pathLength: int | None = None,
         now: datetime.datetime | None = None,
     ) -> None:
@@ -100,12 +100,12 @@ class Authority:
         @param notAfter: in 100 days unless given.
         @param isAuthority: whether its certificate says so.
         @param key: its private key, or the kind of a new one: see
-            L{newKey<txsslstream.testing.issuing.newKey>}.
+            L{newKey<txsslstream.testing.issuing.newKey>}; L{None}: P-256.
         @param pathLength: how many authorities there may be below it.
         @param now: what all its dates are relative to: by default the issuer's
             present, or L{NOW<txsslstream.testing.issuing.NOW>}.
         """
-        self.key = newKey(key) if isinstance(key, str) else key
+        self.key = _keyFrom(key)
         self.now: datetime.datetime = now or (NOW if issuer is None else issuer.now)
         self.issuer = issuer
         self.revoked: list[x509.Certificate | x509.RevokedCertificate] = []
@@ -214,7 +214,7 @@ class Authority:
         extensions: Iterable[Extension] = (),
         notBefore: datetime.datetime | None = None,
         notAfter: datetime.datetime | None = None,
-        key: Any = "EC",
+        key: Any = None,
         claimed: Authority | None = None,
         **context: Any,
     ) -> SslStreamCertificateContext:
@@ -229,7 +229,7 @@ class Authority:
         @param notBefore: yesterday unless given.
         @param notAfter: in 10 days unless given.
         @param key: its private key, or the kind of a new one: see
-            L{newKey<txsslstream.testing.issuing.newKey>}.
+            L{newKey<txsslstream.testing.issuing.newKey>}; L{None}: P-256.
         @param claimed: whose key the certificate says it was signed with.
         @param context: more for L{SslStreamCertificateContext}, such as
             C{retriever}.
@@ -246,7 +246,7 @@ class Authority:
         issued = _signed(
             subject,
             self,
-            newKey(key) if isinstance(key, str) else key,
+            _keyFrom(key),
             [*every, *extensions],
             self.now - DAY if notBefore is None else notBefore,
             self.now + 10 * DAY if notAfter is None else notAfter,
@@ -350,6 +350,15 @@ class Authority:
             "nextUpdate": self.now + DAY,
             "revokedAt": self.now - 2 * DAY,
         }
+
+
+def _keyFrom(key: Any) -> Any:
+    """
+    @param key: a private key, the kind of a new one, or L{None}.
+    """
+    if key is None:
+        return newKey()
+    return newKey(key) if isinstance(key, str) else key
 
 
 @cache
