@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.hazmat.primitives.serialization.pkcs12 import PBES, serialize_key_and_certificates
 
-from tests.support import Authority, rsaKey
+from txsslstream.testing import Authority, rsaKey
 
 from .credentials import HOST, KEYS, Credentials
 
