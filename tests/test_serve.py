@@ -209,7 +209,9 @@ class ServiceForTests(SynchronousTestCase):
         """
         The service for a command line.
         """
-        return serviceFor(MemoryReactorClock(), optionsFor(*arguments), "program")
+        service = serviceFor(MemoryReactorClock(), optionsFor(*arguments), "program")
+        assert isinstance(service, ForwardService)
+        return service
 
     def refusal(self, *arguments: str) -> str:
         """
@@ -488,6 +490,7 @@ class ListeningTests(SynchronousTestCase):
         """
         command = ("--originate", "--servername", "localhost", *ENDPOINTS, *arguments)
         service = serviceFor(MemoryReactorClock(), optionsFor(*command), "program")
+        assert isinstance(service, ForwardService)
         listening: Deferred[IListeningPort] = Deferred()
         endpoint: Any = service._endpoint
         endpoint.listen = lambda factory: listening
@@ -596,6 +599,7 @@ class RunningTests(TestCase):
                 *("--certificate", self.files.both, *arguments),
             )
         )
+        assert isinstance(service, ForwardService)
         service.privilegedStartService()
         service.startService()
         self.addCleanup(self.stop, service)
