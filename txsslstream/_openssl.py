@@ -1310,8 +1310,7 @@ def _parsed(der: bytes) -> x509.Certificate:
     """
     @raise ValueError: it is no certificate.
     """
-    isSmall = len(der) <= _SMALL_BYTES
-    return _parsedSmall(der) if isSmall else x509.load_der_x509_certificate(der)
+    return (_parsedSmall if len(der) <= _SMALL_BYTES else x509.load_der_x509_certificate)(der)
 
 
 # Whoever comes again shows the same ones.
