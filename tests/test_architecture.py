@@ -63,6 +63,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "certificatepolicies",
         "chainchecks",
         "paths",
+        "knownpaths",
         "revocationdata",
     ),
     # The fence, and what can wait.
@@ -124,6 +125,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "echo",
         "devcert",
+        "_workers",
         "_tap",
         "_usage",
         "_serve",

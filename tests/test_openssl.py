@@ -1549,6 +1549,13 @@ def foreignContext(certificate: bytes, *others: bytes) -> SSL.Context:
     return context
 
 
+def certificateDER() -> bytes:
+    """
+    The encoded certificate of L{SERVER}.
+    """
+    return SERVER.certificate.public_bytes(Encoding.DER)
+
+
 def shake(client: TlsEngine, server: TlsEngine, segment: int = 1 << 20) -> tuple[Step, Step]:
     """
     Let two engines shake hands until neither has anything to say.
@@ -1625,6 +1632,51 @@ class Questions(SynchronousTestCase):
                     # It has finished, and reads the refusal.
                     self.assertIs(_openssl.receive(client.connection)[1], Received.broken)
                 self.assertEqual((server.alertSent, client.alertReceived), (alert, alert))
+
+    def test_heeded(self) -> None:
+        """
+        What OpenSSL itself thinks of a server's certificate matters, to begin with
+        and from the beginning of each handshake on, until the server is accepted;
+        and again as soon as it is refused.  Of a client's it always does.
+        """
+        modes: list[int] = []
+        for version in VERSIONS:
+            client, server = self.engines(version)
+            clientSsl = client.connection._ssl
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_NONE)
+            client._noteBeginning()
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            client._heedOpenSSL(False)
+            client._verdict = lib.X509_V_ERR_CERT_REVOKED
+            context = lib.X509_STORE_CTX_new()
+            self.assertEqual(client._verify(context), 0)
+            self.assertEqual(lib.X509_STORE_CTX_get_error(context), lib.X509_V_ERR_CERT_REVOKED)
+            lib.X509_STORE_CTX_free(context)
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            client, server = self.engines(
+                version,
+                clientChanges={"certificate": CLIENT},
+                serverChanges={"asksForCertificate": True},
+            )
+            serverSsl = server.connection._ssl
+            modes.append(lib.SSL_get_verify_mode(serverSsl))
+            self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+            modes.append(lib.SSL_get_verify_mode(serverSsl))
+        self.assertEqual(modes, [SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE] * 4)
+
+    def test_parsedOnce(self) -> None:
+        """
+        Who comes again shows the same objects; what is large is not kept.
+        """
+        again = [_openssl._parsed(bytes(bytearray(der))) for der in [certificateDER()] * 2]
+        self.assertIs(*again)
+        self.assertEqual(again[0], SERVER.certificate)
+        self.patch(_openssl, "_SMALL_BYTES", 10)
+        one, other = (_openssl._parsed(certificateDER()) for _ in range(2))
+        self.assertIsNot(one, other)
+        self.assertRaises(ValueError, _openssl._parsed, b"nonsense")
 
     def test_raises(self) -> None:
         """

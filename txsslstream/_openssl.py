@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
@@ -94,6 +95,9 @@ _MODE_NO_AUTO_CHAIN = 0x8
 #: Nor are these.
 _OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
+
+#: The events that matter while the first handshake goes on.
+_OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
 
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
@@ -665,12 +669,8 @@ class TlsEngine:
         Offer a server to go on with an earlier session.  Called before the
         first step.
         """
-        start = ffi.new("unsigned char[]", session.encoded)
-        position = ffi.new("const unsigned char **", start)
-        decoded = lib.d2i_SSL_SESSION(ffi.NULL, position, len(session.encoded))
-        if decoded and lib.SSL_set_session(self.connection._ssl, decoded):
+        if lib.SSL_set_session(self.connection._ssl, session.handle):
             self.session = session
-        lib.SSL_SESSION_free(decoded)
         lib.ERR_clear_error()
 
     @property
@@ -680,15 +680,11 @@ class TlsEngine:
         """
         return bool(lib.SSL_session_reused(self.connection._ssl))
 
-    def encodedSession(self) -> bytes:
+    def currentSession(self) -> Any:
         """
         @return: the session as it is now, with its secrets and the last ticket.
         """
-        session = lib.SSL_get_session(self.connection._ssl)
-        size = max(lib.i2d_SSL_SESSION(session, ffi.NULL), 0)
-        start = ffi.new("unsigned char[]", size)
-        lib.i2d_SSL_SESSION(session, ffi.new("unsigned char **", start))
-        return bytes(ffi.buffer(start, size))
+        return ffi.gc(lib.SSL_get1_session(self.connection._ssl), lib.SSL_SESSION_free)
 
     def feed(self, data: bytes) -> None:
         """
@@ -794,13 +790,23 @@ class TlsEngine:
         What is agreed on so far.
         """
         facts = describe(self.connection)
-        if facts.cipherSuite is None and facts.protocol is not SslProtocols.Tls13:
-            code = self._flight.cipherSuite()
-            if code is not None and code in TlsCipherSuite._value2member_map_:
-                facts = replace(facts, cipherSuite=TlsCipherSuite(code))
+        if facts.cipherSuite is None:
+            facts = replace(facts, cipherSuite=self.cipherSuite())
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
         return facts
+
+    def cipherSuite(self) -> TlsCipherSuite | None:
+        """
+        The suite that is agreed on.
+        """
+        ssl = self.connection._ssl
+        suite = _suiteOf(ssl)
+        if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
+            code = self._flight.cipherSuite()
+            if code is not None and code in TlsCipherSuite._value2member_map_:
+                return TlsCipherSuite(code)
+        return suite
 
     def peerCertificate(self) -> x509.Certificate | None:
         """
@@ -818,6 +824,7 @@ class TlsEngine:
         """
         The handshake is over: answer no more questions.
         """
+        lib.SSL_set_info_callback(self.connection._ssl, _laterInfoCallback)
         self.decisions = None
         self.session = None
         self._flight = ServerFlight()
@@ -841,13 +848,13 @@ class TlsEngine:
         else:
             stack = lib.SSL_get_peer_cert_chain(ssl)
             count = lib.sk_X509_num(stack) if stack else 0
-            ders = [_encoded(lib.sk_X509_value(stack, index)) for index in range(count)]
+            shown = [lib.sk_X509_value(stack, index) for index in range(count)]
             own = lib.SSL_get_peer_certificate(ssl)
-            if own:
+            if own and own not in shown:
                 # A server's list lacks the peer's own one.
-                first = _encoded(own)
-                lib.X509_free(own)
-                ders = list(dict.fromkeys((first, *ders)))
+                shown.insert(0, own)
+            ders = list(dict.fromkeys(map(_encoded, shown)))
+            lib.X509_free(own)
         if not ders:
             return None
         return _presented(ders, self._staple())
@@ -869,9 +876,9 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            own = x509.load_der_x509_certificate(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
             presented = self.presented() or _pathIn(context)
-            if presented.certificates[0] != own:
+            own = lib.X509_STORE_CTX_get0_cert(context)
+            if _encoded(own) != presented.certificates[0].public_bytes(Encoding.DER):
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
@@ -884,7 +891,18 @@ class TlsEngine:
         if self._verdict is None:
             self._verdict = self._judge(context)
         lib.X509_STORE_CTX_set_error(context, self._verdict)
-        return int(self._verdict == lib.X509_V_OK)
+        isAccepted = self._verdict == lib.X509_V_OK
+        if self.parameters.isServer:
+            return int(isAccepted)
+        # A client whose question is answered can spare itself what OpenSSL would
+        # look at all the same, signatures above all: the search fails at once,
+        # and whether that matters is asked afterwards.
+        self._heedOpenSSL(not isAccepted)
+        return 0
+
+    def _heedOpenSSL(self, isHeeded: bool) -> None:
+        mode = SSL.VERIFY_PEER if isHeeded else SSL.VERIFY_NONE
+        lib.SSL_set_verify(self.connection._ssl, mode, _verifyCallback)
 
     def _judgeResumed(self) -> TlsAlert | None:
         """
@@ -952,6 +970,8 @@ class TlsEngine:
         A handshake begins, the first or, before TLS 1.3, another.
         """
         # Who is accepted was so in the one before.
+        if not self.parameters.isServer:
+            self._heedOpenSSL(True)
         self._verdict = None
         self._handshakes += 1
         self.isRenegotiating = self._handshakes > 1
@@ -999,19 +1019,26 @@ class TlsEngine:
             )
 
 
+def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
+    cipher = lib.SSL_get_current_cipher(ssl)
+    return (
+        _suitesByName().get(ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode())
+        if cipher
+        else None
+    )
+
+
 def describe(connection: SSL.Connection) -> Negotiated:
     """
     What any pyOpenSSL connection has agreed on.
     """
     ssl = connection._ssl
-    cipher = lib.SSL_get_current_cipher(ssl)
-    name = ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode() if cipher else ""
     # Asked before there is a session, OpenSSL dereferences a null pointer.
     group = lib.SSL_get0_group_name(ssl) if lib.SSL_get_session(ssl) else None
     serverName = connection.get_servername()
     return Negotiated(
         protocol=_PROTOCOLS.get(lib.SSL_version(ssl), SslProtocols.None_),
-        cipherSuite=_suitesByName().get(name),
+        cipherSuite=_suiteOf(ssl),
         applicationProtocol=connection.get_alpn_proto_negotiated() or None,
         group=ffi.string(group).decode() if group else None,
         dhePrimeBits=None,
@@ -1246,7 +1273,7 @@ def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
     readable = (_readable(each) for each in others)
     return Presented(
         (
-            x509.load_der_x509_certificate(own),
+            _parsed(own),
             *(each for each in readable if each is not None),
         ),
         staple,
@@ -1270,9 +1297,24 @@ def _readable(der: bytes) -> x509.Certificate | None:
     @return: the certificate, unless it cannot be read: then no chain needs it.
     """
     try:
-        return x509.load_der_x509_certificate(der)
+        return _parsed(der)
     except (ValueError, x509.InvalidVersion):
         return None
+
+
+#: Peers choose them, and parsed they take more.
+_SMALL_BYTES = 4096
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    """
+    @raise ValueError: it is no certificate.
+    """
+    return (_parsedSmall if len(der) <= _SMALL_BYTES else x509.load_der_x509_certificate)(der)
+
+
+# Whoever comes again shows the same ones.
+_parsedSmall = lru_cache(maxsize=128)(x509.load_der_x509_certificate)
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -1354,12 +1396,24 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
-    if where & SSL.SSL_CB_ALERT:
-        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
-    elif where == SSL.SSL_CB_HANDSHAKE_START:
-        _guarded(ssl, None, TlsEngine._noteBeginning)
+    # More than twenty times in each handshake: decide quickly.
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
+
+
+@_callback("void (*)(const SSL *, int, int)")
+def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
     elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
         _guarded(ssl, None, TlsEngine._noteMove)
+
+
+def _note(ssl: Any, where: int, result: int) -> None:
+    if where & SSL.SSL_CB_ALERT:
+        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+    else:
+        _guarded(ssl, None, TlsEngine._noteBeginning)
 
 
 @_callback("void (*)(const SSL *, const char *)")
