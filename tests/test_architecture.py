@@ -97,6 +97,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_processes",
         "_slots",
         "_inner",
+        "_gathering",
         "_patience",
         "_unwrapping",
         "inspection",

@@ -759,9 +759,9 @@ class TlsEngine:
         """
         ssl = self.connection._ssl
         while True:
-            count = lib.SSL_read(ssl, _scratch, len(_scratchView))
+            count = lib.SSL_read(ssl, _scratch, _SIZE)
             if count > 0:
-                pieces.append(bytes(_scratchView[:count]))
+                pieces.append(_octets[:count])
                 if isPatient:
                     continue
                 return Received.starved, ""
@@ -1090,9 +1090,18 @@ def exportKeyingMaterial(
 # The record path, without exceptions: what a call of OpenSSL's came to is a
 # value.
 
-#: One record's worth at least; shared, since nothing of it outlives a call.
-_scratch = ffi.new("unsigned char[]", 1 << 17)
-_scratchView = memoryview(ffi.buffer(_scratch))
+#: Room for the largest chunk that a transport gives us, and another record.
+#: Shared: nothing of it is used once a function here has returned, for whoever
+#: is called then may come back in.
+_scratch = ffi.new("unsigned char[]", 160 * 1024)
+_SIZE = len(_scratch)
+_octets = ffi.buffer(_scratch)
+_view = memoryview(_octets)
+
+#: The most plaintext in a record, in bytes (RFC 8446 section 5.1).
+_RECORD = 1 << 14
+
+_SENT = (True, "")
 
 
 def enableWholeWrites(connection: SSL.Connection) -> None:
@@ -1102,26 +1111,32 @@ def enableWholeWrites(connection: SSL.Connection) -> None:
     lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
 
 
-def receive(connection: SSL.Connection) -> tuple[bytes, Received, str]:
+def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
     """
+    @param data: what has come from the peer.
     @return: all plaintext that is there, why it ends, and OpenSSL's words if it
         is broken.
     """
+    if type(connection) is not SSL.Connection:
+        return _receiveForeign(connection, data)
     ssl = connection._ssl
+    if data:
+        lib.BIO_write(connection._into_ssl, data, len(data))
     pieces = []
     filled = 0
-    while True:
-        count = lib.SSL_read(ssl, _scratch + filled, len(_scratchView) - filled)
-        if count > 0:
-            filled += count
-            if len(_scratchView) - filled < 1 << 14:
-                pieces.append(bytes(_scratchView[:filled]))
-                filled = 0
-            continue
-        if filled:
-            pieces.append(bytes(_scratchView[:filled]))
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return data, *_whyNothing(ssl, count)
+    count = lib.SSL_read(ssl, _scratch, _SIZE)
+    while count > 0:
+        filled += count
+        if _SIZE - filled < _RECORD:
+            pieces.append(_octets[:filled])
+            filled = 0
+        count = lib.SSL_read(ssl, _scratch + filled, _SIZE - filled)
+    plain = _octets[:filled]
+    if pieces:
+        plain = b"".join([*pieces, plain])
+    if lib.SSL_get_error(ssl, count) == lib.SSL_ERROR_WANT_READ:
+        return plain, Received.starved, ""
+    return plain, *_whyNothing(ssl, count)
 
 
 def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
@@ -1143,7 +1158,7 @@ def hasUnread(connection: SSL.Connection) -> bool:
     return bool(size > 0 or lib.SSL_pending(connection._ssl))
 
 
-def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
+def send(connection: SSL.Connection, data: bytes | memoryview) -> tuple[bool, str]:
     """
     Encrypt all of C{data}; not empty, at most 64 KiB: beyond, memory management
     costs more than it saves.
@@ -1151,24 +1166,62 @@ def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
     @return: whether that succeeded, and OpenSSL's words if the connection is
         broken; if there are none, the same bytes are to be given again later.
     """
-    count = lib.SSL_write(connection._ssl, ffi.from_buffer(data), len(data))
+    if type(connection) is not SSL.Connection:
+        _, why, reasons = _tried(connection.sendall, data)
+        return why is None, reasons
+    ssl = connection._ssl
+    count = lib.SSL_write(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
     if count > 0:
-        return True, ""
-    if lib.SSL_get_error(connection._ssl, count) == lib.SSL_ERROR_WANT_READ:
+        return _SENT
+    if lib.SSL_get_error(ssl, count) == lib.SSL_ERROR_WANT_READ:
         return False, ""
     return False, ", ".join(_drainErrors()) or "no reason given"
 
 
-def takeOutput(connection: SSL.Connection) -> bytes:
+def takeOutput(
+    connection: SSL.Connection, offer: Callable[[memoryview], int] | None = None
+) -> bytes:
     """
-    @return: all bytes that wait for the peer.
+    @param offer: is offered what there is, and tells how much of it has been
+        taken; it must not keep it, nor come back here.
+    @return: all bytes that wait for the peer, but those.
     """
-    pieces = []
-    while (count := lib.BIO_read(connection._from_ssl, _scratch, len(_scratchView))) > 0:
-        pieces.append(bytes(_scratchView[:count]))
-        if count < len(_scratchView):
-            break
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if type(connection) is not SSL.Connection:
+        return _tried(connection.bio_read, _SIZE)[0] or b""
+    count = lib.BIO_read(connection._from_ssl, _scratch, _SIZE)
+    if count <= 0:
+        return b""
+    taken = 0 if offer is None else offer(_view[:count])
+    rest: bytes = _octets[taken:count] if taken else _octets[:count]
+    return rest if count < _SIZE else rest + takeOutput(connection)
+
+
+def _tried(call: Callable[..., Any], *arguments: Any) -> tuple[Any, Received | None, str]:
+    """
+    A public method of a connection that is not pyOpenSSL's own, or no longer.
+
+    @return: its result, and why there is none and OpenSSL's words if so.
+    """
+    try:
+        return call(*arguments), None, ""
+    except SSL.WantReadError:
+        return None, Received.starved, ""
+    except SSL.ZeroReturnError:
+        return None, Received.ended, ""
+    except SSL.Error as e:
+        reasons = [str(each[-1]) for each in e.args[0]] if e.args and e.args[0] else []
+        return None, Received.broken, ", ".join(reasons) or "no reason given"
+
+
+def _receiveForeign(connection: Any, data: bytes) -> tuple[bytes, Received, str]:
+    if data:
+        connection.bio_write(data)
+    pieces: list[bytes] = []
+    while True:
+        piece, why, reasons = _tried(connection.recv, _RECORD)
+        if why is not None:
+            return b"".join(pieces), why, reasons
+        pieces.append(piece)
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1185,8 +1238,8 @@ def takeUnread(connection: SSL.Connection) -> bytes:
         behind its C{close_notify}.
     """
     pieces = []
-    while (count := lib.BIO_read(connection._into_ssl, _scratch, len(_scratchView))) > 0:
-        pieces.append(bytes(_scratchView[:count]))
+    while (count := lib.BIO_read(connection._into_ssl, _scratch, _SIZE)) > 0:
+        pieces.append(_octets[:count])
     return b"".join(pieces)
 
 

@@ -181,6 +181,8 @@ class AskingProtocol(InspectableProtocol):
                 self._unbufferPendingWrites()
             if self._closesLater:
                 self._shutdownTLS()
+        # An answer to what came, such as to a renegotiation, goes first.
+        self._flushSendBIO()
         self._read(data, why, reasons)
         if self._isDeciding or self._reauthentication is None:
             return

@@ -30,6 +30,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
+from ._gathering import Octets
 from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
@@ -246,15 +247,30 @@ class SslStreamProtocol(AskingProtocol):
         if self._isReadingOver:
             # What comes behind close_notify nobody will read.
             return
-        if self._isDeciding:
-            self._withhold(data)
-        elif self._reauthentication is not None:
-            self._take(data)
-        elif authentication is None or self._handshakeDone:
+        if self._handshakeDone and authentication is not None:
+            outgoing = self._aggregator
+            outgoing.isAwake = True
+            try:
+                self._takeIn(data)
+            finally:
+                outgoing.isAwake = False
+                if not outgoing.flush():
+                    # There may still be an answer to what came, such as to a
+                    # renegotiation.
+                    self._flushSendBIO()
+        elif authentication is None:
             super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
             self._hasPausedTransport = True
             self.transport.pauseProducing()
+
+    def _takeIn(self, data: bytes) -> None:
+        if self._isDeciding:
+            self._withhold(data)
+        elif self._reauthentication is not None:
+            self._take(data)
+        elif not self._lostTLSConnection:
+            self._read(*receive(self._tlsConnection, data))
 
     def _flushReceiveBIO(self) -> None:
         if self._authentication is None:
@@ -271,8 +287,6 @@ class SslStreamProtocol(AskingProtocol):
         authentication = self._authentication
         if authentication is not None and authentication.engine.hasNews:
             authentication.keepSession()
-        # An answer to what came, such as to a renegotiation, goes first.
-        self._flushSendBIO()
         if data and not self._isReadingOver and not self._aborted:
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
@@ -338,19 +352,22 @@ class SslStreamProtocol(AskingProtocol):
 
     # Sending
 
-    def _write(self, data: Any) -> None:
+    def _write(self, data: Octets) -> None:
         if self._authentication is None:
-            super()._write(data)
-        elif not self._handshakeDone or self._isSilent:
-            self._bufferedWrite(data)
+            super()._write(bytes(data))
+        elif not self._handshakeDone or (self._reauthentication is not None and self._isSilent):
+            self._bufferedWrite(bytes(data))
         elif not self._lostTLSConnection and not self._isWritingOver:
-            for start in range(0, len(data), _WRITE_SIZE):
-                isSent, reasons = send(self._tlsConnection, data[start : start + _WRITE_SIZE])
+            size = len(data)
+            whole = data if size <= _WRITE_SIZE else memoryview(data)
+            for start in range(0, size, _WRITE_SIZE):
+                piece = whole if size <= _WRITE_SIZE else whole[start : start + _WRITE_SIZE]
+                isSent, reasons = send(self._tlsConnection, piece)
                 if reasons:
                     self._broke(reasons)
                     return
                 if not isSent:
-                    self._bufferedWrite(data[start:])
+                    self._bufferedWrite(bytes(whole[start:]))
                     return
                 self._flushSendBIO()
 
