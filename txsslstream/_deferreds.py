@@ -43,6 +43,8 @@ class Decision:
     What somebody is deciding, one thing at a time.
     """
 
+    __slots__ = ("_awaited",)
+
     _log = Logger()
 
     def __init__(self) -> None:
@@ -97,6 +99,8 @@ class Occurrence(Generic[_T]):
     """
     Something that happens once, for any number of observers, early or late.
     """
+
+    __slots__ = ("_error", "_outcome", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: list[Deferred[_T]] = []
