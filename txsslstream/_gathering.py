@@ -22,25 +22,25 @@ class Gatherer:
     """
     Keeps what is written for a while.
 
-    @ivar isAwake: whether somebody will call L{flush} before the reactor's turn
-        is over, so that no timer is needed.
+    @ivar isAwaited: whether somebody is going to call L{flush}, be it in this
+        turn of the reactor or in the next.
     """
 
     #: With more than this, in bytes, there is nothing to wait for.
     LIMIT = 64_000
 
-    __slots__ = ("_clock", "_isFlushing", "_pieces", "_scheduled", "_size", "_write", "isAwake")
+    __slots__ = ("_clock", "_isFlushing", "_pieces", "_room", "_scheduled", "_write", "isAwaited")
 
     def __init__(self, write: Callable[[Octets], None], clock: IReactorTime) -> None:
         """
         @param write: takes what was gathered.  Another L{write} from inside of
             it is heeded behind what is being written.
         """
-        self.isAwake = False
+        self.isAwaited = False
         self._write = write
         self._clock = clock
         self._pieces: list[Octets] = []
-        self._size = 0
+        self._room = self.LIMIT
         self._scheduled: IDelayedCall | None = None
         self._isFlushing = False
 
@@ -51,18 +51,27 @@ class Gatherer:
 
         @raise TypeError: it is something else.
         """
-        if type(data) is not bytes:
+        if data.__class__ is not bytes:
             data = self._owned(data)
-        size = len(data)
-        if size >= self.LIMIT:
-            # Nothing is gained by joining it with what is there.
-            self.flush()
+        self._room -= len(data)
+        if self._room < 0:
+            self._fill(data)
+            return
         self._pieces.append(data)
-        self._size += size
-        if self._size > self.LIMIT:
-            self.flush()
-        elif not self.isAwake and self._scheduled is None:
+        if not self.isAwaited:
+            self.isAwaited = True
             self._scheduled = self._clock.callLater(0, self._turned)
+
+    def writeNow(self, data: Octets) -> None:
+        """
+        Take octets, and hand all over that there is.
+        """
+        isAwaited, self.isAwaited = self.isAwaited, True
+        try:
+            self.write(data)
+        finally:
+            self.isAwaited = isAwaited
+        self.flush()
 
     def _owned(self, data: Octets) -> Octets:
         """
@@ -74,8 +83,22 @@ class Gatherer:
             return view.cast("B")
         return view.tobytes()
 
+    def _fill(self, data: Octets) -> None:
+        if len(data) > self.LIMIT:
+            # Nothing is gained by joining it with what is there.
+            self.flush()
+        self._pieces.append(data)
+        self.flush()
+
+    def sleep(self) -> None:
+        """
+        Whoever was going to call L{flush} is not any more.
+        """
+        self.isAwaited = self._scheduled is not None
+
     def _turned(self) -> None:
         self._scheduled = None
+        self.isAwaited = False
         self.flush()
 
     def close(self) -> None:
@@ -100,7 +123,7 @@ class Gatherer:
             while pieces:
                 data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
-                self._size = 0
+                self._room = self.LIMIT
                 self._write(data)
         finally:
             self._isFlushing = False

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, reduce
 from operator import or_
-from struct import iter_unpack, unpack_from
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -31,9 +30,9 @@ from twisted.logger import Logger
 from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, groupNamed, signatureNamed
 from .certificatefacts import keyTypesOf
 from .certificatemessages import certificateList, keyTypes
-from .ciphersuites import TlsCipherSuite, propertiesOf
+from .ciphersuites import TlsCipherSuite
+from .clienthello import SslClientHelloInfo
 from .crossing import (
-    Certificates,
     Decisions,
     KeyLog,
     Negotiated,
@@ -43,15 +42,15 @@ from .crossing import (
     Step,
 )
 from .enums import (
-    CipherAlgorithmType,
     EncryptionPolicy,
     SslProtocols,
     TlsAlert,
 )
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
-from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, recordKinds
+from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
+from .suitability import UNNEGOTIATED, agreeOnEncryption, canSign, exchangeOf
 
 _log = Logger()
 
@@ -70,12 +69,6 @@ _DEFAULT_CIPHERS = (
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
     "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
 )
-
-#: The versions in which signature algorithms are not negotiated.
-_UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
-
-#: The extension of a hello that names them (RFC 8446 section 4.2).
-_SIGNATURE_ALGORITHMS = 13
 
 #: Whether a server heeds the groups for DHE before TLS 1.3, too (RFC 7919).
 _HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
@@ -178,7 +171,7 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> tuple[Ssl
     versions = parameters.protocols or SslProtocols.Tls12 | SslProtocols.Tls13
     ciphers = _DEFAULT_CIPHERS
     if parameters.cipherSuites is not None:
-        _agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
+        agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
         names = _suiteNames()
         unknown = [suite.name for suite in parameters.cipherSuites if suite not in names]
         if unknown:
@@ -216,20 +209,11 @@ def _isLax(parameters: TlsParameters, versions: SslProtocols) -> bool:
     return bool(
         # The old versions sign with SHA-1 and MD5; whoever enables them has
         # decided.
-        versions & _UNNEGOTIATED
+        versions & UNNEGOTIATED
         or parameters.encryptionPolicy is not EncryptionPolicy.RequireEncryption
         or any(map(_isWeak, parameters.cipherSuites or ()))
         or any(name.endswith("_sha1") for name in parameters.signatureAlgorithms)
     )
-
-
-def _exchangeOf(suite: TlsCipherSuite) -> str:
-    """
-    @return: C{"ECDHE"} or C{"DHE"} if a suite before TLS 1.3 exchanges keys in
-        a group, or else nothing.
-    """
-    keys, _, _ = suite.name.partition("_WITH_")
-    return "ECDHE" if "_ECDH" in keys else "DHE" if "_DH" in keys else ""
 
 
 def _chooseGroups(
@@ -257,7 +241,7 @@ def _chooseGroups(
         excluded = "".join(f":!k{each}" for each in ("ECDHE", "DHE", "RSA") if each not in usable)
     else:
         # What is bound to no group was asked for by name.
-        needed = {_exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
+        needed = {exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
         isPossible = bool(needed & usable or needed - bound)
         excluded = ""
     if not isPossible:
@@ -282,20 +266,9 @@ def _defaultSignatures() -> tuple[str, ...]:
     connection.set_connect_state()
     lib.SSL_do_handshake(connection._ssl)
     lib.ERR_clear_error()
-    # Behind the headers of the record and of the message, version and random
-    # (RFC 8446 section 4.1.2), come session, suites, compression methods.
-    rest = takeOutput(connection)[5 + 4 + 2 + 32 :]
-    for width in (1, 2, 1):
-        rest = rest[width + int.from_bytes(rest[:width], "big") :]
-    extensions = {}
-    rest = rest[2:]
-    while rest:
-        kind, size = unpack_from(">HH", rest)
-        extensions[kind] = rest[4 : 4 + size]
-        rest = rest[4 + size :]
-    names = {each.code: each.name for each in SIGNATURE_ALGORITHMS}
-    codes = [code for (code,) in iter_unpack(">H", extensions[_SIGNATURE_ALGORITHMS][2:])]
-    return tuple(names[code] for code in codes if code in names)
+    hello = SslClientHelloInfo.fromMessage(takeOutput(connection)[HEADER_SIZE:])
+    known = {each.name for each in SIGNATURE_ALGORITHMS}
+    return tuple(str(name) for name in hello.signatureAlgorithms if name in known)
 
 
 def _signaturesOf(parameters: TlsParameters) -> list[SignatureAlgorithm] | None:
@@ -327,7 +300,7 @@ def _chooseSignatures(
     algorithms = _signaturesOf(parameters)
     if algorithms is not None:
         isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
-        if isFixed and versions & _UNNEGOTIATED:
+        if isFixed and versions & UNNEGOTIATED:
             raise InvalidOperationError(
                 "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
             )
@@ -345,7 +318,7 @@ def _chooseSignatures(
         signing = [
             version
             for version in _VERSIONS
-            if version & versions and _canSign(parameters, algorithms, version, kinds)
+            if version & versions and canSign(parameters, algorithms, version, kinds)
         ]
         if not signing:
             raise InvalidOperationError(
@@ -356,26 +329,6 @@ def _chooseSignatures(
         if parameters.isServer:
             versions &= reduce(or_, signing)
     return versions
-
-
-def _canSign(
-    parameters: TlsParameters,
-    algorithms: list[SignatureAlgorithm] | None,
-    version: SslProtocols,
-    kinds: set[str],
-) -> bool:
-    """
-    Whether a key of these kinds makes an allowed signature in a version.
-    """
-    # Before TLS 1.3 a client's own curve has to be one of its groups, too (RFC
-    # 8422 section 5.1).
-    isBound = "ECDSA" in kinds and not parameters.isServer and version is not SslProtocols.Tls13
-    groups = {f"ECDSA {group}" for group in parameters.keyExchangeGroups}
-    if isBound and groups and kinds.isdisjoint(groups):
-        return False
-    if algorithms is None or version & _UNNEGOTIATED:
-        return True
-    return any(each.keyIn(version) in kinds for each in algorithms)
 
 
 def _tell(
@@ -393,19 +346,6 @@ def _tell(
     lib.ERR_clear_error()
     if unknown:
         raise NotSupportedError(f"this OpenSSL does not know {', '.join(unknown)}")
-
-
-def _agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:
-    """
-    @raise InvalidOperationError: a suite encrypts, or does not, against the
-        policy.
-    """
-    for suite in suites:
-        isNull = propertiesOf(suite).cipherAlgorithm is CipherAlgorithmType.Null
-        if policy is (
-            EncryptionPolicy.RequireEncryption if isNull else EncryptionPolicy.NoEncryption
-        ):
-            raise InvalidOperationError(f"{suite.name} goes against {policy.name}")
 
 
 def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
@@ -544,6 +484,10 @@ def logAllSecrets(keyLog: KeyLog | None) -> None:
     _keyLogOfAll = keyLog
 
 
+#: Of a connection whose handshake is over: nothing.
+_NO_FLIGHT = ServerFlight()
+
+
 class TlsEngine:
     """
     One side of one TLS connection between two memory BIOs, from the first byte
@@ -556,6 +500,8 @@ class TlsEngine:
         before that, an alert may go in the clear.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
+    @ivar isPuttingOff: whether the question for our certificate is not to be
+        asked now: then reading ends with L{Received.asking}.
     @ivar isRenegotiating: whether another handshake has begun than the first.
     @ivar keyTypes: the kinds of keys that the peer is content with when it asks
         for a certificate; L{None} if it has not asked.
@@ -584,6 +530,7 @@ class TlsEngine:
         "hasNews",
         "isEncrypting",
         "isPeerUnreadable",
+        "isPuttingOff",
         "isRenegotiating",
         "keyTypes",
         "parameters",
@@ -609,7 +556,7 @@ class TlsEngine:
             mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
         """
-        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
         if self._keyLogs:
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
@@ -622,6 +569,7 @@ class TlsEngine:
         self.hasNews = False
         self.hasAnswered = False
         self.isRenegotiating = False
+        self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.reasons: list[str] = []
@@ -630,7 +578,7 @@ class TlsEngine:
         self._handshakes = 0
         self._sent: list[bytes] = []
         self._awaitsStaple = wantsStaple
-        self._held = bytearray()
+        self._held = b""
         self._flight = ServerFlight()
         self.isEncrypting = False
         ssl = self.connection._ssl
@@ -696,8 +644,7 @@ class TlsEngine:
             if not self._flight.isComplete:
                 return
             self._awaitsStaple = False
-            data = bytes(self._held)
-            self._held.clear()
+            data, self._held = self._held, b""
         self.connection.bio_write(data)
 
     def handshake(self) -> Step:
@@ -793,7 +740,7 @@ class TlsEngine:
                 facts = replace(facts, cipherSuite=TlsCipherSuite(code))
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
-        return facts
+        return _shared(facts)
 
     def peerCertificate(self) -> x509.Certificate | None:
         """
@@ -813,9 +760,9 @@ class TlsEngine:
         """
         self.decisions = None
         self.session = None
-        self._flight = ServerFlight()
-        self._sent.clear()
-        self._held.clear()
+        self._flight = _NO_FLIGHT
+        self._sent = []
+        self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
         self.connection.set_app_data(None)
 
@@ -898,6 +845,8 @@ class TlsEngine:
         self.wasAskedForCertificate = True
         if self.decisions is None:
             return 0
+        if self.isPuttingOff:
+            return -1
         answer = self.decisions.certificateWanted()
         lib.ERR_clear_error()
         if isinstance(answer, TlsAlert):
@@ -992,6 +941,14 @@ class TlsEngine:
             )
 
 
+@lru_cache(maxsize=64)
+def _shared(facts: Negotiated) -> Negotiated:
+    """
+    Most connections have the same in common.
+    """
+    return facts
+
+
 def describe(connection: SSL.Connection) -> Negotiated:
     """
     What any pyOpenSSL connection has agreed on.
@@ -1010,22 +967,6 @@ def describe(connection: SSL.Connection) -> Negotiated:
         dhePrimeBits=None,
         serverName=(serverName or b"").decode("ascii", "replace"),
         isResumed=bool(lib.SSL_session_reused(ssl)),
-    )
-
-
-def certificatesOf(connection: SSL.Connection) -> Certificates:
-    """
-    @param connection: any pyOpenSSL connection after its handshake.
-    """
-    remote = connection.get_peer_certificate(as_cryptography=True)
-    presented = connection.get_peer_cert_chain(as_cryptography=True)
-    return Certificates(
-        # OpenSSL does not tell the role; a server's list of the peer's
-        # certificates lacks the peer's own one.
-        isServer=remote is None or not presented or presented[0] != remote,
-        local=connection.get_certificate(as_cryptography=True),
-        remote=remote,
-        verified=tuple(connection.get_verified_chain(as_cryptography=True) or ()),
     )
 
 
@@ -1098,10 +1039,17 @@ _SIZE = len(_scratch)
 _octets = ffi.buffer(_scratch)
 _view = memoryview(_octets)
 
-#: The most plaintext in a record, in bytes (RFC 8446 section 5.1).
+#: The most plaintext in a record, and more than what else is in it (RFC 8446
+#: section 5.2), in bytes.
 _RECORD = 1 << 14
+_OVERHEAD = 64
+_FULL = _SIZE - _RECORD
 
-_SENT = (True, "")
+# Found once: these are called for every record.
+_Connection = SSL.Connection
+_sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
+_bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
+_NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
 
 
 def enableWholeWrites(connection: SSL.Connection) -> None:
@@ -1117,25 +1065,28 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
     @return: all plaintext that is there, why it ends, and OpenSSL's words if it
         is broken.
     """
-    if type(connection) is not SSL.Connection:
+    if type(connection) is not _Connection:
         return _receiveForeign(connection, data)
-    ssl = connection._ssl
+    ssl, bio = connection._ssl, connection._into_ssl
     if data:
-        lib.BIO_write(connection._into_ssl, data, len(data))
+        _bioWrite(bio, data, len(data))
     pieces = []
     filled = 0
-    count = lib.SSL_read(ssl, _scratch, _SIZE)
+    count = _sslRead(ssl, _scratch, _SIZE)
+    if 0 < count > len(data) - _OVERHEAD and not _bioSize(bio, _NULL):
+        # One record, and no need to be told that it was the last.
+        return _octets[:count], _STARVED, ""
     while count > 0:
         filled += count
-        if _SIZE - filled < _RECORD:
+        if filled > _FULL:
             pieces.append(_octets[:filled])
             filled = 0
-        count = lib.SSL_read(ssl, _scratch + filled, _SIZE - filled)
+        count = _sslRead(ssl, _scratch + filled, _RECORD)
     plain = _octets[:filled]
     if pieces:
         plain = b"".join([*pieces, plain])
-    if lib.SSL_get_error(ssl, count) == lib.SSL_ERROR_WANT_READ:
-        return plain, Received.starved, ""
+    if _sslError(ssl, count) == _WANT_READ:
+        return plain, _STARVED, ""
     return plain, *_whyNothing(ssl, count)
 
 
@@ -1145,6 +1096,8 @@ def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
         return Received.starved, ""
     if error == lib.SSL_ERROR_ZERO_RETURN:
         return Received.ended, ""
+    if error == lib.SSL_ERROR_WANT_X509_LOOKUP:
+        return Received.asking, ""
     return Received.broken, ", ".join(_drainErrors()) or "no reason given"
 
 
@@ -1158,42 +1111,44 @@ def hasUnread(connection: SSL.Connection) -> bool:
     return bool(size > 0 or lib.SSL_pending(connection._ssl))
 
 
-def send(connection: SSL.Connection, data: bytes | memoryview) -> tuple[bool, str]:
+def send(
+    connection: SSL.Connection,
+    data: bytes | bytearray | memoryview,
+    offer: Callable[[memoryview], int] | None = None,
+) -> tuple[bytes, bool, str]:
     """
     Encrypt all of C{data}; not empty, at most 64 KiB: beyond, memory management
     costs more than it saves.
 
-    @return: whether that succeeded, and OpenSSL's words if the connection is
-        broken; if there are none, the same bytes are to be given again later.
+    @param offer: is offered what waits for the peer then, and tells how much of it has
+        been taken; it must not keep it, nor come back here.
+    @return: what else waits for the peer; whether C{data} was encrypted; and OpenSSL's
+        words if the connection is broken.  If it was not, and there are none,
+        the same bytes are to be given again later.
     """
-    if type(connection) is not SSL.Connection:
-        _, why, reasons = _tried(connection.sendall, data)
-        return why is None, reasons
+    if type(connection) is not _Connection:
+        _, why, reasons = _tried(connection.sendall, bytes(data))
+        return takeOutput(connection), why is None, reasons
     ssl = connection._ssl
-    count = lib.SSL_write(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
-    if count > 0:
-        return _SENT
-    if lib.SSL_get_error(ssl, count) == lib.SSL_ERROR_WANT_READ:
-        return False, ""
-    return False, ", ".join(_drainErrors()) or "no reason given"
-
-
-def takeOutput(
-    connection: SSL.Connection, offer: Callable[[memoryview], int] | None = None
-) -> bytes:
-    """
-    @param offer: is offered what there is, and tells how much of it has been
-        taken; it must not keep it, nor come back here.
-    @return: all bytes that wait for the peer, but those.
-    """
-    if type(connection) is not SSL.Connection:
-        return _tried(connection.bio_read, _SIZE)[0] or b""
-    count = lib.BIO_read(connection._from_ssl, _scratch, _SIZE)
+    count = _sslWrite(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
     if count <= 0:
-        return b""
+        isEarly = _sslError(ssl, count) == _WANT_READ
+        return b"", False, "" if isEarly else ", ".join(_drainErrors()) or "no reason given"
+    count = _bioRead(connection._from_ssl, _scratch, _SIZE)
     taken = 0 if offer is None else offer(_view[:count])
-    rest: bytes = _octets[taken:count] if taken else _octets[:count]
-    return rest if count < _SIZE else rest + takeOutput(connection)
+    rest = _octets[taken:count] if taken else _octets[:count]
+    return rest if count < _SIZE else rest + takeOutput(connection), True, ""
+
+
+def takeOutput(connection: SSL.Connection) -> bytes:
+    """
+    @return: all bytes that wait for the peer.
+    """
+    if type(connection) is not _Connection:
+        return _tried(connection.bio_read, _SIZE)[0] or b""
+    count = _bioRead(connection._from_ssl, _scratch, _SIZE)
+    data: bytes = _octets[: max(count, 0)]
+    return data if count < _SIZE else data + takeOutput(connection)
 
 
 def _tried(call: Callable[..., Any], *arguments: Any) -> tuple[Any, Received | None, str]:
@@ -1222,6 +1177,22 @@ def _receiveForeign(connection: Any, data: bytes) -> tuple[bytes, Received, str]
         if why is not None:
             return b"".join(pieces), why, reasons
         pieces.append(piece)
+
+
+def renewBuffers(connection: SSL.Connection) -> None:
+    """
+    Give the memory back that earlier traffic has taken, if nothing is in it.
+    """
+    if (
+        type(connection) is _Connection
+        and _address(connection._ssl) not in _occupied
+        and not _bioSize(connection._into_ssl, _NULL)
+        and not _bioSize(connection._from_ssl, _NULL)
+    ):
+        connection._into_ssl = lib.BIO_new(lib.BIO_s_mem())
+        connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
+        # It frees those that it had.
+        lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1325,6 +1296,9 @@ def _callback(signature: str) -> Callable[[_Function], _Function]:
 
 _engines: WeakValueDictionary[int, TlsEngine] = WeakValueDictionary()
 
+#: The C{SSL*} in whose calls somebody of us is deciding.
+_occupied: set[int] = set()
+
 #: The servers that wait for a client's answer in mid-conversation.
 _asking: WeakSet[TlsEngine] = WeakSet()
 
@@ -1339,12 +1313,18 @@ def _guarded(ssl: Any, refusal: _Result, decide: Callable[[TlsEngine], _Result])
 
     @return: its decision, or C{refusal} where there is none to be had.
     """
+    address = _address(ssl)
+    isOutermost = address not in _occupied
+    _occupied.add(address)
     try:
-        engine = _engines.get(_address(ssl))
+        engine = _engines.get(address)
         return refusal if engine is None else decide(engine)
     except BaseException:
         _log.failure("while OpenSSL waited for a decision")
         return refusal
+    finally:
+        if isOutermost:
+            _occupied.discard(address)
 
 
 @_callback("int (*)(int, X509_STORE_CTX *)")

@@ -15,7 +15,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ._deferreds import Occurrence
-from ._gathering import Gatherer
 from .authentication import Authentication
 from .channelbinding import Bindable, Channel
 from .errors import AuthenticationError, InvalidOperationError, StreamClosedError
@@ -44,8 +43,6 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
-        self._aggregator: Any = Gatherer(super().write, factory._clock)
-        self.write = self._aggregator.write  # type: ignore[method-assign]
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
 

@@ -30,19 +30,17 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from ._gathering import Octets
 from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
     keepResumable,
     receive,
-    send,
     sendCloseNotify,
-    takeOutput,
     takeUnread,
 )
 from ._patience import Patience
 from ._processes import isProcess, wireTo
+from ._traffic import LARGE
 from ._transports import abort, unsentBytes
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
@@ -71,8 +69,11 @@ classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
 classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
 classImplements(ServerOptionsSelection, IOpenSSLServerConnectionCreator)
 
-#: As much as OpenSSL gets at once, in bytes.
-_WRITE_SIZE = 1 << 16
+
+#: What a transport reads at once, in bytes, until there is much to read.
+_READ_SIZE = 1 << 16
+
+_STARVED = Received.starved
 
 
 class _NoConnectionYet:
@@ -207,6 +208,7 @@ class SslStreamProtocol(AskingProtocol):
             self._authenticated.failed(error)
             return
         self._handshakeDone = True
+        self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
         try:
@@ -239,38 +241,43 @@ class SslStreamProtocol(AskingProtocol):
         Take bytes from the transport.
         """
         authentication = self._authentication
+        if authentication is None or not self._handshakeDone:
+            self._receiveEarly(data)
+            return
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        if self._isReadingOver or self._lostTLSConnection:
+            # What comes behind close_notify nobody will read.
+            return
+        if len(data) >= LARGE:
+            self._grown()
+            if len(data) >= _READ_SIZE and self._socket is not None:
+                self._socket.readMuch()
+        outgoing = self._aggregator
+        outgoing.isAwaited = True
+        try:
+            if self._reauthentication is not None:
+                self._takeDeciding(data)
+            else:
+                self._read(*receive(self._tlsConnection, data))
+        finally:
+            outgoing.sleep()
+            if not outgoing.flush():
+                # There may be an answer to what came.
+                self._flushSendBIO()
+
+    def _receiveEarly(self, data: bytes) -> None:
+        authentication = self._authentication
         if self._tlsConnection is None and authentication is None:
             # None could be made, and the transport has yet to notice its end.
             return
         if self._boundary is not None:
             self._boundary.feed(data)
-        if self._isReadingOver:
-            # What comes behind close_notify nobody will read.
-            return
-        if self._handshakeDone and authentication is not None:
-            outgoing = self._aggregator
-            outgoing.isAwake = True
-            try:
-                self._takeIn(data)
-            finally:
-                outgoing.isAwake = False
-                if not outgoing.flush():
-                    # There may still be an answer to what came, such as to a
-                    # renegotiation.
-                    self._flushSendBIO()
-        elif authentication is None:
+        if authentication is None:
             super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
             self._hasPausedTransport = True
             self.transport.pauseProducing()
-
-    def _takeIn(self, data: bytes) -> None:
-        if self._isDeciding:
-            self._withhold(data)
-        elif self._reauthentication is not None:
-            self._take(data)
-        elif not self._lostTLSConnection:
-            self._read(*receive(self._tlsConnection, data))
 
     def _flushReceiveBIO(self) -> None:
         if self._authentication is None:
@@ -291,7 +298,7 @@ class SslStreamProtocol(AskingProtocol):
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
         # The application may have ended it all meanwhile.
-        if why is Received.starved or self._lostTLSConnection or self._tlsConnection is None:
+        if why is _STARVED or self._lostTLSConnection or self._tlsConnection is None:
             return
         if why is Received.ended:
             self._peerEnded()
@@ -349,35 +356,6 @@ class SslStreamProtocol(AskingProtocol):
         raise InvalidOperationError(
             "there is TLS already: for TLS in TLS use txsslstream.startTLS() or SslStream"
         )
-
-    # Sending
-
-    def _write(self, data: Octets) -> None:
-        if self._authentication is None:
-            super()._write(bytes(data))
-        elif not self._handshakeDone or (self._reauthentication is not None and self._isSilent):
-            self._bufferedWrite(bytes(data))
-        elif not self._lostTLSConnection and not self._isWritingOver:
-            size = len(data)
-            whole = data if size <= _WRITE_SIZE else memoryview(data)
-            for start in range(0, size, _WRITE_SIZE):
-                piece = whole if size <= _WRITE_SIZE else whole[start : start + _WRITE_SIZE]
-                isSent, reasons = send(self._tlsConnection, piece)
-                if reasons:
-                    self._broke(reasons)
-                    return
-                if not isSent:
-                    self._bufferedWrite(bytes(whole[start:]))
-                    return
-                self._flushSendBIO()
-
-    def _flushSendBIO(self) -> None:
-        if self._authentication is None:
-            super()._flushSendBIO()
-        elif self._tlsConnection is not None:
-            data = takeOutput(self._tlsConnection)
-            if data:
-                self.transport.write(data)
 
     # Closing
 
