@@ -82,6 +82,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "chain",
         "security",
         "channelbinding",
+        "inspectable",
         "judgement",
         "hello",
         "failures",

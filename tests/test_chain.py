@@ -270,7 +270,7 @@ class BuildTests(ChainTestCase):
         for each in (damaged, self.directory / "none.pem"):
             failure = self.failureResultOf(made.build(each), CertificateError)
             self.assertIn(str(each), str(failure.value))
-        self.failureResultOf(made.build(5), TypeError)
+        self.failureResultOf(made.build(5), TypeError)  # type: ignore[arg-type]
         self.assertIs(made.chainElements, before)
 
     def test_systemFile(self) -> None:

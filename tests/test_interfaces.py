@@ -4,8 +4,13 @@ What the package's objects provide, for applications that ask.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+from types import ModuleType
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+from twisted.application.service import IServiceMaker
 from twisted.internet import ssl
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -14,29 +19,44 @@ from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocol,
     IProtocolFactory,
+    ISSLTransport,
     IStreamClientEndpoint,
     IStreamServerEndpoint,
     ISystemHandle,
+    ITCPTransport,
     ITransport,
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.plugin import IPlugin
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer_only, providedBy
+from zope.interface import Invalid, implementedBy, implementer, implementer_only, providedBy
+from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject
 
+import txsslstream
+from tests.processes import MemoryProcess, Parent
 from tests.support import MemoryTransport, Pair, Wire, clientOptions, serverOptions
+from twisted.plugins import txsslstream_dropin
 from txsslstream import (
+    HttpRetriever,
     ISslStream,
+    ServerOptionsSelection,
     SslClientAuthenticationOptions,
     SslServerAuthenticationOptions,
     SslStream,
     SslStreamClientEndpoint,
     SslStreamFactory,
+    SslStreamMetrics,
     SslStreamProtocol,
     SslStreamServerEndpoint,
+    retrieval,
 )
+from txsslstream._fetching import NothingForStrangers
+from txsslstream._forwarding import End
+from txsslstream._processes import ProcessAddress, wireTo
+from txsslstream.prometheus import PrometheusObserver
 
 
 class IPeculiar(ITransport):
@@ -50,6 +70,32 @@ class PeculiarTransport(MemoryTransport):
     """
     Such a transport.
     """
+
+
+#: What Twisted's TLS protocols declare, and pass on to the transport below.
+PASSED_ON = frozenset({INegotiated, ISSLTransport, ITCPTransport})
+
+
+class OfTCP:
+    """
+    What a transport over TCP has in addition.
+    """
+
+    @staticmethod
+    def getTcpNoDelay() -> bool:
+        """
+        Whether segments are sent at once.
+        """
+        return False
+
+    @staticmethod
+    def setTcpNoDelay(enabled: bool) -> None:
+        """
+        Have them sent so.
+        """
+
+    getTcpKeepAlive = getTcpNoDelay
+    setTcpKeepAlive = setTcpNoDelay
 
 
 class Anything:
@@ -166,6 +212,129 @@ class EndpointTests(SynchronousTestCase):
         verifyClass(IOpenSSLServerConnectionCreator, SslServerAuthenticationOptions)
         self.assertFalse(IOpenSSLServerConnectionCreator.providedBy(clientOptions()))
         self.assertFalse(IOpenSSLClientConnectionCreator.providedBy(serverOptions()))
+
+
+class EveryTests(SynchronousTestCase):
+    """
+    Whatever the package says that it provides, it does.
+    """
+
+    def test_classes(self) -> None:
+        """
+        Every class has what the interfaces demand that it, or a base of it,
+        declares; but a TLS protocol has what concerns TCP from its transport.
+        """
+        for kind in implementers():
+            passedOn = PASSED_ON if issubclass(kind, TLSMemoryBIOProtocol) else frozenset()
+            for interface in set(implementedBy(kind).flattened()) - passedOn:
+                self.assertTrue(verifyClass(interface, kind), (kind, interface))
+
+    def test_objects(self) -> None:
+        """
+        So has an object of every class that declares an interface itself, and no
+        other object is needed.
+        """
+        pair = Pair()
+        pair.authenticate()
+        tls = connected()[0].transport
+        # Of TCP it has what is below it.
+        for name in ("getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"):
+            setattr(tls.transport, name, getattr(OfTCP, name))
+        process = MemoryProcess(Parent(), Clock(), MemoryTransport("pipes"))
+        live: tuple[object, ...] = (
+            pair.client,
+            pair.wire.client.protocol._target.wrappedProtocol,
+            tls,
+            SslStreamClientEndpoint(Anything(), clientOptions()),  # type: ignore[arg-type]
+            SslStreamServerEndpoint(Anything(), serverOptions()),  # type: ignore[arg-type]
+            clientOptions(),
+            serverOptions(),
+            ServerOptionsSelection(lambda stream, hello, state: None),
+            SslStreamMetrics(),
+            PrometheusObserver(CollectorRegistry()),
+            HttpRetriever(),
+            NothingForStrangers(),
+            retrieval._Bytes(b""),
+            retrieval._Exchange(None, None, None),  # type: ignore[arg-type]
+            wireTo(process),
+            ProcessAddress(None),
+            End(None, "", Clock()),  # type: ignore[arg-type]
+            txsslstream_dropin.sslstreamParser,
+        )
+        declaring = {kind for kind in implementers() if declared(kind)}
+        for each in live:
+            # A protocol's interfaces include those of what is below it.
+            for interface in providedBy(each).flattened():
+                self.assertTrue(verifyObject(interface, each), (each, interface))
+            declaring.difference_update(type(each).__mro__)
+        self.assertEqual(declaring, set())
+
+    def test_interfaces(self) -> None:
+        """
+        Every interface of the package is provided by a class of the package, and
+        public.
+        """
+        defined = {
+            each
+            for module in modules()
+            for each in vars(module).values()
+            if isinstance(each, InterfaceClass) and each.__module__.startswith("txsslstream.")
+        }
+        provided = {each for kind in implementers() for each in implementedBy(kind)}
+        self.assertEqual(defined - provided, set())
+        self.assertLessEqual({each.getName() for each in defined}, set(txsslstream.__all__))
+
+    def test_plugins(self) -> None:
+        """
+        What twistd finds are makers of services.
+        """
+        for each in (txsslstream_dropin.sslecho, txsslstream_dropin.sslserve):
+            for interface in (IPlugin, IServiceMaker):
+                self.assertTrue(verifyObject(interface, each))
+
+    def test_found(self) -> None:
+        """
+        A class that lacks something would be found.
+        """
+
+        @implementer(ISslStream)
+        class Lacking:  # type: ignore[misc]
+            pass
+
+        self.assertTrue(declared(Lacking))
+        with self.assertRaises(Invalid):
+            verifyClass(ISslStream, Lacking)
+        with self.assertRaises(Invalid):
+            verifyObject(ISslStream, Lacking())
+
+
+def modules() -> list[ModuleType]:
+    """
+    @return: those of the package, and its plugin.
+    """
+    names = [each.name for each in pkgutil.iter_modules(txsslstream.__path__, "txsslstream.")]
+    return [*map(importlib.import_module, names), txsslstream_dropin]
+
+
+def implementers() -> list[Any]:
+    """
+    @return: all classes of the package that provide anything.
+    """
+    return [
+        each
+        for module in modules()
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and each.__module__ == module.__name__
+        and any(implementedBy(each))
+    ]
+
+
+def declared(kind: Any) -> bool:
+    """
+    @return: whether a class itself, not only a base, says what it provides.
+    """
+    return bool(kind.__dict__["__implemented__"].declared)
 
 
 def connected(wire: Wire | None = None) -> tuple[Any, Any]:

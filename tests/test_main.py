@@ -5,7 +5,9 @@ its exit status.
 
 from __future__ import annotations
 
+import io
 import socket
+from contextlib import redirect_stdout
 from subprocess import CompletedProcess
 
 from twisted.python.usage import UsageError
@@ -148,14 +150,66 @@ class MainTests(SynchronousTestCase):
         """
         Wrong usage is told with the way to help, and exits with status 1.
         """
-        for arguments, line in (
-            ([], "a command is needed"),
-            (["nonsense"], "Unknown command: nonsense"),
-            (["client"], "Wrong number of arguments."),
-            (["--nonsense", "client"], "option --nonsense not recognized"),
+        for arguments, program, line in (
+            ([], "sslstream", "a command is needed"),
+            (["nonsense"], "sslstream", "Unknown command: nonsense"),
+            (["--nonsense", "client"], "sslstream", "option --nonsense not recognized"),
+            (
+                ["client"],
+                "sslstream client",
+                "HOST is needed, or HOST and SERVERNAME, not 0",
+            ),
+            (
+                ["client", "localhost", "--timeout", "soon"],
+                "sslstream client",
+                "--timeout: could not convert string to float: 'soon'",
+            ),
+            (
+                ["client", "localhost", "-p", "0"],
+                "sslstream client",
+                "--port: 0 is no port",
+            ),
+            (["inspect"], "sslstream inspect", "one HOST[:PORT] is needed, not 0"),
+            (["inspect", "a", "b"], "sslstream inspect", "one HOST[:PORT] is needed, not 2"),
+            (["serve", "--drain", "-1"], "sslstream serve", "--drain: -1 is no number of seconds"),
         ):
             error = self.assertRaises(SystemExit, main, arguments)
-            self.assertEqual(error.code, f"sslstream: {line}\nTry --help.")
+            self.assertEqual(error.code, f"{program}: {line}\nTry {program} --help.")
+
+    def test_help(self) -> None:
+        """
+        Each help says how that is called, with the program's name.
+        """
+        for arguments, synopsis in (
+            ([], "Usage: sslstream COMMAND [options]"),
+            (["client"], "Usage: sslstream client [options] HOST [SERVERNAME]"),
+            (["inspect"], "Usage: sslstream inspect [options] HOST[:PORT]"),
+            (
+                ["serve"],
+                "Usage: sslstream serve [options] --listen ENDPOINT --connect ENDPOINT",
+            ),
+        ):
+            self.assertEqual(self.said(*arguments, "--help").splitlines()[0], synopsis)
+
+    def test_version(self) -> None:
+        """
+        Each command tells the versions of all that matters in a report.
+        """
+        for arguments in ((), ("client",), ("inspect",), ("serve",)):
+            said = self.said(*arguments, "--version").split(", ")
+            names = ["txsslstream", "Twisted", "pyOpenSSL", "cryptography", "OpenSSL"]
+            self.assertEqual([each.partition(" ")[0] for each in said], names)
+            self.assertRegex(said[-1], r"^OpenSSL \d+\.\d+\.\d+ .*\n$")
+
+    def said(self, *arguments: str) -> str:
+        """
+        @return: what the program prints and then exits well.
+        """
+        out = io.StringIO()
+        with redirect_stdout(out):
+            error = self.assertRaises(SystemExit, main, [*arguments])
+        self.assertFalse(error.code)
+        return out.getvalue()
 
 
 class ProcessTests(SynchronousTestCase):

@@ -117,7 +117,7 @@ class CollectionTests(FilesMixin, SynchronousTestCase):
         order.
         """
         path = self.file(PEM + OTHER.public_bytes(Encoding.PEM))
-        for given, expected in (
+        forms: tuple[tuple[Any, list[x509.Certificate]], ...] = (
             ((), []),
             (ONE, [ONE]),
             (FOREIGN, [ONE]),
@@ -125,7 +125,8 @@ class CollectionTests(FilesMixin, SynchronousTestCase):
             (str(path), [ONE, OTHER]),
             ([OTHER, FOREIGN], [OTHER, ONE]),
             (iter([OTHER, path]), [OTHER, ONE, OTHER]),
-        ):
+        )
+        for given, expected in forms:
             self.assertEqual(X509CertificateCollection(given), expected)
 
     def test_add(self) -> None:

@@ -330,6 +330,15 @@ class TextTests(SynchronousTestCase):
             found = inspection(chainOf(self, LEAF), moment=NOT_YET + after)
             self.assertIn(f" {coloured(style, words)}\n", self.told(found, paint=coloured))
 
+    def test_notYet(self) -> None:
+        """
+        Of a certificate whose time has not come the days are not counted.
+        """
+        early = LONG_AGO - datetime.timedelta(days=3)
+        found = inspection(chainOf(self, LEAF, moment=early), moment=early)
+        self.assertIn(f" {coloured('bad', '(not yet)')}\n", self.told(found, paint=coloured))
+        self.assertNotIn("left)", self.told(found))
+
     def test_many(self) -> None:
         """
         Of many names and issuers the first are told; the document has all.

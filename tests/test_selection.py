@@ -184,7 +184,7 @@ class HandshakeTests(SynchronousTestCase):
             names its authority.
         """
         pair = Pair()
-        authorities = AUTHORITY.trust.certificates
+        authorities = AUTHORITY.trust.certificates or ()
         trust = type(AUTHORITY.trust).fromCertificates(authorities, sendTrustInHandshake=True)
         for each in pair.authenticate(
             version,

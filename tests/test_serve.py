@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import os
 import re
 import shlex
@@ -173,7 +174,30 @@ class OptionsTests(SynchronousTestCase):
             "--max-connections 0",
             "--max-connections many",
         ):
-            self.assertRaises(UsageError, optionsFor, *arguments.split())
+            error = self.assertRaises(UsageError, optionsFor, *arguments.split())
+            option, *value = arguments.split()
+            if value:
+                self.assertTrue(str(error).startswith(f"{option}: "), error)
+
+    def test_completion(self) -> None:
+        """
+        Shells complete the options, and the values of those that have some.
+        """
+        completions = io.BytesIO()
+        self.patch(Options, "_shellCompFile", completions)
+        with self.assertRaises(SystemExit):
+            optionsFor("--", "--_shell-completion", "zsh:1")
+        lines = completions.getvalue().decode().splitlines()
+        for option, how in (
+            ("certificate", "PEM file"),
+            ("trust", "PEM file or directory"),
+            ("tls", "1.2 1.3"),
+            ("ciphers", " TLS_AES_256_GCM_SHA384 "),
+            ("servername", "_hosts"),
+        ):
+            self.assertTrue(any(f"--{option}=" in each and how in each for each in lines), option)
+        # It may be repeated.
+        self.assertTrue(any(each.startswith("'*--allow-cn=") for each in lines))
 
 
 class ServiceForTests(SynchronousTestCase):
@@ -936,7 +960,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertRegex(ran.stdout, r"\n    sslserve +TLS in front of any endpoint\.\n")
         ran = runSslstream("serve", "--tls", "1.1")
         self.assertEqual(ran.returncode, 1)
-        self.assertIn("'1.1' is neither 1.2 nor 1.3\nTry --help.\n", ran.stderr)
+        self.assertIn("--tls: '1.1' is neither 1.2 nor 1.3\nTry ", ran.stderr)
 
 
 class DocumentationTests(SynchronousTestCase):

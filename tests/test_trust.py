@@ -28,6 +28,7 @@ from txsslstream import (
     X509ChainStatusFlags,
     X509Store,
 )
+from txsslstream.certificates import SomeCertificate
 
 OTHERS = (Authority("Other Root"), Authority("Third Root"))
 
@@ -76,7 +77,8 @@ class TrustTests(FilesMixin, SynchronousTestCase):
         iterable will do.
         """
         path = self.file(certificatePEM(*certificates(*OTHERS)))
-        trust = SslCertificateTrust.fromCertificates(iter([path, AUTHORITY.certificate]))
+        roots: list[SomeCertificate] = [path, AUTHORITY.certificate]
+        trust = SslCertificateTrust.fromCertificates(iter(roots))
         self.assertEqual(trust.certificates, certificates(*OTHERS, AUTHORITY))
         for each in (path, str(path)):
             trust = SslCertificateTrust.fromCertificates(each)

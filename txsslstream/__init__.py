@@ -48,7 +48,8 @@ from .errors import (
     TruncationError,
     WriteTimeout,
 )
-from .interfaces import IHandshakeObserver, IRetriever, ISslStream
+from .inspectable import ISslStream
+from .interfaces import IHandshakeObserver, IRetriever
 from .metrics import SslStreamMetrics
 from .names import certificateMatchesHost
 from .options import (

@@ -17,7 +17,8 @@ from twisted.python import usage
 
 from ._serve import Options as ServeOptions
 from ._serve import runServe
-from ._usage import CommandOptions, portNumber
+from ._tap import VersionOptions, parameter
+from ._usage import CommandOptions, fallSilent, portNumber
 from .echo import MISFORTUNES, converse, reportFailure
 from .errors import AuthenticationError, InvalidOperationError, NotSupportedError
 from .inspect import InspectOptions, runInspect
@@ -41,21 +42,20 @@ class ClientOptions(CommandOptions):
     )
 
     optParameters: ClassVar[list[Any]] = [
-        ["port", "p", 8080, "Port of the server.", portNumber],
+        parameter("port", "p", 8080, "Port of the server.", portNumber),
         ["message", "m", "Hello from the client.", "What to say."],
-        ["timeout", "t", 30.0, "Seconds to connect, to authenticate and to read.", float],
+        parameter("timeout", "t", 30.0, "Seconds to connect, to authenticate and to read.", float),
     ]
 
     optFlags: ClassVar[list[Any]] = [["verbose", "v", "Tell more about the connection."]]
 
-    def parseArgs(  # type: ignore[override]
-        self, host: str, serverName: str | None = None
-    ) -> None:
+    def parseArgs(self, *names: str) -> None:
         """
         Take the arguments that are no options.
         """
-        self["host"] = host
-        self["serverName"] = host if serverName is None else serverName
+        if not 1 <= len(names) <= 2:
+            raise usage.UsageError(f"HOST is needed, or HOST and SERVERNAME, not {len(names)}")
+        self["host"], self["serverName"] = names[0], names[-1]
 
     def postOptions(self) -> None:
         """
@@ -102,12 +102,10 @@ async def runClient(reactor: Any, options: ClientOptions) -> int:
     return 0 if isAnswered else 1
 
 
-class Options(usage.Options):
+class Options(VersionOptions):
     """
     C{sslstream}.
     """
-
-    synopsis = "Usage: sslstream COMMAND [options]"
 
     longdesc = "Streams that TLS authenticates and encrypts."
 
@@ -116,6 +114,12 @@ class Options(usage.Options):
         ["inspect", None, InspectOptions, "Show what there is to know of a server."],
         ["serve", None, ServeOptions, "Put TLS in front of any endpoint."],
     ]
+
+    def getSynopsis(self) -> str:
+        """
+        @return: how it is called, which a command's own synopsis goes behind.
+        """
+        return "Usage: sslstream" if self.subCommand else "Usage: sslstream COMMAND [options]"
 
     def postOptions(self) -> None:
         """
@@ -140,9 +144,17 @@ def main(arguments: list[str] | None = None) -> None:
     """
     options = Options()
     try:
-        options.parseOptions(sys.argv[1:] if arguments is None else arguments)
+        try:
+            options.parseOptions(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            # Of the help, if that was asked for.
+            sys.stdout.flush()
     except usage.UsageError as e:
-        raise SystemExit(f"sslstream: {e}\nTry --help.") from None
+        program = " ".join(filter(None, ["sslstream", options.subCommand]))
+        raise SystemExit(f"{program}: {e}\nTry {program} --help.") from None
+    except BrokenPipeError:
+        fallSilent(sys.stdout)
+        raise SystemExit(0) from None
 
     async def run(reactor: Any) -> None:
         status = await _RUN[options.subCommand](reactor, options.subOptions)

@@ -6,11 +6,10 @@ options.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from .certificates import SomeCertificate
+from .certificates import SomeIdentities
 from .enums import EncryptionPolicy, SslProtocols, X509RevocationMode
 from .errors import InvalidOperationError
 from .options import (
@@ -41,7 +40,7 @@ class GivenToStream:
     def client(
         self,
         targetHost: str | SslClientAuthenticationOptions,
-        clientCertificates: Iterable[SomeCertificate] = (),
+        clientCertificates: SomeIdentities = (),
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
     ) -> SslClientAuthenticationOptions:

@@ -46,7 +46,7 @@ from ._patience import Patience
 from ._transports import abort, unsentBytes
 from .access import subjectOf
 from .errors import TruncationError
-from .interfaces import ISslStream
+from .inspectable import ISslStream
 
 #: How long the peer of an end that is closed may make no progress, in seconds.
 LINGER = 5

@@ -110,6 +110,13 @@ _ERROR_FOR_ALERT: dict[TlsAlert, int] = {
 }
 
 
+def libraryVersion() -> str:
+    """
+    @return: what OpenSSL says that it is, such as C{"OpenSSL 4.0.0 14 Apr 2026"}.
+    """
+    return SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii")
+
+
 def _drainErrors() -> list[str]:
     """
     Empty the thread's error queue.

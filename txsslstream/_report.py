@@ -69,7 +69,7 @@ def statusOf(inspection: Inspection) -> int:
 
 def document(inspection: Inspection) -> dict[str, Any]:
     """
-    @return: all of it, in the shape that F{docs/inspect.md} describes.
+    @return: all of it, in the shape that C{docs/inspect.md} describes.
     """
     plan, sight = inspection.plan, inspection.sight
     connection = None
@@ -346,8 +346,11 @@ def _certificateLines(told: dict[str, Any], paint: Paint) -> Iterator[str]:
     if names:
         shown = ", ".join(map(_clean, names[:_MOST_NAMES]))
         yield "for     " + "".join([shown, *_more(len(names) - _MOST_NAMES, ", ")])
-    yield f"valid   {_moment(told['notBefore'])} to {_moment(told['notAfter'])} " + _days(
-        told["daysLeft"], paint
+    isTimely = not any("NotTimeValid" in each["status"] for each in told["findings"])
+    yield f"valid   {_moment(told['notBefore'])} to {_moment(told['notAfter'])} " + (
+        paint("bad", "(not yet)")
+        if told["daysLeft"] >= 0 and not isTimely
+        else _days(told["daysLeft"], paint)
     )
     kind, bits = told["key"]["kind"] or "unknown", told["key"]["bits"]
     size = "" if bits is None else f", {bits} bits"

@@ -29,10 +29,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+from twisted.python import usage
 from twisted.python.failure import Failure
 
 from ._forwarding import nameOf
-from ._tap import CertificateOptions, StartError
+from ._tap import CertificateOptions, StartError, parameter
 from .access import AccessRule
 from .ciphersuites import TlsCipherSuite
 from .endpoints import SslStreamClientEndpoint
@@ -120,13 +121,17 @@ class Options(CertificateOptions):
         ["listen", None, None, "Endpoint description of where to listen."],
         ["connect", None, None, "Endpoint description of the target."],
         ["servername", None, None, "Name of the target, if not the host in --connect."],
-        ["tls", None, None, "Versions of TLS, such as 1.3. [default: 1.2,1.3]", _versions],
-        ["ciphers", None, None, "The only cipher suites, best first: NAME,NAME.", _suites],
-        ["handshake-timeout", None, 30.0, "Seconds for a TLS handshake.", _seconds],
-        ["connect-timeout", None, 10.0, "Seconds to connect to the target.", _seconds],
-        ["idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone],
-        ["max-connections", None, 500, "Most clients at once.", _count],
-        ["drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone],
+        parameter("tls", None, None, "Versions of TLS, such as 1.3. [default: 1.2,1.3]", _versions),
+        parameter("ciphers", None, None, "The only cipher suites, best first: NAME,NAME.", _suites),
+        parameter("handshake-timeout", None, 30.0, "Seconds for a TLS handshake.", _seconds),
+        parameter("connect-timeout", None, 10.0, "Seconds to connect to the target.", _seconds),
+        parameter(
+            "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone
+        ),
+        parameter("max-connections", None, 500, "Most clients at once.", _count),
+        parameter(
+            "drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone
+        ),
     ]
 
     optFlags: ClassVar[list[Any]] = [
@@ -136,6 +141,15 @@ class Options(CertificateOptions):
         ["unsafe-plaintext", None, "Let the side without TLS be another machine."],
         ["quiet", None, "Log nothing of connections that end well."],
     ]
+
+    compData = usage.Completions(
+        optActions={
+            "tls": usage.CompleteMultiList(list(_VERSIONS)),
+            "ciphers": usage.CompleteMultiList([suite.name for suite in TlsCipherSuite]),
+            "servername": usage.CompleteHostnames(),
+        },
+        multiUse=["allow-cn", "allow-ou", "allow-dns", "allow-uri", "alpn"],
+    )
 
     def __init__(self) -> None:
         super().__init__()

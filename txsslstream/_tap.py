@@ -5,8 +5,11 @@ C{twistd sslecho}: the sample server as a service.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import inlineCallbacks
@@ -16,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from ._openssl import libraryVersion
 from .certificates import SslStreamCertificateContext, passwordFrom
 from .devcert import DevelopmentCertificate
 from .echo import SampleServer
@@ -36,10 +40,66 @@ class StartError(SystemExit, Exception):
     """
 
 
-class CertificateOptions(usage.Options):
+def parameter(
+    name: str, short: str | None, default: Any, doc: str, coerce: Callable[[str], Any]
+) -> list[Any]:
+    """
+    @param coerce: makes the option's value of a text, or raises L{ValueError}.
+    @return: for C{optParameters}: an option whose errors name it.
+    """
+
+    def coerced(text: str) -> Any:
+        try:
+            return coerce(text)
+        except ValueError as e:
+            raise usage.UsageError(f"--{name}: {e}") from None
+
+    return [name, short, default, doc, coerced]
+
+
+def versions() -> str:
+    """
+    @return: the versions of this package and of what it builds on, a line.
+    """
+
+    def versionOf(name: str) -> str:
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            return f"{name} (not installed)"
+
+    packages = ", ".join(map(versionOf, ("txsslstream", "Twisted", "pyOpenSSL", "cryptography")))
+    return f"{packages}, {libraryVersion()}"
+
+
+class VersionOptions(usage.Options):
+    """
+    Options that tell more versions than Twisted's alone.
+    """
+
+    def opt_version(self) -> NoReturn:
+        """
+        Display the versions of this package and of what it builds on, and exit.
+        """
+        sys.stdout.write(f"{versions()}\n")
+        raise SystemExit(0)
+
+
+class CertificateOptions(VersionOptions):
     """
     Where a certificate with its key comes from: shared by the commands.
     """
+
+    compData = usage.Completions(
+        optActions={
+            "certificate": usage.CompleteFiles(descr="PEM file"),
+            "private-key": usage.CompleteFiles(descr="PEM file"),
+            "trust": usage.CompleteFiles(descr="PEM file or directory"),
+            "pfx": usage.CompleteFiles(descr="PKCS#12 file"),
+            "password-file": usage.CompleteFiles(descr="file"),
+        },
+        mutuallyExclusive=[("certificate", "pfx"), ("private-key", "pfx")],
+    )
 
     optParameters: ClassVar[list[Any]] = [
         ["certificate", None, None, "PEM file with the certificate (and its intermediates)."],

@@ -6,9 +6,11 @@ What the command lines have in common.
 from __future__ import annotations
 
 import getopt
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TextIO
 
 from twisted.python import usage
 
@@ -25,6 +27,14 @@ def portNumber(text: str) -> int:
         # Such a number would be taken for another port.
         raise ValueError(f"{number} is no port")
     return number
+
+
+def fallSilent(out: TextIO) -> None:
+    """
+    Write no more: whoever was reading has seen enough, and Python would complain
+    at its end.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 class CommandOptions(CertificateOptions):

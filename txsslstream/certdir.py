@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from ._openssl import contextFor
 from .certificates import (
     CertificateSource,
-    SomeCertificate,
+    SomeIdentity,
     SomePassword,
     SslStreamCertificateContext,
 )
@@ -101,7 +101,7 @@ class CertificateDirectory:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        default: SomeCertificate | None = None,
+        default: SomeIdentity | None = None,
         password: SomePassword = None,
         *,
         interval: float = INTERVAL,

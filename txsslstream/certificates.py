@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pem
 from cryptography import x509
@@ -36,11 +36,24 @@ from .interfaces import IRetriever
 #: A private key that can sign handshakes.
 PrivateKey = CertificateIssuerPrivateKeyTypes
 
-_SomePath: TypeAlias = "str | os.PathLike[str]"
+_SomePath: TypeAlias = str | os.PathLike[str]
 
-#: What is taken for a certificate: see the module's docstring.  (Twisted's
-#: classes are recognized by their C{original}.)
-SomeCertificate: TypeAlias = "x509.Certificate | _SomePath | Any"
+
+class TwistedWrapper(Protocol):
+    """
+    One of Twisted's C{ssl.Certificate}, C{ssl.PrivateCertificate} and
+    C{ssl.KeyPair}.
+    """
+
+    @property
+    def original(self) -> Any:
+        """
+        The object of pyOpenSSL's that it wraps.
+        """
+
+
+#: A private key in any accepted form.
+SomePrivateKey: TypeAlias = PrivateKey | TwistedWrapper
 
 #: A password, or a callback that is asked for it with the path of a file that is
 #: encrypted.  It answers with the password, L{None} if there is none, or a
@@ -281,7 +294,7 @@ class SslStreamCertificateContext(CertificateSource):
     def __init__(
         self,
         certificate: SomeCertificate,
-        privateKey: PrivateKey,
+        privateKey: SomePrivateKey,
         intermediates: Iterable[SomeCertificate] = (),
         *,
         offline: bool = False,
@@ -396,7 +409,7 @@ class SslStreamCertificateContext(CertificateSource):
     @classmethod
     def create(
         cls,
-        target: SomeCertificate,
+        target: SomeCertificate | tuple[SomeCertificate, SomePrivateKey],
         additionalCertificates: Iterable[SomeCertificate] = (),
         *,
         offline: bool = False,
@@ -437,6 +450,21 @@ class SslStreamCertificateContext(CertificateSource):
 
     def __repr__(self) -> str:
         return f"<SslStreamCertificateContext {self.certificate.subject.rfc4514_string()!r}>"
+
+
+#: What is taken for a certificate: see the module's docstring.
+SomeCertificate: TypeAlias = (
+    x509.Certificate | SslStreamCertificateContext | TwistedWrapper | _SomePath
+)
+
+#: What is taken for a certificate with its private key: anything that holds
+#: both, or the two as a pair, or what gives another one later.
+SomeIdentity: TypeAlias = (
+    SomeCertificate | CertificateSource | tuple[SomeCertificate, SomePrivateKey]
+)
+
+#: Several of these; what is taken for a single one, too.
+SomeIdentities: TypeAlias = Iterable[SomeIdentity] | CertificateSource | _SomePath
 
 
 def _issuersInOrder(

@@ -29,7 +29,9 @@ def findIn(
     certificates: Iterable[x509.Certificate], findType: X509FindType, value: Any, validOnly: bool
 ) -> tuple[x509.Certificate, ...]:
     """
-    @param findType, value, validOnly: as for L{txsslstream.stores.X509Store.find}.
+    @param findType: as for L{txsslstream.stores.X509Store.find}.
+    @param value: the same.
+    @param validOnly: the same.
     @return: the certificates to which the value applies.
     """
     predicates = [_predicateFor(X509FindType(findType), value)]

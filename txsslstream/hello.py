@@ -10,6 +10,7 @@ with.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,7 +109,7 @@ class HelloPhase:
         options = self._options
         if isinstance(options, SslServerAuthenticationOptions):
             return self._chooseCertificate(options)
-        select = options.serverOptionsSelectionCallback
+        select: Callable[..., object] = options.serverOptionsSelectionCallback
         answer = maybeDeferred(select, self._sender, self.reader.info, options.state)
         return answer.addCallback(self._chooseCertificate)
 

@@ -20,7 +20,8 @@ from twisted.python import usage
 from ._dialogues import SERVICES
 from ._probe import Plan, Probe
 from ._report import UNREACHABLE, coloured, colourless, document, placeOf, statusOf, text
-from ._usage import CommandOptions, portNumber
+from ._tap import parameter
+from ._usage import CommandOptions, fallSilent, portNumber
 from .enums import SslProtocols, X509RevocationMode
 from .errors import InvalidOperationError, NotSupportedError
 from .names import serverNameFor
@@ -112,24 +113,28 @@ class InspectOptions(CommandOptions):
 
     optParameters: ClassVar[list[Any]] = [
         ["servername", None, None, "Name to ask for and to look for, if it is not HOST."],
-        [
-            *("starttls", None, None),
+        parameter(
+            "starttls",
+            None,
+            None,
             f"Begin in plain text, as one of these: {', '.join(SERVICES)}.",
             _oneOf(SERVICES),
-        ],
+        ),
         [
             *("alpn", None, None),
             "Application protocols to offer, with commas between; by default "
             f"{','.join(HTTPS_PROTOCOLS)}, or what --starttls calls for.",
             _protocols,
         ],
-        ["tls", None, None, "Only this version: 1.2 or 1.3.", _oneOf(_VERSIONS)],
-        [
-            *("revocation", None, None),
+        parameter("tls", None, None, "Only this version: 1.2 or 1.3.", _oneOf(_VERSIONS)),
+        parameter(
+            "revocation",
+            None,
+            None,
             "Check whether certificates are revoked: offline (with what is at hand) or online.",
             _oneOf(_REVOCATION),
-        ],
-        ["timeout", "t", 10.0, "Seconds to connect, and to authenticate.", float],
+        ),
+        parameter("timeout", "t", 10.0, "Seconds to connect, and to authenticate.", float),
     ]
 
     optFlags: ClassVar[list[Any]] = [["json", "j", "Print JSON."]]
@@ -140,14 +145,8 @@ class InspectOptions(CommandOptions):
             "tls": usage.CompleteList(list(_VERSIONS)),
             "revocation": usage.CompleteList(list(_REVOCATION)),
             "alpn": usage.CompleteMultiList([*HTTPS_PROTOCOLS, "imap", "pop3", "postgresql"]),
-            "certificate": usage.CompleteFiles(descr="PEM file"),
-            "private-key": usage.CompleteFiles(descr="PEM file"),
-            "trust": usage.CompleteFiles(descr="PEM file or directory"),
-            "pfx": usage.CompleteFiles(descr="PKCS#12 file"),
-            "password-file": usage.CompleteFiles(descr="file"),
             "servername": usage.CompleteHostnames(),
         },
-        mutuallyExclusive=[("certificate", "pfx"), ("private-key", "pfx")],
         extraActions=[usage.CompleteHostnames(descr="server")],
     )
 
@@ -159,12 +158,14 @@ class InspectOptions(CommandOptions):
         """
         return super().getUsage(width) + EXAMPLES
 
-    def parseArgs(self, target: str) -> None:  # type: ignore[override]
+    def parseArgs(self, *targets: str) -> None:
         """
         Take where to connect to.
         """
+        if len(targets) != 1:
+            raise usage.UsageError(f"one HOST[:PORT] is needed, not {len(targets)}")
         try:
-            self["host"], self["port"] = targetOf(target)
+            self["host"], self["port"] = targetOf(targets[0])
         except ValueError as e:
             raise usage.UsageError(str(e)) from None
 
@@ -256,5 +257,4 @@ def _print(out: TextIO, report: str) -> None:
         out.write(report.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
     except BrokenPipeError:
-        # Whoever was reading has seen enough, and Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        fallSilent(out)

@@ -18,7 +18,7 @@ from ._deferreds import Occurrence
 from .authentication import Authentication
 from .channelbinding import Bindable, Channel
 from .errors import AuthenticationError, InvalidOperationError, StreamClosedError
-from .interfaces import ISslStream
+from .inspectable import ISslStream
 from .security import SecurityInfo, SecurityProperties, describeForeign, securityInfo
 from .states import WireState
 

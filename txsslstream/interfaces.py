@@ -1,97 +1,16 @@
 # -*- test-case-name: tests.test_interfaces -*-
 """
-What applications may check for.
+What applications may provide, or check for; L{txsslstream.ISslStream} is
+another one.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred
-from zope.interface import Attribute, Interface
+from zope.interface import Interface
 
 from .enums import SslProtocols
 from .errors import HandshakeFailureReason
-
-
-class ISslStream(Interface):
-    """
-    A connection whose security can be inspected (.NET: the properties of
-    C{SslStream}).  Provided by L{txsslstream.SslStream} and by the transport of
-    an application protocol that runs over TLS.
-
-    The negotiated values and certificates raise
-    L{txsslstream.InvalidOperationError} before authentication and repeat an
-    L{txsslstream.AuthenticationError} after a failed one; the booleans, the
-    target's name and C{checkCertRevocationStatus} can always be read.
-    """
-
-    isAuthenticated = Attribute("Whether the peer was authenticated, as L{bool}.")
-    isMutuallyAuthenticated = Attribute("Whether both sides showed a certificate.")
-    isEncrypted = Attribute("Whether data is encrypted.")
-    isSigned = Attribute("Whether data is protected against changes.")
-    isServer = Attribute("Whether this is the server's side.")
-    sslProtocol = Attribute("The version, as L{txsslstream.SslProtocols}.")
-    negotiatedCipherSuite = Attribute("The suite, as L{txsslstream.TlsCipherSuite}.")
-    negotiatedApplicationProtocol = Attribute("The ALPN protocol, or L{None}.")
-    cipherAlgorithm = Attribute("L{txsslstream.CipherAlgorithmType}.")
-    cipherStrength = Attribute("Bits.")
-    hashAlgorithm = Attribute("L{txsslstream.HashAlgorithmType}.")
-    hashStrength = Attribute("Bits of the MAC; 0 where the cipher authenticates.")
-    keyExchangeAlgorithm = Attribute("L{txsslstream.ExchangeAlgorithmType}.")
-    keyExchangeStrength = Attribute("Bits of the group or of the RSA key.")
-    keyExchangeGroup = Attribute("The group's name (RFC 8446 section 4.2.7), or L{None}.")
-    checkCertRevocationStatus = Attribute("Whether revocation was to be checked.")
-    localCertificate = Attribute("What the peer got from us, or L{None}.")
-    remoteCertificate = Attribute("What we got from the peer, or L{None}.")
-    remoteChain = Attribute("The built L{txsslstream.X509Chain}, or L{None}.")
-    targetHostName = Attribute("The name that the client asked for, or an empty text.")
-    isResumed = Attribute("Whether an earlier session went on.")
-    canRead = Attribute("Whether reading makes sense.")
-    canWrite = Attribute("Whether writing makes sense.")
-    canSeek = Attribute("L{False}.")
-    canTimeout = Attribute("Whether operations can time out.")
-    leaveInnerStreamOpen = Attribute("Whether closing leaves the inner transport open.")
-    security = Attribute("All of it as a L{txsslstream.SecurityInfo}.")
-    transportContext = Attribute(
-        "Gives channel bindings, as L{txsslstream.TransportContext}; it can always be read."
-    )
-
-    def exportKeyingMaterial(
-        label: str | bytes, length: int, context: bytes | None = None
-    ) -> bytes:
-        """
-        Derive a key that the two ends of this connection have in common (RFC
-        5705, RFC 8446 section 7.5).
-
-        @param label: what it is for, 1 to 249 ASCII characters; it should begin
-            with C{EXPORTER} and be registered.
-        @param length: how many bytes, 1 to 8160.
-        @param context: up to 65,535 bytes that both ends know.  L{None} and
-            no bytes give the same in TLS 1.3, and not before.
-        @return: that many bytes.
-        @raise NotSupportedError: a connection before TLS 1.3 has no extended
-            master secret (RFC 7627).
-        @raise InvalidOperationError: it is not authenticated yet, or another
-            handshake is under way.
-        @raise AuthenticationError: the authentication failed; the same error
-            each time.
-        @raise StreamClosedError: the connection is gone.
-        @raise ValueError: an argument is out of its bounds, or TLS itself uses
-            the label.
-        """
-
-    def whenAuthenticated() -> Deferred[Any]:
-        """
-        @return: a Deferred that fires with the stream once it is authenticated,
-            or fails with the reason why it never will be.
-        """
-
-    def whenClosed() -> Deferred[None]:
-        """
-        @return: a Deferred that fires with L{None} once the connection is gone,
-            for whatever reason.
-        """
 
 
 class IRetriever(Interface):

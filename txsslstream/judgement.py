@@ -352,8 +352,9 @@ class Judgement:
         options = self._options
         assert isinstance(options, SslClientAuthenticationOptions)
         assert self._localSelection is not None
+        select: Callable[..., object] = self._localSelection
         answer = maybeDeferred(
-            self._localSelection,
+            select,
             self._sender,
             options.targetHost,
             options.candidates,

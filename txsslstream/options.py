@@ -10,7 +10,7 @@ nothing of this can fail once there is a connection.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
@@ -25,11 +25,20 @@ from .algorithms import groupNamed, signatureNamed
 from .certificatefacts import readableName
 from .certificates import (
     CertificateSource,
-    SomeCertificate,
+    SomeIdentities,
+    SomeIdentity,
     SslStreamCertificateContext,
     loadCertificates,
 )
-from .enums import EncryptionPolicy, SslProtocols, X509ChainTrustMode, X509RevocationMode
+from .chain import X509Chain
+from .clienthello import SslClientHelloInfo
+from .enums import (
+    EncryptionPolicy,
+    SslPolicyErrors,
+    SslProtocols,
+    X509ChainTrustMode,
+    X509RevocationMode,
+)
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .names import serverNameFor
 from .parameters import CipherSuitesPolicy, SslApplicationProtocol, TlsParameters
@@ -37,24 +46,43 @@ from .policy import X509ChainPolicy
 from .stores import X509Store
 from .trust import SslCertificateTrust
 
+_Value = TypeVar("_Value")
+
+#: What a callback answers with: a value, or a Deferred or coroutine of it.
+#: (Written so because a C{Deferred} of something narrower will do as well.)
+Answer: TypeAlias = _Value | Awaitable[_Value]
+
 #: C{(stream, certificate or None, chain or None, sslPolicyErrors)}, answered
-#: with whether to accept: a L{bool}, or a Deferred or coroutine of one.
-RemoteCertificateValidationCallback = Callable[[Any, Any, Any, Any], Any]
+#: with whether to accept.  The stream, here and below, is whatever the
+#: connection is to its user: an L{SslStream<txsslstream.SslStream>} or a
+#: transport, both L{ISslStream<txsslstream.ISslStream>}.
+RemoteCertificateValidationCallback: TypeAlias = Callable[
+    [Any, x509.Certificate | None, X509Chain | None, SslPolicyErrors], Answer[bool]
+]
 
 #: C{(stream, targetHost, localCertificates, remoteCertificate or None,
 #: acceptableIssuers)}, answered with a certificate and its key in any accepted
-#: form or L{None}, or a Deferred or coroutine of that.
-LocalCertificateSelectionCallback = Callable[[Any, str, Any, Any, Any], Any]
+#: form or L{None}.  The issuers are names as RFC 4514 writes them.
+LocalCertificateSelectionCallback: TypeAlias = Callable[
+    [
+        Any,
+        str,
+        tuple[SslStreamCertificateContext, ...],
+        x509.Certificate | None,
+        tuple[str, ...],
+    ],
+    Answer[SomeIdentity | None],
+]
 
 #: C{(stream, hostName)}, answered like the one above.
-ServerCertificateSelectionCallback = Callable[[Any, str], Any]
+ServerCertificateSelectionCallback: TypeAlias = Callable[[Any, str], Answer[SomeIdentity | None]]
 
 #: C{(stream, SslClientHelloInfo, state)}, answered with
-#: L{SslServerAuthenticationOptions}, or a Deferred or coroutine of them.
-ServerOptionsSelectionCallback = Callable[[Any, Any, Any], Any]
+#: L{SslServerAuthenticationOptions}, or with L{None} to refuse the client.
+ServerOptionsSelectionCallback: TypeAlias = Callable[
+    [Any, SslClientHelloInfo, Any], "Answer[SslServerAuthenticationOptions | None]"
+]
 
-
-_Value = TypeVar("_Value")
 
 _EVERY_VERSION = int(reduce(or_, SslProtocols.__members__.values()))
 
@@ -288,7 +316,7 @@ class _ClientChoices:
     """
 
     targetHost: str
-    clientCertificates: Iterable[SomeCertificate] = ()
+    clientCertificates: SomeIdentities = ()
     clientCertificateContext: CertificateSource | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
@@ -371,7 +399,7 @@ class _ServerChoices:
     What only a server can ask for: see L{SslServerAuthenticationOptions}.
     """
 
-    serverCertificate: SomeCertificate | None = None
+    serverCertificate: SomeIdentity | None = None
     serverCertificateContext: CertificateSource | None = None
     serverCertificateSelectionCallback: ServerCertificateSelectionCallback | None = None
     clientCertificateRequired: bool = False
@@ -462,13 +490,14 @@ class ServerOptionsSelection:
         counts from the beginning, too.
     """
 
-    serverOptionsSelectionCallback: Any
+    serverOptionsSelectionCallback: ServerOptionsSelectionCallback
     state: Any = field(default=None, hash=False)
     handshakeTimeout: float | None = 30
 
     def __post_init__(self) -> None:
-        if not callable(self.serverOptionsSelectionCallback):
-            kind = type(self.serverOptionsSelectionCallback).__name__
+        select: object = self.serverOptionsSelectionCallback
+        if not callable(select):
+            kind = type(select).__name__
             raise TypeError(f"serverOptionsSelectionCallback is a Callable, not {kind}")
         checkedTimeout(self.handshakeTimeout, "handshakeTimeout")
 
@@ -518,7 +547,7 @@ def _contexts(certificates: Any) -> tuple[CertificateSource, ...]:
     return tuple(map(contextWithKey, each))
 
 
-def contextWithKey(some: SomeCertificate) -> CertificateSource:
+def contextWithKey(some: SomeIdentity) -> CertificateSource:
     """
     @param some: a certificate in any accepted form.
     @return: it with its key, which is looked for in the current user's store
@@ -533,7 +562,8 @@ def contextWithKey(some: SomeCertificate) -> CertificateSource:
     if not hasNone:
         return SslStreamCertificateContext.create(some, offline=True)
     store = X509Store()
-    certificate = loadCertificates(some)[0]
+    # Of the accepted forms those without a key are left.
+    certificate = loadCertificates(some)[0]  # type: ignore[arg-type]
     found = store.contextFor(certificate)
     if found is None:
         raise CertificateError(

@@ -178,7 +178,7 @@ class X509Store:
             it (C{"CN=Example, O=Company"}).
           - C{FindBySerialNumber}: a L{str}, hexadecimal or decimal.
           - C{FindByTimeValid}, C{FindByTimeNotYetValid}, C{FindByTimeExpired}: a
-            L{datetime}, local time if it has no time zone.
+            L{datetime.datetime}, local time if it has no time zone.
           - C{FindByApplicationPolicy}, C{FindByCertificatePolicy},
             C{FindByExtension}: an object identifier in dotted form.
             Certificates that name no application policy have each.

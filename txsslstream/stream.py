@@ -10,7 +10,7 @@ and a write ends when that is so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, overload
 
@@ -28,7 +28,7 @@ from ._inner import InnerStream
 from ._patience import Patience
 from ._transports import defaultClock, unsentBytes
 from ._unwrapping import Unwrappable
-from .certificates import SomeCertificate
+from .certificates import SomeIdentities, SomeIdentity
 from .channelbinding import Bindable, Channel
 from .enums import EncryptionPolicy, SslProtocols
 from .errors import (
@@ -41,7 +41,7 @@ from .errors import (
     TlsError,
     TruncationError,
 )
-from .interfaces import ISslStream
+from .inspectable import ISslStream
 from .options import (
     LocalCertificateSelectionCallback,
     RemoteCertificateValidationCallback,
@@ -173,7 +173,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
     def authenticateAsClient(
         self,
         targetHost: str | SslClientAuthenticationOptions,
-        clientCertificates: Iterable[SomeCertificate] = (),
+        clientCertificates: SomeIdentities = (),
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
     ) -> Deferred[SslStream]:
@@ -203,7 +203,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
     @overload
     def authenticateAsServer(
         self,
-        serverCertificate: SomeCertificate | ServerOptions,
+        serverCertificate: SomeIdentity | ServerOptions,
         clientCertificateRequired: bool = False,
         enabledSslProtocols: SslProtocols = SslProtocols.None_,
         checkCertificateRevocation: bool = False,
@@ -220,14 +220,14 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         C{AuthenticateAsServerAsync}): with a certificate, with all options, or
         with a callback that chooses the options by the client's hello.
 
-        @param serverCertificate: what to present, with its key, or all options.
-        @param clientCertificateRequired: whether to ask the client for one.
-        @param enabledSslProtocols: the permitted versions.
-        @param checkCertificateRevocation: whether an unknown status of a
+        @keyword serverCertificate: what to present, with its key, or all options.
+        @keyword clientCertificateRequired: whether to ask the client for one.
+        @keyword enabledSslProtocols: the permitted versions.
+        @keyword checkCertificateRevocation: whether an unknown status of a
             client's certificate refuses.
-        @param serverOptionsSelectionCallback: see
+        @keyword serverOptionsSelectionCallback: see
             L{txsslstream.ServerOptionsSelection}.
-        @param state: what the callback is to get as its third argument.
+        @keyword state: what the callback is to get as its third argument.
 
         @return: as for L{authenticateAsClient}.
         """
@@ -354,7 +354,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         Send C{close_notify} behind what was written: the peer reads the end
         (RFC 8446 section 6.1; .NET: C{ShutdownAsync}).  Reading goes on.  When
         the peer has ended its side, too, the inner transport is closed, unless
-        it is to be left open: then call L{unwrap} or L{close}.
+        it is to be left open: then call C{unwrap} or L{close}.
 
         @return: a Deferred that fires with L{None} once that is so.
         """

@@ -284,6 +284,12 @@ class Background:
         self._reader.join(timeout)
         return status
 
+    def isRunning(self) -> bool:
+        """
+        @return: whether the tool itself has not ended.
+        """
+        return self._process.poll() is None
+
     def terminate(self) -> None:
         """
         Ask the tool to end (SIGTERM).

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import ClassVar
 
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
@@ -95,7 +96,7 @@ class WebCase(ForeignCase):
     @ivar home: where it is.
     """
 
-    tools = ("curl",)
+    tools: ClassVar[tuple[str, ...]] = ("curl",)
 
     def setUp(self) -> None:
         """
@@ -171,6 +172,18 @@ class ServerTests(WebCase, SynchronousTestCase):
         for version in self.versions:
             self.assertFetched(self.curl(server, *trust, f"--tlsv{version}", "--tls-max", version))
         self.assertEqual(self.curl(server, "--cacert", STRANGER.pem).returncode, UNTRUSTED)
+
+    def test_http2(self) -> None:
+        """
+        They speak HTTP/2 if the string offers it, and else what both know.
+        """
+        for offered, spoken in (("h2,http/1.1", "2"), ("http/1.1", "1.1")):
+            server = self.twistd(
+                described(port=0, interface=LOOPBACK, certificate=SERVER.pem, alpn=offered)
+            )
+            options = ("--http2", "--write-out", "%{http_version}", "--cacert", rootFile(ROOT))
+            client = self.curl(server, *options)
+            self.assertEqual((client.returncode, client.stdout), (0, CONTENT + spoken), client)
 
     def test_twist(self) -> None:
         """

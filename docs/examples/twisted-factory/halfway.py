@@ -1,0 +1,23 @@
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from twisted.internet.task import react
+
+from txsslstream import SslStreamFactory
+
+
+class Echo(Protocol):
+    def dataReceived(self, data):
+        print("dataReceived:", self.transport.sslProtocol.name)
+        self.transport.write(data)
+
+
+async def main(reactor):
+    contexts = DefaultOpenSSLContextFactory("server.pem", "server.pem")
+    factory = SslStreamFactory(contexts, False, Factory.forProtocol(Echo))
+    await TCP4ServerEndpoint(reactor, 8443).listen(factory)
+    await Deferred()
+
+
+react(main)

@@ -1,0 +1,36 @@
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import react
+from twisted.protocols.basic import LineReceiver
+
+from txsslstream import AuthenticationError, SslServerAuthenticationOptions, startTLS
+
+options = SslServerAuthenticationOptions("server.pem")
+
+
+class Greeter(LineReceiver):
+    isSecure = False
+
+    def lineReceived(self, line):
+        print("lineReceived:", line.decode(), "secure" if self.isSecure else "clear")
+        if line == b"STARTTLS":
+            self.sendLine(b"Go ahead.")
+            startTLS(self, options).addCallbacks(self.started, self.refused)
+        else:
+            self.sendLine(b"Hello " + line)
+
+    def started(self, transport):
+        self.isSecure = True
+
+    def refused(self, failure):
+        failure.trap(AuthenticationError)
+        print("refused:", failure.value)
+
+
+async def main(reactor):
+    await TCP4ServerEndpoint(reactor, 8443).listen(Factory.forProtocol(Greeter))
+    await Deferred()
+
+
+react(main)
