@@ -128,6 +128,7 @@ RUN: Mapping[str, Mapping[str, str]] = {
     "reauthentication.md": {
         "from twisted.internet": "tests.test_docs.ReauthenticationTests.test_example"
     },
+    "speed.md": {"from txsslstream import SslStreamProtocol": "FragmentTests.test_notDirectly"},
     "trust.md": {
         "async def isWelcome(stream, certificate, chain, sslPolicyErrors):\n    if not": (
             "FragmentTests.test_findings"
@@ -459,6 +460,14 @@ class FragmentTests(SynchronousTestCase):
         self.successResultOf(self.running)
         self.assertEqual((found["transport"], found["trailing"]), (pair.wire.client, b""))
         self.successResultOf(theirs)
+
+    def test_notDirectly(self) -> None:
+        """
+        speed.md: data goes through the reactor on every connection.
+        """
+        self.patch(SslStreamProtocol, "handsOverDirectly", True)
+        self.run_("speed.md", "test_notDirectly")
+        self.assertFalse(SslStreamProtocol.handsOverDirectly)
 
     def test_options(self) -> None:
         """
