@@ -1606,7 +1606,7 @@ class Questions(SynchronousTestCase):
             self.assertIsNone(server.presented())
             self.assertEqual(client.peerCertificate(), SERVER.certificate)
             self.assertEqual((client.alertSent, client.alertReceived), (None, None))
-            self.assertEqual((client.reasons, server.reasons), ([], []))
+            self.assertEqual((client.reasons, server.reasons), ((), ()))
 
     def test_alerts(self) -> None:
         """

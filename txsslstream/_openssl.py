@@ -579,11 +579,11 @@ class TlsEngine:
         self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
-        self.reasons: list[str] = []
+        self.reasons: Sequence[str] = ()
         # What OpenSSL is told about the peer, once that is known.
         self._verdict: int | None = None
         self._handshakes = 0
-        self._sent: list[bytes] = []
+        self._sent: Sequence[bytes] = ()
         self._awaitsStaple = wantsStaple
         self._held = b""
         self._flight = ServerFlight()
@@ -768,7 +768,7 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._flight = _NO_FLIGHT
-        self._sent = []
+        self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
         self.connection.set_app_data(None)
@@ -784,7 +784,7 @@ class TlsEngine:
         if self.session is not None and self.isResumed:
             return self.session.presented
         if self._sent:
-            ders = self._sent
+            ders = list(self._sent)
         else:
             stack = lib.SSL_get_peer_cert_chain(ssl)
             count = lib.sk_X509_num(stack) if stack else 0
@@ -1248,7 +1248,7 @@ def _pathIn(context: Any) -> Presented:
     return _presented(ders)
 
 
-def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
+def _presented(ders: Sequence[bytes], staple: bytes | None = None) -> Presented:
     """
     @raise ValueError: the first certificate cannot be read.
     """

@@ -63,7 +63,7 @@ class Watch:
     What observers are told of one connection.
     """
 
-    __slots__ = ("_began", "_clock", "_isServer", "_observers", "_open")
+    __slots__ = ("__weakref__", "_began", "_clock", "_isServer", "_observers", "_open")
 
     def __init__(self, isServer: bool, clock: IReactorTime) -> None:
         self._isServer = isServer
