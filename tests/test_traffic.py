@@ -6,6 +6,7 @@ and kept no longer than needed.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,36 @@ from txsslstream._transports import Socket
 from txsslstream._trimming import Trimmer, trimmerOf
 
 MIB = 1 << 20
+
+_HEAP_FIELDS = [
+    "arena",
+    "ordblks",
+    "smblks",
+    "hblks",
+    "hblkhd",
+    "usmblks",
+    "fsmblks",
+    "uordblks",
+    "fordblks",
+    "keepcost",
+]
+
+
+class _HeapInfo(ctypes.Structure):
+    """
+    C{struct mallinfo2}.
+    """
+
+    _fields_ = [(name, ctypes.c_size_t) for name in _HEAP_FIELDS]
+
+
+def _heap() -> Any:
+    """
+    What the C library's allocator has handed out.
+    """
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _HeapInfo
+    return mallinfo2()
 
 
 def _saying(*pieces: bytes) -> Callable[[Any], None]:
@@ -298,6 +329,30 @@ class WakeUpTests(ProtocolMixin):
             near.abortConnection()
             link.wire.flush()
             self.assertNotIn(far, [each() for each in trimmer._few])
+
+    def test_memoryFalls(self) -> None:
+        """
+        What is given back is really free again, though the connections stay.
+        """
+        links = [link for _ in range(4) for link in self.opened()]
+        sides = [side.tls for link in links for side in (link.near, link.far)]
+
+        def inUse() -> int:
+            return int(_heap().uordblks)
+
+        for link in links:
+            for source in (link.near, link.far):
+                source.tls.write(b"x" * 65_536)
+                link.wire.flush()
+        before = inUse()
+        for each in sides:
+            each.trim()
+        freed = before - inUse()
+        # In two buffers of each side was one such chunk at least.
+        self.assertGreater(freed, len(sides) * 2 * 65_536)
+        for each in sides:
+            each.trim()
+        self.assertLess(abs(before - inUse() - freed), 65_536)
 
     def test_large(self) -> None:
         """
