@@ -22,8 +22,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.applications import Application, Link, ProtocolMixin
-from tests.support import CLIENT, SERVER, perVersion
+from tests.applications import ProtocolMixin
+from tests.support import CLIENT, SERVER
 from txsslstream import (
     SslProtocols,
     SslServerAuthenticationOptions,
@@ -32,6 +32,8 @@ from txsslstream import (
 )
 from txsslstream._transports import Socket
 from txsslstream._trimming import Trimmer, trimmerOf
+from txsslstream.testing.applications import Application, Link
+from txsslstream.testing.cases import perVersion
 
 MIB = 1 << 20
 

@@ -27,7 +27,7 @@ from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
 
-from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, groupNamed, signatureNamed
+from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, signatureNamed
 from .certificatefacts import keyTypesOf
 from .certificatemessages import certificateList, keyTypes
 from .ciphersuites import TlsCipherSuite
@@ -50,7 +50,7 @@ from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
-from .suitability import UNNEGOTIATED, agreeOnEncryption, canSign, exchangeOf
+from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign
 
 _log = Logger()
 
@@ -76,9 +76,7 @@ _HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
 #: In bits; a suite with less needs OpenSSL's lowest security level.
 _LEAST_STRENGTH = 112
 
-_CERTIFICATE = 11
-_CERTIFICATE_REQUEST = 13
-_MESSAGES = (_CERTIFICATE, _CERTIFICATE_REQUEST)
+_CERTIFICATE, _CERTIFICATE_REQUEST = _MESSAGES = 11, 13
 
 #: Not among pyOpenSSL's names.  Without it OpenSSL completes our chain from the
 #: trusted roots in every handshake.
@@ -223,46 +221,6 @@ def _isLax(parameters: TlsParameters, versions: SslProtocols) -> bool:
     )
 
 
-def _chooseGroups(
-    context: SSL.Context, parameters: TlsParameters, versions: SslProtocols, ciphers: str
-) -> tuple[SslProtocols, str]:
-    """
-    Exchange keys in the chosen groups only.
-
-    @return: the versions that are left to negotiate, and their suites.
-    """
-    groups = [groupNamed(name) for name in parameters.keyExchangeGroups]
-    modern = [group for group in groups if group.versions & SslProtocols.Tls13]
-    # The best one, and the best that everybody knows, are tried at once, as by
-    # default; and a server's order decides even if that takes another round
-    # trip.  Before OpenSSL 3.5 neither could be said.
-    tried = {*modern[:1], *[group for group in modern if group.exchange != "KEM"][:1]}
-    ordered = "/".join(f"{'*' * (group in tried)}{group.name}" for group in groups)
-    _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
-    # Before TLS 1.3 a server that uses DHE chooses any prime it likes, and
-    # OpenSSL's client does not compare.
-    bound = {"ECDHE", "DHE"} if parameters.isServer and _HEEDS_GROUPS_OF_DHE else {"ECDHE"}
-    usable = bound & {group.exchange for group in groups if group.versions & SslProtocols.Tls12}
-    if parameters.cipherSuites is None:
-        isPossible = bool(usable)
-        excluded = "".join(f":!k{each}" for each in ("ECDHE", "DHE", "RSA") if each not in usable)
-    else:
-        # What is bound to no group was asked for by name.
-        needed = {exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
-        isPossible = bool(needed & usable or needed - bound)
-        excluded = ""
-    if not isPossible:
-        versions &= SslProtocols.Tls13
-    if not modern:
-        versions &= ~SslProtocols.Tls13
-    if not versions:
-        raise InvalidOperationError(
-            "the key exchange groups, the cipher suites and the enabled protocols "
-            "exclude each other"
-        )
-    return versions, ciphers + excluded if isPossible else ciphers
-
-
 @cache
 def _defaultSignatures() -> tuple[str, ...]:
     """
@@ -399,7 +357,10 @@ def _newContext(parameters: TlsParameters) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
     versions, ciphers = _chooseCiphers(context, parameters)
     if parameters.keyExchangeGroups:
-        versions, ciphers = _chooseGroups(context, parameters, versions, ciphers)
+        versions, ciphers, ordered = agreeOnGroups(
+            parameters, versions, ciphers, _HEEDS_GROUPS_OF_DHE
+        )
+        _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
     isLax = _isLax(parameters, versions)
     try:
         context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if isLax else ciphers.encode())
@@ -1062,8 +1023,7 @@ _view = memoryview(_octets)
 
 #: The most plaintext in a record, and more than what else is in it (RFC 8446
 #: section 5.2), in bytes.
-_RECORD = 1 << 14
-_OVERHEAD = 64
+_RECORD, _OVERHEAD = 1 << 14, 64
 _FULL = _SIZE - _RECORD
 
 # Found once: these are called for every record.
@@ -1127,9 +1087,7 @@ def hasUnread(connection: SSL.Connection) -> bool:
     @return: whether there are bytes of the peer's, encrypted or not, that nobody
         has read.
     """
-    start = ffi.new("char **")
-    size = lib.BIO_get_mem_data(connection._into_ssl, start)
-    return bool(size > 0 or lib.SSL_pending(connection._ssl))
+    return bool(_bioSize(connection._into_ssl, _NULL) or lib.SSL_pending(connection._ssl))
 
 
 def send(

@@ -6,7 +6,7 @@ the rules of TLS and not by what OpenSSL happens to do.
 
 from __future__ import annotations
 
-from .algorithms import SignatureAlgorithm
+from .algorithms import SignatureAlgorithm, groupNamed
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .enums import CipherAlgorithmType, EncryptionPolicy, SslProtocols
 from .errors import InvalidOperationError
@@ -36,6 +36,50 @@ def exchangeOf(suite: TlsCipherSuite) -> str:
     """
     keys, _, _ = suite.name.partition("_WITH_")
     return "ECDHE" if "_ECDH" in keys else "DHE" if "_DH" in keys else ""
+
+
+def agreeOnGroups(
+    parameters: TlsParameters, versions: SslProtocols, ciphers: str, heedsGroupsOfDhe: bool
+) -> tuple[SslProtocols, str, str]:
+    """
+    Exchange keys in the chosen groups only.
+
+    @param ciphers: the suites before TLS 1.3, in OpenSSL's words.
+    @param heedsGroupsOfDhe: whether that is so for a server's DHE before TLS
+        1.3, too (RFC 7919).
+    @return: the versions that are left to negotiate, their suites, and the
+        groups in OpenSSL's words.
+    @raise InvalidOperationError: nothing is left.
+    """
+    groups = [groupNamed(name) for name in parameters.keyExchangeGroups]
+    modern = [group for group in groups if group.versions & SslProtocols.Tls13]
+    # The best one, and the best that everybody knows, are tried at once, as by
+    # default; and a server's order decides even if that takes another round
+    # trip.  Before OpenSSL 3.5 neither could be said.
+    tried = {*modern[:1], *[group for group in modern if group.exchange != "KEM"][:1]}
+    ordered = "/".join(f"{'*' * (group in tried)}{group.name}" for group in groups)
+    # Before TLS 1.3 a server that uses DHE chooses any prime it likes, and
+    # OpenSSL's client does not compare.
+    bound = {"ECDHE", "DHE"} if parameters.isServer and heedsGroupsOfDhe else {"ECDHE"}
+    usable = bound & {group.exchange for group in groups if group.versions & SslProtocols.Tls12}
+    if parameters.cipherSuites is None:
+        isPossible = bool(usable)
+        excluded = "".join(f":!k{each}" for each in ("ECDHE", "DHE", "RSA") if each not in usable)
+    else:
+        # What is bound to no group was asked for by name.
+        needed = {exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
+        isPossible = bool(needed & usable or needed - bound)
+        excluded = ""
+    if not isPossible:
+        versions &= SslProtocols.Tls13
+    if not modern:
+        versions &= ~SslProtocols.Tls13
+    if not versions:
+        raise InvalidOperationError(
+            "the key exchange groups, the cipher suites and the enabled protocols "
+            "exclude each other"
+        )
+    return versions, ciphers + excluded if isPossible else ciphers, ordered
 
 
 def canSign(
