@@ -377,6 +377,7 @@ def _newContext(parameters: TlsParameters) -> SSL.Context:
         SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _renegotiation(parameters)
     )
     _chooseSessions(context, parameters)
+    lib.SSL_CTX_set_info_callback(context._context, _infoCallback)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
     for issuer in parameters.acceptableIssuers:
         context.add_client_ca(issuer)
@@ -468,8 +469,6 @@ class TlsEngine:
     @ivar connection: pyOpenSSL's object, for the record path.
     @ivar alertReceived: the last alert from the peer but C{close_notify}.
     @ivar alertSent: the last alert to the peer but C{close_notify}.
-    @ivar isEncrypting: whether L{output} has handed out anything encrypted;
-        before that, an alert may go in the clear.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
     @ivar isPuttingOff: whether the question for our certificate is not to be
@@ -492,6 +491,7 @@ class TlsEngine:
         "_handshakes",
         "_held",
         "_keyLogs",
+        "_outputs",
         "_sent",
         "_verdict",
         "alertReceived",
@@ -500,7 +500,6 @@ class TlsEngine:
         "decisions",
         "hasAnswered",
         "hasNews",
-        "isEncrypting",
         "isPeerUnreadable",
         "isPuttingOff",
         "isRenegotiating",
@@ -552,10 +551,10 @@ class TlsEngine:
         self._awaitsStaple = wantsStaple
         self._held = b""
         self._flight = ServerFlight()
-        self.isEncrypting = False
+        # What has been handed out, for whoever asks what that was.
+        self._outputs: list[bytes] = []
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
-        lib.SSL_set_info_callback(ssl, _infoCallback)
         lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
         if not parameters.isServer:
             lib.SSL_set_verify(ssl, SSL.VERIFY_PEER, _verifyCallback)
@@ -563,15 +562,16 @@ class TlsEngine:
                 self.connection.set_tlsext_host_name(serverName)
             if wantsStaple:
                 lib.SSL_set_tlsext_status_type(ssl, lib.TLSEXT_STATUSTYPE_ocsp)
-            lib.SSL_set_post_handshake_auth(ssl, offersLater)
-            self.connection.set_connect_state()
+            if offersLater:
+                lib.SSL_set_post_handshake_auth(ssl, 1)
+            lib.SSL_set_connect_state(ssl)
         else:
             if parameters.asksForCertificate:
                 mode = SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE
                 if parameters.insistsOnCertificate:
                     mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
                 lib.SSL_set_verify(ssl, mode, _verifyCallback)
-            self.connection.set_accept_state()
+            lib.SSL_set_accept_state(ssl)
 
     def resume(self, session: ResumableSession) -> None:
         """
@@ -609,7 +609,7 @@ class TlsEngine:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
-        self.connection.bio_write(data)
+        _bioWrite(self.connection._into_ssl, data, len(data))
 
     def handshake(self) -> Step:
         """
@@ -683,15 +683,31 @@ class TlsEngine:
         Take all bytes that wait for the peer.
         """
         data = takeOutput(self.connection)
-        if self.parameters.isServer:
-            self._flight.feed(data)
-        kinds = recordKinds(data)
-        if APPLICATION_DATA in kinds:
-            self.isEncrypting = True
-        elif CHANGE_CIPHER_SPEC in kinds:
-            # In TLS 1.3 it means nothing (RFC 8446 section 5).
-            self.isEncrypting = lib.SSL_version(self.connection._ssl) != SSL.TLS1_3_VERSION
+        if data:
+            self._outputs.append(data)
+            if self.parameters.isServer:
+                self._flight.feed(data)
         return data
+
+    @property
+    def isEncrypting(self) -> bool:
+        """
+        Whether L{output} has handed out anything encrypted; before that, an
+        alert may go in the clear.
+        """
+        kinds = {kind for each in self._outputs for kind in recordKinds(each)}
+        # In TLS 1.3 the other means nothing (RFC 8446 section 5).
+        return APPLICATION_DATA in kinds or (
+            CHANGE_CIPHER_SPEC in kinds
+            and lib.SSL_version(self.connection._ssl) != SSL.TLS1_3_VERSION
+        )
+
+    @property
+    def protocol(self) -> SslProtocols:
+        """
+        The version that is agreed on.
+        """
+        return _PROTOCOLS.get(lib.SSL_version(self.connection._ssl), SslProtocols.None_)
 
     def negotiated(self) -> Negotiated:
         """
@@ -736,6 +752,7 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._flight = _NO_FLIGHT
+        self._outputs = []
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
