@@ -1247,7 +1247,8 @@ def sendCloseNotify(connection: SSL.Connection) -> bool | None:
     if isSecretUnique(connection) is None:
         return None
     result: int = lib.SSL_shutdown(connection._ssl)
-    _drainErrors()
+    if result < 0:
+        lib.ERR_clear_error()
     return result == 1
 
 

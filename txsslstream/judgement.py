@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from ._deferreds import forgetFrames
 from ._openssl import TlsEngine, contextFor
 from ._waiting import pause
-from .chain import X509Chain, alertFor
+from .chain import X509Chain, alertFor, isAtOnce
 from .ciphersuites import propertiesOf
 from .crossing import Negotiated, Presented
 from .enums import (
@@ -164,6 +164,15 @@ class Judgement:
         """
         self._sender = None
         self._localSelection = None
+
+    @property
+    def isAtOnce(self) -> bool:
+        """
+        Whether a peer is judged without asking anybody and fetching anything.
+        """
+        options = self._options
+        policy = options.chainPolicy
+        return options.remoteCertificateValidationCallback is None and isAtOnce(policy)
 
     def of(self, peer: Presented) -> Deferred[TlsAlert | None]:
         """
