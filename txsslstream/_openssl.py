@@ -494,6 +494,7 @@ class TlsEngine:
         "_outputs",
         "_sent",
         "_verdict",
+        "_wantsStaple",
         "alertReceived",
         "alertSent",
         "connection",
@@ -548,7 +549,7 @@ class TlsEngine:
         self._verdict: int | None = None
         self._handshakes = 0
         self._sent: Sequence[bytes] = ()
-        self._awaitsStaple = wantsStaple
+        self._wantsStaple = self._awaitsStaple = wantsStaple
         self._held = b""
         self._flight = ServerFlight()
         # What has been handed out, for whoever asks what that was.
@@ -785,6 +786,8 @@ class TlsEngine:
         return _presented(ders, self._staple())
 
     def _staple(self) -> bytes | None:
+        if not self._wantsStaple:
+            return None
         start = ffi.new("unsigned char **")
         size = lib.SSL_get_tlsext_status_ocsp_resp(self.connection._ssl, start)
         if size > 0:
@@ -802,8 +805,10 @@ class TlsEngine:
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
             presented = self.presented() or _pathIn(context)
-            own = lib.X509_STORE_CTX_get0_cert(context)
-            if _encoded(own) != presented.certificates[0].public_bytes(Encoding.DER):
+            own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
+            first = presented.certificates[0]
+            # Most often it is remembered, and the very same.
+            if _parsed(own) is not first and own != first.public_bytes(Encoding.DER):
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
@@ -948,11 +953,14 @@ class TlsEngine:
 
 def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
     cipher = lib.SSL_get_current_cipher(ssl)
-    return (
-        _suitesByName().get(ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode())
-        if cipher
-        else None
-    )
+    return _suiteAt(_address(cipher)) if cipher else None
+
+
+@cache
+def _suiteAt(address: int) -> TlsCipherSuite | None:
+    # OpenSSL has one of each for as long as it is there.
+    name = lib.SSL_CIPHER_get_name(ffi.cast("SSL_CIPHER *", address))
+    return _suitesByName().get(ffi.string(name).decode())
 
 
 @lru_cache(maxsize=64)

@@ -25,6 +25,24 @@ from .chainchecks import Criteria
 from .paths import Anchors, Path, bestPath
 
 
+class _Key:
+    """
+    Some value, whose hash is computed once: certificates make it slow.
+    """
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Hashable) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._value == other._value
+
+
 class KnownPaths:
     """
     Remembers ways, those that were used last.
@@ -50,7 +68,7 @@ class KnownPaths:
         """
         @return: what L{bestPath} comes to.
         """
-        key = (certificate, tuple(others), anchors, criteria.timeless)
+        key = _Key((certificate, tuple(others), anchors, criteria.timeless))
         known = self._paths.get(key)
         if known is not None and known.isSteadyAt(criteria.time):
             self._paths.move_to_end(key)
