@@ -28,10 +28,12 @@ from txsslstream import (
     TlsAlert,
     TlsCipherSuite,
     TlsError,
+    _openssl,
 )
 from txsslstream._openssl import (
     _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION,
     MOST_HANDSHAKES,
+    TlsEngine,
     isSecretUnique,
 )
 from txsslstream.records import ALERT, RecordBoundary, recordKinds
@@ -202,6 +204,34 @@ class Allowed(RenegotiationMixin, SynchronousTestCase):
                 error = self.assertLost(link.near, TlsError)
                 self.assertIs(error.alertSent, TlsAlert.bad_certificate)
                 self.assertEqual(link.near.tls.remoteCertificate, SERVER.certificate)
+
+    def test_nobodyToAsk(self) -> None:
+        """
+        Where the beginning of a later handshake is not noticed, or nobody is
+        found who could judge, another server is refused all the same.
+        """
+
+        def forget(client: Any) -> None:
+            del _openssl._engines[_openssl._address(client._ssl)]
+
+        def fail(_: Any) -> None:
+            self.patch(TlsEngine, "_noteBeginning", lambda _: 1 // 0)
+
+        for break_ in (forget, fail):
+            creator = RawCreator(lambda _: None)
+            near = (clientOptions(Tls12, **ALLOWED, allowTlsResume=False), Application())
+            link = Link(False, near, (creator, Application()))
+            link.wire.flush()
+            far = link.far.tls.getHandle()
+            lib.SSL_set_options(far._ssl, _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION)
+            far.use_certificate(OTHER_SERVER.certificate)
+            far.use_privatekey(OTHER_SERVER.privateKey)
+            break_(link.near.tls.getHandle())
+            renegotiate(link.far.tls)
+            link.wire.flush()
+            self.assertLost(link.near, TlsError)
+            self.assertIs(link.near.tls.wireState, WireState.failed)
+            self.assertEqual(bool(self.flushLoggedErrors(ZeroDivisionError)), break_ is fail)
 
     def test_anotherServerInTheSession(self) -> None:
         """

@@ -709,6 +709,7 @@ class TlsEngine:
         """
         lib.ERR_clear_error()
         result = lib.SSL_do_handshake(self.connection._ssl)
+        self._forgetVerdict()
         if result == 1:
             return Step.complete
         if lib.SSL_get_error(self.connection._ssl, result) == lib.SSL_ERROR_WANT_READ:
@@ -763,6 +764,7 @@ class TlsEngine:
         ssl = self.connection._ssl
         while True:
             count = lib.SSL_read(ssl, _scratch, len(_scratchView))
+            self._forgetVerdict()
             if count > 0:
                 pieces.append(bytes(_scratchView[:count]))
                 if isPatient:
@@ -900,6 +902,17 @@ class TlsEngine:
         self._heedOpenSSL(not isAccepted)
         return 0
 
+    def _forgetVerdict(self) -> None:
+        """
+        What OpenSSL was told about the peer was about one handshake.  OpenSSL
+        judges within one call, so that behind it nothing is accepted any more,
+        not even if no callback finds its engine.
+        """
+        if self._verdict is not None:
+            self._verdict = None
+            if not self.parameters.isServer:
+                self._heedOpenSSL(True)
+
     def _heedOpenSSL(self, isHeeded: bool) -> None:
         mode = SSL.VERIFY_PEER if isHeeded else SSL.VERIFY_NONE
         lib.SSL_set_verify(self.connection._ssl, mode, _verifyCallback)
@@ -970,9 +983,7 @@ class TlsEngine:
         A handshake begins, the first or, before TLS 1.3, another.
         """
         # Who is accepted was so in the one before.
-        if not self.parameters.isServer:
-            self._heedOpenSSL(True)
-        self._verdict = None
+        self._forgetVerdict()
         self._handshakes += 1
         self.isRenegotiating = self._handshakes > 1
         if self._handshakes > MOST_HANDSHAKES:
