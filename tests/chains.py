@@ -224,6 +224,16 @@ def withSerial(issued: Issued, issuer: Issued, serial: bytes) -> Issued:
     return Issued(x509.load_der_x509_certificate(whole), issued.key)
 
 
+def withLongSignature(certificate: x509.Certificate, size: int) -> x509.Certificate:
+    """
+    The certificate with a signature of that many bytes, which is none.
+    """
+    algorithm = der(SEQUENCE, ECDSA_SHA256)
+    signature = der(0x03, bytes(size + 1))
+    whole = der(SEQUENCE, certificate.tbs_certificate_bytes, algorithm, signature)
+    return x509.load_der_x509_certificate(whole)
+
+
 @cache
 def enormous(bits: int) -> rsa.RSAPublicKey:
     """

@@ -29,6 +29,7 @@ from tests.chains import (
     patched,
     unreadable,
     weaklySigned,
+    withLongSignature,
 )
 from tests.corpus import changed
 from tests.support import rsaKey
@@ -217,7 +218,6 @@ class ExtensionTests(SynchronousTestCase):
         """
 
         class Damaged:
-            tbs_certificate_bytes = b""
             serial_number = 1
             signature_hash_algorithm = hashes.SHA256()
             subject = issuer = name("x")
@@ -229,6 +229,9 @@ class ExtensionTests(SynchronousTestCase):
 
             def public_key(self) -> None:
                 raise self.error
+
+            def public_bytes(self, _: object) -> bytes:
+                return b""
 
         damaged: Any = Damaged()
         said = factsOf(damaged)
@@ -526,6 +529,8 @@ class SignatureTests(SynchronousTestCase):
             self.assertIs(factsOf(issued), factsOf(issued))
         after = certificatefacts._readLarge.cache_info()
         self.assertEqual(after.currsize, certificatefacts._MOST_LARGE)
+        factsOf(withLongSignature(one, certificatefacts._SMALL_BYTES))
+        self.assertEqual(certificatefacts._readLarge.cache_info().misses, after.misses + 1)
 
     def test_enormous(self) -> None:
         """
