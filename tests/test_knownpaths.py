@@ -21,18 +21,10 @@ from txsslstream.chainchecks import Criteria
 from txsslstream.crossing import Finding
 from txsslstream.knownpaths import KnownPaths, knownPaths
 from txsslstream.paths import Anchors, Path, bestPath
+from txsslstream.testing import DAY, NOW
+from txsslstream.testing.issuing import Issued, authority, certificate, ecKey, hosts, line
 
-from .chains import (
-    NOTHING_MORE,
-    Issued,
-    authority,
-    certificate,
-    ecKey,
-    hosts,
-    line,
-    withLongSignature,
-)
-from .support import DAY, NOW
+from .chains import NOTHING_MORE, withLongSignature
 
 S = X509ChainStatusFlags
 SECOND = datetime.timedelta(seconds=1)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from unittest import SkipTest
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
@@ -42,6 +42,7 @@ from txsslstream import (
     TlsCipherSuite,
     X509ChainStatusFlags,
     _openssl,
+    suitability,
 )
 from txsslstream._openssl import TlsEngine, contextFor
 from txsslstream.algorithms import (
@@ -54,27 +55,24 @@ from txsslstream.algorithms import (
 )
 from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
+from txsslstream.security import certificatesOf
 from txsslstream.serverflight import ServerFlight
-
-from .files import FilesMixin
-from .programs import certificatePEM, keyPEM
-from .revocations import ocspResponse
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
     VERSIONS,
     Authority,
-    Pair,
-    clientOptions,
-    ofUnknownVersion,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
     onlySuite,
     rsaKey,
-    serverOptions,
-    withBadTime,
 )
+from txsslstream.testing.damage import ofUnknownVersion, withBadTime
+from txsslstream.testing.revocations import ocspResponse
+
+from .files import FilesMixin
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 RSA_SERVER = AUTHORITY.issue("localhost", key=rsaKey())
 
@@ -93,7 +91,7 @@ def weakServer() -> SslStreamCertificateContext:
     @return: a certificate that OpenSSL presents at its lowest security level
         only.
     """
-    return AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+    return AUTHORITY.issue("localhost", key=rsaKey(bits=1024))
 
 
 def forClient(**changes: Any) -> TlsParameters:
@@ -330,7 +328,7 @@ class Sharing(FilesMixin, SynchronousTestCase):
         """
         for _ in range(5):
             client, server = self.equalOptions()
-            pair = Pair()
+            pair = StreamPair()
             sides = (
                 pair.server.authenticateAsServer(server),
                 pair.client.authenticateAsClient(client),
@@ -346,7 +344,7 @@ class Sharing(FilesMixin, SynchronousTestCase):
         is chosen.
         """
         for _ in range(5):
-            for side in Pair().authenticate(
+            for side in StreamPair().authenticate(
                 client={"localCertificateSelectionCallback": lambda *_: CLIENT},
                 server={
                     "serverCertificateSelectionCallback": lambda *_: SERVER,
@@ -473,13 +471,13 @@ class Suites(SynchronousTestCase):
         certificate: SslStreamCertificateContext,
         version: SslProtocols,
         **client: Any,
-    ) -> tuple[Pair, Any, Any]:
+    ) -> tuple[StreamPair, Any, Any]:
         """
         @return: a pair that knows one suite and version only, and the Deferreds
             of the client and of the server.
         """
         policy = onlySuite(suite)
-        pair = Pair()
+        pair = StreamPair()
         sides = pair.authenticate(
             version, {**policy, **client}, {**policy, "serverCertificate": certificate}
         )
@@ -546,7 +544,7 @@ class Suites(SynchronousTestCase):
             (SslProtocols.Tls13, (STRONG_13, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256)),
         ):
             for ours, theirs in ((suites, suites[::-1]), (suites[::-1], suites)):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(
                     version,
                     {"cipherSuitesPolicy": CipherSuitesPolicy(ours)},
@@ -641,14 +639,14 @@ class Suites(SynchronousTestCase):
         TLS 1.0 and 1.1 work where both sides enable them, and nowhere else.
         """
         for version in (SslProtocols.Tls, SslProtocols.Tls11):
-            pair = Pair()
+            pair = StreamPair()
             client, server = pair.authenticate(version)
             self.assertIs(self.successResultOf(client), pair.client)
             self.assertIs(self.successResultOf(server), pair.server)
             self.assertIs(pair.client.sslProtocol, version)
             self.assertIs(pair.server.sslProtocol, version)
             for ours, theirs in ((version, SslProtocols.None_), (SslProtocols.None_, version)):
-                client, server = Pair().authenticate(
+                client, server = StreamPair().authenticate(
                     client={"enabledSslProtocols": ours}, server={"enabledSslProtocols": theirs}
                 )
                 error = self.failureResultOf(server, AuthenticationError).value
@@ -754,7 +752,7 @@ class Groups(SynchronousTestCase):
                 isNamed = version is SslProtocols.Tls12 and group.exchange == "DHE"
                 suite = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
                 client = {**chosen, **(onlySuite(suite) if isNamed else {})}
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(version, client, server):
                     self.successResultOf(side)
                 for stream in (pair.client, pair.server):
@@ -777,7 +775,7 @@ class Groups(SynchronousTestCase):
             ({"enabledSslProtocols": SslProtocols.Tls12}, "x25519"),
         ):
             for client, server in ((ours, {}), ({}, ours), (ours, ours)):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(client=client, server=server):
                     self.successResultOf(side)
                 for stream in (pair.client, pair.server):
@@ -816,7 +814,7 @@ class Groups(SynchronousTestCase):
                 (("secp256r1", "x25519"), ("x25519", "secp256r1")),
                 (("x25519", "secp384r1"), ("secp521r1", "secp384r1", "x25519")),
             ):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(
                     version,
                     {"keyExchangeGroups": ours},
@@ -832,7 +830,7 @@ class Groups(SynchronousTestCase):
         A server that prefers to be safe from quantum computers is, where the
         client can be, whatever that tries first.
         """
-        pair = Pair()
+        pair = StreamPair()
         for side in pair.authenticate(
             client={"keyExchangeGroups": ["x25519", HYBRID]},
             server={"keyExchangeGroups": [HYBRID, "x25519"]},
@@ -847,7 +845,7 @@ class Groups(SynchronousTestCase):
         """
         for version in VERSIONS:
             for certificate in (RSA_SERVER, SERVER):
-                sides = Pair().authenticate(
+                sides = StreamPair().authenticate(
                     version,
                     {"keyExchangeGroups": ["secp256r1"]},
                     {"keyExchangeGroups": ["x25519"], "serverCertificate": certificate},
@@ -885,7 +883,7 @@ class Groups(SynchronousTestCase):
         """
         Whether a server lets a client in that can do one suite only.
         """
-        sides = Pair().authenticate(
+        sides = StreamPair().authenticate(
             SslProtocols.Tls12, onlySuite(suite), {"serverCertificate": RSA_SERVER, **server}
         )
         if isinstance(sides[1].result, SslStream):
@@ -957,7 +955,9 @@ class Groups(SynchronousTestCase):
         """
         exotic = KeyExchangeGroup("kyber9000", 0x2000, 9000, "KEM", SslProtocols.Tls13)
         self.patch(
-            _openssl, "groupNamed", lambda name: exotic if name == exotic.name else groupNamed(name)
+            suitability,
+            "groupNamed",
+            lambda name: exotic if name == exotic.name else groupNamed(name),
         )
         for make in (forClient, forServer):
             error = self.assertRaises(
@@ -1056,7 +1056,7 @@ class Groups(SynchronousTestCase):
             (new, shows, {**asks, **only}, True),
             (new, {**shows, **only}, asks, True),
         ):
-            sides = Pair().authenticate(version, client, server)
+            sides = StreamPair().authenticate(version, client, server)
             if isPossible:
                 for side in sides:
                     self.successResultOf(side)
@@ -1196,7 +1196,7 @@ class Signatures(SynchronousTestCase):
                 ({"allowRsaPssPadding": False}, version is SslProtocols.Tls12),
                 ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, False),
             ):
-                sides = Pair().authenticate(
+                sides = StreamPair().authenticate(
                     version,
                     {"clientCertificateContext": RSA_SERVER},
                     {"clientCertificateRequired": True, **changes},
@@ -1220,9 +1220,9 @@ class Signatures(SynchronousTestCase):
                 chosen = {"signatureAlgorithms": name}
                 server = {"serverCertificate": certificate}
                 for sides in (
-                    Pair().authenticate(version, chosen, server),
-                    Pair().authenticate(version, {}, {**server, **chosen}),
-                    Pair().authenticate(version, chosen, {**server, **chosen}),
+                    StreamPair().authenticate(version, chosen, server),
+                    StreamPair().authenticate(version, {}, {**server, **chosen}),
+                    StreamPair().authenticate(version, chosen, {**server, **chosen}),
                 ):
                     for side in sides:
                         self.successResultOf(side)
@@ -1241,7 +1241,7 @@ class Signatures(SynchronousTestCase):
                     {"clientCertificates": [certificate]},
                 ):
                     for client, server in ((chosen, {}), ({}, chosen), (chosen, chosen)):
-                        pair = Pair()
+                        pair = StreamPair()
                         for side in pair.authenticate(
                             version,
                             {**shows, **client},
@@ -1260,7 +1260,7 @@ class Signatures(SynchronousTestCase):
                 (["ecdsa_secp256r1_sha256"], RSA_SERVER, []),
                 (["rsa_pss_rsae_sha256"], RSA_SERVER, ["rsa_pss_rsae_sha384"]),
             ):
-                client, server = Pair().authenticate(
+                client, server = StreamPair().authenticate(
                     version,
                     {"signatureAlgorithms": ours},
                     {"signatureAlgorithms": theirs, "serverCertificate": certificate},
@@ -1292,7 +1292,7 @@ class Signatures(SynchronousTestCase):
                 RSA_SERVER,
             ),
         ):
-            pair = Pair()
+            pair = StreamPair()
             for side in pair.authenticate(
                 client={
                     "clientCertificates": [RSA_SERVER, CLIENT],
@@ -1304,7 +1304,7 @@ class Signatures(SynchronousTestCase):
             ):
                 self.successResultOf(side)
             self.assertEqual(pair.server.remoteCertificate, shown.certificate)
-        pair = Pair()
+        pair = StreamPair()
         client, server = pair.authenticate(
             client={"clientCertificates": [RSA_SERVER], "allowRsaPssPadding": False},
             server={"clientCertificateRequired": True, "enabledSslProtocols": new},
@@ -1411,7 +1411,7 @@ class Signatures(SynchronousTestCase):
         words = "the key of CN=localhost cannot sign"
         restricted: dict[str, Any] = {"signatureAlgorithms": ["ecdsa_secp256r1_sha256"]}
         for version in VERSIONS:
-            client, server = Pair().authenticate(
+            client, server = StreamPair().authenticate(
                 version,
                 server={
                     "serverCertificateSelectionCallback": lambda *_: RSA_SERVER,
@@ -1423,7 +1423,7 @@ class Signatures(SynchronousTestCase):
             self.assertIsInstance(refusal.__cause__, InvalidOperationError)
             self.assertIn(words, str(refusal))
             self.assertEqual(told.alert, TlsAlert.internal_error)
-            client, server = Pair().authenticate(
+            client, server = StreamPair().authenticate(
                 version,
                 {"localCertificateSelectionCallback": lambda *_: RSA_SERVER, **restricted},
                 {"clientCertificateRequired": True},
@@ -1612,7 +1612,7 @@ class Questions(SynchronousTestCase):
             self.assertIsNone(server.presented())
             self.assertEqual(client.peerCertificate(), SERVER.certificate)
             self.assertEqual((client.alertSent, client.alertReceived), (None, None))
-            self.assertEqual((client.reasons, server.reasons), ([], []))
+            self.assertEqual((client.reasons, server.reasons), ((), ()))
 
     def test_alerts(self) -> None:
         """
@@ -1842,14 +1842,18 @@ class Questions(SynchronousTestCase):
             for version in VERSIONS:
                 answers = Answers()
                 client, server = self.engines(version, answers)
-                server.connection.set_context(foreignContext(damage(SERVER.certificate)))
+                server.connection.set_context(
+                    foreignContext(damage(SERVER.certificate, AUTHORITY.key))
+                )
                 self.assertEqual(shake(client, server), (Step.failed, Step.failed))
                 self.assertEqual(answers.presented, [])
                 self.assertTrue(client.isPeerUnreadable)
                 self.assertEqual(client.alertSent, TlsAlert.bad_certificate)
                 client, server = self.engines(version, answers)
                 good = SERVER.certificate.public_bytes(Encoding.DER)
-                server.connection.set_context(foreignContext(good, damage(CLIENT.certificate)))
+                server.connection.set_context(
+                    foreignContext(good, damage(CLIENT.certificate, AUTHORITY.key))
+                )
                 self.assertEqual(shake(client, server), (Step.complete, Step.complete))
                 self.assertEqual(answers.presented, [Presented((SERVER.certificate,))])
                 self.assertFalse(client.isPeerUnreadable)
@@ -2064,6 +2068,20 @@ class Strangers(SynchronousTestCase):
             self.assertRefused(client, server, "certificate verify failed")
 
 
+class _Wrapper:
+    """
+    Stands in front of a connection, and notes what is asked of it.
+    """
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._wrapped = connection
+        self.calls: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.add(name)
+        return getattr(self._wrapped, name)
+
+
 class Records(SynchronousTestCase):
     """
     The record path.
@@ -2083,6 +2101,14 @@ class Records(SynchronousTestCase):
         _openssl.enableWholeWrites(client)
         return client, server
 
+    def sent(self, connection: SSL.Connection, data: bytes | memoryview) -> bytes:
+        """
+        Send successfully.
+        """
+        output, isSent, reasons = _openssl.send(connection, data)
+        self.assertEqual((isSent, reasons), (True, ""))
+        return output
+
     def test_data(self) -> None:
         """
         What is sent is received, whether less than a record, many records, or
@@ -2092,14 +2118,16 @@ class Records(SynchronousTestCase):
             client, server = self.connected(version)
             for size in (1, 1 << 14, 1 << 16):
                 data = os.urandom(size)
-                self.assertEqual(_openssl.send(client, data), (True, ""))
-                server.bio_write(_openssl.takeOutput(client))
-                self.assertEqual(_openssl.receive(server), (data, Received.starved, ""))
+                for given in (data, memoryview(data)):
+                    records = self.sent(client, given)
+                    self.assertEqual(
+                        _openssl.receive(server, records), (data, Received.starved, "")
+                    )
             pieces = [os.urandom(1 << 16) for _ in range(6)]
-            for piece in pieces:
-                _openssl.send(client, piece)
-            server.bio_write(_openssl.takeOutput(client))
-            self.assertEqual(_openssl.receive(server), (b"".join(pieces), Received.starved, ""))
+            records = b"".join([self.sent(client, piece) for piece in pieces])
+            self.assertEqual(
+                _openssl.receive(server, records), (b"".join(pieces), Received.starved, "")
+            )
             self.assertEqual(_openssl.takeOutput(client), b"")
 
     def test_partialRecord(self) -> None:
@@ -2108,8 +2136,7 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"one")
-            record = _openssl.takeOutput(client)
+            record = self.sent(client, b"one")
             server.bio_write(record[:-1])
             self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
             server.bio_write(record[-1:])
@@ -2122,9 +2149,9 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"last words")
+            words = self.sent(client, b"last words")
             self.assertFalse(_openssl.sendCloseNotify(client))
-            server.bio_write(_openssl.takeOutput(client) + b"in the clear")
+            server.bio_write(words + _openssl.takeOutput(client) + b"in the clear")
             self.assertEqual(_openssl.receive(server), (b"last words", Received.ended, ""))
             self.assertEqual(_openssl.receive(server), (b"", Received.ended, ""))
             self.assertEqual(_openssl.takeUnread(server), b"in the clear")
@@ -2139,10 +2166,8 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"one")
-            whole = _openssl.takeOutput(client)
-            _openssl.send(client, b"two")
-            record = bytearray(_openssl.takeOutput(client))
+            whole = self.sent(client, b"one")
+            record = bytearray(self.sent(client, b"two"))
             record[-1] ^= 1
             server.bio_write(whole + bytes(record))
             data, why, reasons = _openssl.receive(server)
@@ -2152,8 +2177,8 @@ class Records(SynchronousTestCase):
             client.bio_write(_openssl.takeOutput(server))
             self.assertIs(_openssl.receive(client)[1], Received.broken)
             self.assertEqual(self.engines[0].alertReceived, TlsAlert.bad_record_mac)
-            isSent, reasons = _openssl.send(server, b"x")
-            self.assertFalse(isSent)
+            output, isSent, reasons = _openssl.send(server, b"x")
+            self.assertEqual((output, isSent), (b"", False))
             self.assertNotEqual(reasons, "")
 
     def test_early(self) -> None:
@@ -2161,7 +2186,125 @@ class Records(SynchronousTestCase):
         What is to be sent before the handshake's end waits for it.
         """
         engine = TlsEngine(forClient(), Answers())
-        self.assertEqual(_openssl.send(engine.connection, b"x"), (False, ""))
+        self.assertEqual(_openssl.send(engine.connection, b"x"), (b"", False, ""))
+
+    def test_offered(self) -> None:
+        """
+        Whoever is offered what is encrypted gets it first; only what it does
+        not take is left, in order.
+        """
+        client, server = self.connected(SslProtocols.Tls13)
+        data = os.urandom(1 << 16)
+        for share in (0.0, 0.3, 1.0):
+            offered: list[bytes] = []
+
+            def take(view: memoryview, share: float = share, offered: Any = offered) -> int:
+                offered.append(bytes(view[: int(len(view) * share)]))
+                return len(offered[-1])
+
+            rest, isSent, _ = _openssl.send(client, data, take)
+            self.assertTrue(isSent)
+            self.assertEqual(len(offered), 1)
+            self.assertEqual(len(rest) == 0, share == 1)
+            self.assertEqual(_openssl.receive(server, offered[0] + rest)[0], data)
+
+    def test_scratchIsShared(self) -> None:
+        """
+        What one call has returned stays as it is when others go on.
+        """
+        client, server = self.connected(SslProtocols.Tls13)
+        first = self.sent(client, b"a" * 40000)
+        copy = bytes(bytearray(first))
+        second = self.sent(client, b"b" * 40000)
+        self.assertEqual(first, copy)
+        one = _openssl.receive(server, first)[0]
+        two = _openssl.receive(server, second)[0]
+        self.assertEqual((one, two), (b"a" * 40000, b"b" * 40000))
+
+    def test_renewed(self) -> None:
+        """
+        Buffers are renewed when nothing is in them, also in the middle of a
+        record, and never while something is.
+        """
+        for version in VERSIONS:
+            client, server = self.connected(version)
+            record = self.sent(client, b"one")
+            self.assertEqual(_openssl.receive(server, record[:9])[0], b"")
+            before = server._into_ssl, server._from_ssl
+            server.bio_write(record[9:])
+            _openssl.renewBuffers(server)
+            self.assertEqual((server._into_ssl, server._from_ssl), before)
+            self.assertEqual(_openssl.receive(server)[0], b"one")
+            record = self.sent(client, b"two")
+            self.assertEqual(_openssl.receive(server, record[:9])[0], b"")
+            _openssl.renewBuffers(server)
+            self.assertNotEqual(server._into_ssl, before[0])
+            self.assertNotEqual(server._from_ssl, before[1])
+            self.assertEqual(_openssl.receive(server, record[9:])[0], b"two")
+            self.assertEqual(_openssl.receive(client, self.sent(server, b"three"))[0], b"three")
+
+    def test_notRenewedInside(self) -> None:
+        """
+        Nor are they while OpenSSL waits for a decision about the connection.
+        """
+        held: list[bool] = []
+
+        class Meddler(Answers):
+            def peerPresented(self, presented: Presented) -> TlsAlert | None:
+                connection = engines[0].connection
+                before = connection._into_ssl
+                _openssl.renewBuffers(connection)
+                held.append(connection._into_ssl == before)
+                return super().peerPresented(presented)
+
+        engines = (TlsEngine(forClient(), Meddler()), TlsEngine(forServer(), Answers()))
+        client, server = engines
+        client.handshake()
+        server.feed(client.output())
+        server.handshake()
+        for octet in server.output():
+            # One by one, so that nothing else keeps them from being renewed.
+            client.feed(bytes((octet,)))
+            client.handshake()
+        self.assertEqual(held, [True])
+        client.output()
+        before = engines[0].connection._into_ssl
+        _openssl.renewBuffers(engines[0].connection)
+        self.assertNotEqual(engines[0].connection._into_ssl, before)
+
+    def replaced(self, version: SslProtocols) -> tuple[Any, Any]:
+        """
+        As L{connected}, with something in front of them.
+        """
+        client, server = self.connected(version)
+        return _Wrapper(client), _Wrapper(server)
+
+    def test_replaced(self) -> None:
+        """
+        A connection that is not pyOpenSSL's own, such as one that somebody has
+        wrapped, is used by its public methods only, with the same outcomes.
+        """
+        for version in VERSIONS:
+            client, server = self.replaced(version)
+            self.assertEqual(
+                _openssl.receive(server, self.sent(client, b"one" * 9999)),
+                (b"one" * 9999, Received.starved, ""),
+            )
+            self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
+            _openssl.renewBuffers(server)
+            self.assertEqual(_openssl.takeOutput(client), b"")
+            record = bytearray(self.sent(client, memoryview(b"two")))
+            record[-1] ^= 1
+            data, why, reasons = _openssl.receive(server, bytes(record))
+            self.assertEqual((data, why), (b"", Received.broken))
+            self.assertIn("bad record mac", reasons)
+            self.assertEqual(server.calls & {"_ssl", "_into_ssl", "_from_ssl"}, set())
+            self.assertLessEqual({"recv", "bio_write"}, server.calls)
+            client, server = self.replaced(version)
+            server.shutdown()
+            self.assertIs(_openssl.receive(client, _openssl.takeOutput(server))[1], Received.ended)
+        early: Any = _Wrapper(TlsEngine(forClient(), Answers()).connection)
+        self.assertEqual(_openssl.send(early, b"x")[1:], (False, ""))
 
     def test_foreignCertificates(self) -> None:
         """
@@ -2179,11 +2322,11 @@ class Records(SynchronousTestCase):
             server = SSL.Connection(contextFor(forServer(protocols=version)), None)
             server.set_accept_state()
             shakeForeign(client, server)
-            theirs = _openssl.certificatesOf(client)
+            theirs = certificatesOf(client)
             self.assertEqual((theirs.isServer, theirs.local), (False, None))
             self.assertEqual(theirs.remote, SERVER.certificate)
             self.assertEqual(theirs.verified, (SERVER.certificate, AUTHORITY.certificate))
-            ours = _openssl.certificatesOf(server)
+            ours = certificatesOf(server)
             self.assertEqual(
                 (ours.isServer, ours.local, ours.remote, ours.verified),
                 (True, SERVER.certificate, None, ()),

@@ -25,20 +25,18 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from txsslstream import SslStreamClientEndpoint
 from txsslstream._tap import Options, SampleService, StartError, makeService
 from txsslstream.echo import converse
+from txsslstream.testing import Authority, certificatePEM, keyPEM, pfx
 
 from .interop._tools import LOOPBACK
 from .programs import (
     LISTEN,
     authorityPath,
-    certificatePEM,
-    keyPEM,
-    pfx,
     runSslstream,
     runTwistd,
     sampleServerProcess,
     temporaryDirectory,
 )
-from .support import AUTHORITY, CLIENT, SERVER, Authority, clientOptions
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions
 
 PASSWORD = b"correct horse"
 
@@ -193,6 +191,7 @@ class MakeServiceTests(SynchronousTestCase):
         """
         for arguments, isStrict in (((), True), (("--echo",), False)):
             service = makeService(optionsFor("--certificate", self.files.both, *arguments))
+            assert isinstance(service, SampleService)
             self.assertIs(service._server._options.requireCloseNotify, isStrict)
 
     def test_badFiles(self) -> None:
@@ -326,7 +325,9 @@ class ServiceTests(TestCase):
         """
         A service, not yet started.
         """
-        return makeService(optionsFor("--certificate", self.both, "--listen", listen, *options))
+        service = makeService(optionsFor("--certificate", self.both, "--listen", listen, *options))
+        assert isinstance(service, SampleService)
+        return service
 
     def start(self, *options: str) -> tuple[SampleService, SslStreamClientEndpoint]:
         """

@@ -62,8 +62,8 @@ Examples:
     sslstream serve --originate --listen tcp:5432:interface=127.0.0.1 \\
         --connect tcp:db.example.com:5433 --trust ca.pem --certificate me.pem
   Handshakes on four cores, with tickets that are good for all:
-    sslstream serve --processes 4 --listen tcp:443 --connect unix:/run/app.sock \\
-        --certificate server.pem
+    sslstream serve --processes 4 --listen tcp:443 \\
+        --connect unix:/run/app.sock --certificate server.pem
 """
 
 

@@ -40,6 +40,8 @@ class Received(Enum):
 
     #: More has to come from the peer.
     starved = "starved"
+    #: OpenSSL has a question first, and will put it again where one can wait.
+    asking = "asking"
     #: The peer sent C{close_notify}.
     ended = "ended"
     #: The connection is broken.
