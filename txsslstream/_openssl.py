@@ -90,6 +90,8 @@ _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 #: The events that matter while the first handshake goes on.
 _OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
 
+_CLOSE_NOTIFY = TlsAlert.close_notify.value
+
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
 
@@ -528,8 +530,9 @@ class TlsEngine:
             mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
         """
-        self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
-        if self._keyLogs:
+        self._keyLogs: tuple[KeyLog, ...] = ()
+        if keyLog is not None or _keyLogOfAll is not None:
+            self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
         self.decisions: Decisions | None = decisions
@@ -900,8 +903,6 @@ class TlsEngine:
         try:
             description = TlsAlert(alert)
         except ValueError:
-            return
-        if description is TlsAlert.close_notify:
             return
         if where & SSL.SSL_CB_READ:
             self.alertReceived = description
@@ -1437,7 +1438,10 @@ def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
 
 def _note(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
-        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+        alert = result & 0xFF
+        # Each connection ends with two of the other kind.
+        if alert != _CLOSE_NOTIFY:
+            _guarded(ssl, None, lambda engine: engine._noteAlert(where, alert))
     else:
         _guarded(ssl, None, TlsEngine._noteBeginning)
 

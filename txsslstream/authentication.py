@@ -110,6 +110,8 @@ class Authentication:
     _hasFed = False
     # Whether the hello that a client begins with is still being held back.
     _isSilent = False
+    # Whether the version is one in which there is no other handshake.
+    _isModern = False
     # Whether OpenSSL's questions are answered without asking anybody.
     _asksNobody = False
     _facts: Negotiated | None = None
@@ -446,6 +448,7 @@ class Authentication:
 
     def _settle(self, error: AuthenticationError | None) -> None:
         self.isAccepted = isAccepted = error is None
+        self._isModern = self.engine.protocol is SslProtocols.Tls13
         if isAccepted and not self._isModern:
             # Another handshake may change them, and more of them are known now.
             self.facts = self.engine.negotiated()
@@ -456,10 +459,6 @@ class Authentication:
             if not self._isModern:
                 self.keepSession()
         self.engine.release()
-
-    @property
-    def _isModern(self) -> bool:
-        return self.engine.protocol is SslProtocols.Tls13
 
     @property
     def facts(self) -> Negotiated | None:

@@ -33,6 +33,7 @@ from zope.interface import classImplements
 from ._negotiation import negotiating
 from ._openssl import (
     enableWholeWrites,
+    hasUnread,
     keepResumable,
     receive,
     sendCloseNotify,
@@ -232,7 +233,8 @@ class SslStreamProtocol(AskingProtocol):
             # Not in vain: a producer is resumed by that, whoever has paused it.
             if self._appSendBuffer:
                 self._unbufferPendingWrites()
-            self._flushReceiveBIO()
+            if self._authentication is None or hasUnread(self._tlsConnection):
+                self._flushReceiveBIO()
 
     # Receiving
 
