@@ -2098,7 +2098,6 @@ class Records(SynchronousTestCase):
         self.assertEqual(shake(*engines), (Step.complete, Step.complete))
         client, server = (engine.connection for engine in engines)
         self.engines = engines
-        _openssl.enableWholeWrites(client)
         return client, server
 
     def sent(self, connection: SSL.Connection, data: bytes | memoryview) -> bytes:

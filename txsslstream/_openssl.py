@@ -381,6 +381,8 @@ def _newContext(parameters: TlsParameters) -> SSL.Context:
     _chooseSessions(context, parameters)
     lib.SSL_CTX_set_info_callback(context._context, _infoCallback)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
+    # L{send} gives all it has, in as many records as it needs.
+    context.clear_mode(lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
     for issuer in parameters.acceptableIssuers:
         context.add_client_ca(issuer)
     chosen = parameters.certificate
@@ -521,6 +523,7 @@ class TlsEngine:
         wantsStaple: bool = False,
         offersLater: bool = False,
         keyLog: KeyLog | None = None,
+        isSettled: bool = False,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
@@ -529,6 +532,8 @@ class TlsEngine:
         @param offersLater: whether a client may be asked for its certificate in
             mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
+        @param isSettled: whether a server shows the certificate of its
+            parameters without asking.
         """
         self._keyLogs: tuple[KeyLog, ...] = ()
         if keyLog is not None or _keyLogOfAll is not None:
@@ -559,7 +564,8 @@ class TlsEngine:
         self._outputs: list[bytes] = []
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
-        lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
+        if not isSettled:
+            lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
         if not parameters.isServer:
             lib.SSL_set_verify(ssl, SSL.VERIFY_PEER, _verifyCallback)
             if serverName is not None:
@@ -1093,13 +1099,6 @@ _Connection = SSL.Connection
 _sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
 _NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
-
-
-def enableWholeWrites(connection: SSL.Connection) -> None:
-    """
-    Let L{send} take all it is given, in as many records as it needs.
-    """
-    lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
 
 
 def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:

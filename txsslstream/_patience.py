@@ -34,7 +34,6 @@ class Patience:
         self._giveUp = giveUp
         self._timer: IDelayedCall | None = None
         self._before = 0
-        self._note()
         if seconds is not None:
             # What has just been written the transport sends in a later turn,
             # whatever the peer does: that is no progress of the peer's.

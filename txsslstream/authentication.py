@@ -166,15 +166,17 @@ class Authentication:
                 options.candidates or options.localCertificateSelectionCallback
             )
         keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
-        self.engine = TlsEngine(parameters, self, name, wantsStaple, self._offersLater, keyLog)
+        if self.isServer:
+            isAsking = parameters.asksForCertificate or options.remoteCertificateValidationCallback
+            self._asksNobody = not isAsking and not self._staplesFor(parameters)
+        self.engine = TlsEngine(
+            parameters, self, name, wantsStaple, self._offersLater, keyLog, self._asksNobody
+        )
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
         self.judgement = Judgement(options, self.engine, self._sender, self._clock, self.reason)
-        if self.isServer:
-            isSure = self.judgement.isAboutNobody and not self._staplesFor(parameters)
-        else:
-            isSure = self.judgement.isAtOnce and not self.judgement.hasChoice
-        self._asksNobody = isSure
+        if not self.isServer:
+            self._asksNobody = self.judgement.isAtOnce and not self.judgement.hasChoice
 
     # The way through
 
@@ -357,7 +359,13 @@ class Authentication:
             return
         output = self.engine.output()
         isOver = step is Step.complete
-        if not self.judgement.isMade and self._mayJudge(isOver, output):
+        if self._asksNobody and self.isServer:
+            # There is nothing to be said against nobody: that can wait.
+            refusal = self.judgement.ofNobodyAtOnce() if isOver else None
+            if refusal is not None:
+                self._refuseHeld(refusal)
+                return
+        elif not self.judgement.isMade and self._mayJudge(isOver, output):
             self._held = (output, step)
             if self.judgement.isAboutNobody:
                 self._letGo(self.judgement.ofNobodyAtOnce())
@@ -373,9 +381,8 @@ class Authentication:
         """
         Whether all is negotiated, and OpenSSL will not ask about the peer.
         """
-        if isOver or self._asksNobody:
-            # There is nothing to be said against nobody: that can wait.
-            return isOver
+        if isOver:
+            return True
         # On a client OpenSSL itself asks about a session that goes on.
         if self.isServer and self.engine.isResumed:
             return True

@@ -312,7 +312,7 @@ class X509Chain:
             for depth, each in enumerate(path.certificates)
         )
         self._flags = policy.verificationFlags
-        return not self.countingFlags
+        return not findings or not self.countingFlags
 
     @property
     def _time(self) -> IReactorTime:

@@ -26,24 +26,6 @@ from .chainchecks import Criteria
 from .paths import Anchors, Path, bestPath
 
 
-class _Key:
-    """
-    Some value, whose hash is computed once: certificates make it slow.
-    """
-
-    __slots__ = ("_hash", "_value")
-
-    def __init__(self, value: Hashable) -> None:
-        self._value = value
-        self._hash = hash(value)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._value == other._value
-
-
 class KnownPaths:
     """
     Remembers ways, those that were used last.
@@ -58,6 +40,9 @@ class KnownPaths:
 
     def __init__(self) -> None:
         self._paths: OrderedDict[Hashable, Path] = OrderedDict()
+        # Some of them by the addresses of what they were looked for with, since to
+        # compare it takes long.  It is kept, so that nothing else can have them.
+        self._near: dict[Hashable, tuple[object, Path]] = {}
 
     def find(
         self,
@@ -69,7 +54,27 @@ class KnownPaths:
         """
         @return: what L{bestPath} comes to.
         """
-        key = _Key((certificate, tuple(others), anchors, criteria.timeless))
+        things = (certificate, *others, anchors)
+        key = (*map(id, things), criteria.timeless)
+        if key in self._near:
+            _, near = self._near[key]
+            if near.isSteadyAt(criteria.time):
+                return near
+        path = self._findEqual(certificate, others, anchors, criteria)
+        if path.isSteadyAt(criteria.time) and self._isSmall(certificate, *others):
+            if len(self._near) >= self.LIMIT:
+                self._near.clear()
+            self._near[key] = things, path
+        return path
+
+    def _findEqual(
+        self,
+        certificate: x509.Certificate,
+        others: Sequence[x509.Certificate],
+        anchors: Anchors,
+        criteria: Criteria,
+    ) -> Path:
+        key = (certificate, tuple(others), anchors, criteria.timeless)
         known = self._paths.get(key)
         if known is not None and known.isSteadyAt(criteria.time):
             self._paths.move_to_end(key)
@@ -90,6 +95,7 @@ class KnownPaths:
         Forget all.
         """
         self._paths.clear()
+        self._near.clear()
 
 
 #: Those of this process.

@@ -32,7 +32,6 @@ from zope.interface import classImplements
 
 from ._negotiation import negotiating
 from ._openssl import (
-    enableWholeWrites,
     hasUnread,
     keepResumable,
     receive,
@@ -148,7 +147,6 @@ class SslStreamProtocol(AskingProtocol):
             self._boundary = RecordBoundary()
             self._boundary.feed(received)
         self._tlsConnection = self._authentication.engine.connection
-        enableWholeWrites(self._tlsConnection)
 
     def makeConnection(self, transport: Any) -> None:
         """

@@ -39,7 +39,7 @@ class ServerFlight:
         self._room = self.LIMIT
         # The records that nobody has looked at.
         self._unseen = bytearray()
-        self._records = RecordBoundary()
+        self._records: RecordBoundary | None = None
         # The messages from the first incomplete one on.
         self._unread = bytearray()
         # The first of each kind.
@@ -59,9 +59,10 @@ class ServerFlight:
         if not self._unseen:
             return
         data, self._unseen = self._unseen, bytearray()
-        for start, end in self._records.contents(data):
+        records = self._records = self._records or RecordBoundary()
+        for start, end in records.contents(data):
             # Nothing behind another kind of record is of interest.
-            self._isOver = self._records.header[0] != HANDSHAKE
+            self._isOver = records.header[0] != HANDSHAKE
             if self._isOver:
                 break
             self._unread += data[start:end]
