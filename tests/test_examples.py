@@ -103,6 +103,7 @@ class Session:
     What is typed, and what is seen then, line by line:
 
       - C{needs PROGRAM ...}: these have to be installed.
+      - C{permits COMMAND}: this has to succeed, or nothing else is permitted here.
       - C{put OLD => NEW}: replaced in the files.
       - C{NAME& COMMAND}: a program that goes on.
       - C{NAME> PATTERN}: it has said so, behind what was waited for before.
@@ -146,15 +147,18 @@ class Session:
             raise AssertionError(f"there is no {unused}")
         commands = directory / ".commands"
         commands.mkdir()
-        for name, arguments in COMMANDS.items():
-            script = commands / name
-            script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
-            script.chmod(0o755)
         self._environment = {
             **environment(directory),
             **_UNBUFFERED,
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         }
+        # Whoever runs them may hand on less than there is in the environment.
+        package = f"export PYTHONPATH={shlex.quote(self._environment['PYTHONPATH'])}"
+        for name, arguments in COMMANDS.items():
+            script = commands / name
+            run = f'exec {shlex.quote(sys.executable)} {arguments} "$@"'
+            script.write_text(f"#!/bin/sh\n{package}\n{run}\n")
+            script.chmod(0o755)
 
     def _port(self, match: re.Match[str]) -> str:
         if match[0] not in self._ports:
@@ -192,6 +196,11 @@ class Session:
         if line.startswith("needs "):
             if reason := missing(*line.split()[1:]):
                 raise SkipTest(reason)
+        elif line.startswith("permits "):
+            permitted = line.removeprefix("permits ")
+            ended = runTool(self._command(permitted), environment=self._environment)
+            if ended.returncode:
+                raise SkipTest(f"not permitted: {permitted}")
         elif match := re.fullmatch(r"(\w+)& (.+)", line):
             command = self._command(f"exec {match[2]}")
             self._running[match[1]] = stack.enter_context(
@@ -412,3 +421,11 @@ class HouseTests(SynchronousTestCase):
         example = self.example("needs no-such-program\n")
         session = Session(example, temporaryDirectory(self))
         self.assertIn("no-such-program", str(self.assertRaises(SkipTest, session.run)))
+
+    def test_permits(self) -> None:
+        """
+        What is not permitted is skipped, and what is is not.
+        """
+        for command, failure in (("false", SkipTest), ("true", AssertionError)):
+            example = self.example(f"permits {command}\n$ false\n")
+            self.assertRaises(failure, Session(example, temporaryDirectory(self)).run)

@@ -168,7 +168,7 @@ def exampleTexts() -> tuple[list[str], ...]:
         path.read_text().splitlines()
         for example in examples()
         for path in filesOf(example)
-        if path.suffix == ".py"
+        if path.suffix in (".py", ".tac")
     )
 
 

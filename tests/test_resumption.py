@@ -513,6 +513,28 @@ class Selection(ResumptionMixin):
         self.assertTrue(self.shown(CLIENT))
         self.assertTrue(self.shown(INDIRECT_CLIENT))
 
+    def test_chosenWithout(self) -> None:
+        """
+        It does not, either, if the client has chosen by itself in it: the
+        callback is asked.
+        """
+        asking = {
+            "clientCertificateRequired": True,
+            "remoteCertificateValidationCallback": lambda *_: True,
+        }
+        self.connect({"clientCertificates": [CLIENT]}, asking)
+        self.answers = [None, None]
+        self.connect(
+            {
+                "clientCertificates": [CLIENT],
+                "localCertificateSelectionCallback": self.select,
+            },
+            asking,
+        )
+        self.assertEqual(self.answers, [])
+        self.assertFalse(self.pair.client.isResumed)
+        self.assertIsNone(self.pair.server.remoteCertificate)
+
     def test_unasked(self) -> None:
         """
         Where the server did not ask, the answer before the hello is what has to

@@ -22,13 +22,15 @@ class Resumption:
     """
 
     def __init__(self, options: SslClientAuthenticationOptions, engine: TlsEngine) -> None:
+        self._isChosenByCallback = options.localCertificateSelectionCallback is not None
         self._purpose = (
             options.targetHost.lower(),
             engine.parameters,
             options.chainPolicy,
             options.candidates,
+            # What was chosen without a callback is not what one has answered.
+            self._isChosenByCallback,
         )
-        self._isChosenByCallback = options.localCertificateSelectionCallback is not None
         self._engine = engine
         self._choice: SslStreamCertificateContext | None = None
         self._session: ResumableSession | None = None
