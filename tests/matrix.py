@@ -97,7 +97,7 @@ def passes(python: str, place: Path, constraints: Sequence[str], sources: Iterab
     own = place / "bin" / "python"
 
     def install(*what: object) -> bool:
-        command = [own, "-m", "pip", "install", "-q", *map(str, what)]
+        command = [str(own), "-m", "pip", "install", "-q", *map(str, what)]
         return any(subprocess.run(command, check=False).returncode == 0 for _ in range(2))
 
     if not install("-c", bounds, f"{ROOT}[test]"):
