@@ -22,18 +22,6 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, NameOID
 
-from tests.chains import (
-    ECDSA_SHA256,
-    ECDSA_UNKNOWN,
-    RSA_MD5,
-    RSA_SHA1,
-    RSA_SHA256,
-    Extension,
-    keyUsage,
-    name,
-)
-from tests.revocations import MUST_STAPLE, SEQUENCE, crl, der
-from tests.support import DAY, NOW, Authority, generalName, rsaKey
 from txsslstream import SslStreamCertificateContext
 from txsslstream.enums import (
     SslPolicyErrors,
@@ -45,6 +33,20 @@ from txsslstream.enums import (
     X509VerificationFlags,
 )
 from txsslstream.policy import X509ChainPolicy
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, newKey, rsaKey
+from txsslstream.testing.damage import ECDSA_SHA256, ECDSA_UNKNOWN, RSA_MD5, RSA_SHA1, RSA_SHA256
+from txsslstream.testing.encoding import SEQUENCE, der
+from txsslstream.testing.issuing import (
+    Extension,
+    alternatives,
+    certificate,
+    distinguishedName,
+    keyUsage,
+)
+from txsslstream.testing.issuing import (
+    unknownExtension as unknown,
+)
+from txsslstream.testing.revocations import crl
 
 A = TlsAlert
 S = X509ChainStatusFlags
@@ -234,7 +236,7 @@ def smallKey() -> rsa.RSAPrivateKey:
     """
     An RSA key that is too small.
     """
-    return rsa.generate_private_key(65537, 1024)
+    return rsaKey(bits=1024)
 
 
 @cache
@@ -242,7 +244,7 @@ def oddKey() -> rsa.RSAPrivateKey:
     """
     An RSA key whose modulus is not whole bytes.
     """
-    return rsa.generate_private_key(65537, 2052)
+    return rsaKey(bits=2052)
 
 
 def isAuthority(is_: bool = True, pathLength: int | None = None) -> Extension:
@@ -257,14 +259,6 @@ def usages(*identifiers: x509.ObjectIdentifier, isCritical: bool = False) -> Ext
     Extended key usages.
     """
     return x509.ExtendedKeyUsage(identifiers), isCritical
-
-
-def alternatives(*names: str | x509.GeneralName, isCritical: bool = False) -> Extension:
-    """
-    Alternative names.
-    """
-    made = [generalName(each) if isinstance(each, str) else each for each in names]
-    return x509.SubjectAlternativeName(made), isCritical
 
 
 def constraints(
@@ -291,13 +285,6 @@ def policies(*identifiers: x509.ObjectIdentifier, isCritical: bool = False) -> E
         x509.CertificatePolicies([x509.PolicyInformation(each, None) for each in identifiers]),
         isCritical,
     )
-
-
-def unknown(isCritical: bool, identifier: str = "1.2.3.4") -> Extension:
-    """
-    An extension that nobody knows.
-    """
-    return x509.UnrecognizedExtension(x509.ObjectIdentifier(identifier), b"\x05\x00"), isCritical
 
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
@@ -329,19 +316,22 @@ def signed(
     @param lacks: extensions that are left out.
     @param pss: how an RSA key signs, if not with PKCS#1.
     """
-    builder = x509.CertificateBuilder(
-        issuer, subject, key.public_key(), x509.random_serial_number(), notBefore, notAfter
-    )
     identifiers: list[Extension] = [
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key()), False),
     ]
     everything = {each.oid: (each, isCritical) for each, isCritical in (*identifiers, *extensions)}
-    for extension, isCritical in everything.values():
-        if not isinstance(extension, lacks):
-            builder = builder.add_extension(extension, isCritical)
-    hasDigest = not isinstance(issuerKey, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
-    return builder.sign(issuerKey, hashes.SHA256() if hasDigest else None, rsa_padding=pss)
+    return certificate(
+        subject,
+        None,
+        key,
+        [each for each in everything.values() if not isinstance(each[0], lacks)],
+        notBefore=notBefore,
+        notAfter=notAfter,
+        issuerName=issuer,
+        signingKey=issuerKey,
+        padding=pss,
+    ).certificate
 
 
 class Issuer(Authority):
@@ -361,9 +351,11 @@ class Issuer(Authority):
         @param extensions: more of them, or others of their type.
         @param how: arguments of L{signed}.
         """
-        self.key = key or ec.generate_private_key(ec.SECP256R1())
-        self._issuer = issuer
-        subject = name(called) if isinstance(called, str) else called
+        self.key = key or newKey()
+        self.issuer = issuer
+        self.now = NOW
+        self.revoked = []
+        subject = distinguishedName(called) if isinstance(called, str) else called
         self.certificate = signed(
             self.key,
             subject,
@@ -391,10 +383,10 @@ def leaf(
     @param extensions: more of them, or others of their type.
     @param how: arguments of L{signed}.
     """
-    key = key or ec.generate_private_key(ec.SECP256R1())
+    key = key or newKey()
     certificate = signed(
         key,
-        name("localhost") if subject is None else subject,
+        distinguishedName("localhost") if subject is None else subject,
         issuer.certificate.subject,
         issuer.key,
         (
@@ -412,9 +404,9 @@ def selfSigned(*extensions: Extension) -> SslStreamCertificateContext:
     """
     A certificate for localhost that nobody else has signed.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = newKey()
     own = (isAuthority(False), alternatives("localhost"), *extensions)
-    itself = name("localhost")
+    itself = distinguishedName("localhost")
     return SslStreamCertificateContext(signed(key, itself, itself, key, own), key)
 
 
@@ -778,7 +770,7 @@ def cyclic() -> Case:
     """
     Two authorities have issued one another.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = newKey()
     one = Issuer("One", key=key)
     two = Issuer("Two", one)
     closing = Issuer("One", two, key=key)
@@ -1482,7 +1474,7 @@ def criticalKeyIdentifier() -> Case:
     """
     The key's identifier is critical.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = newKey()
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return case(leaf(middle(), (identifier, True), key=key), root())
 
@@ -1571,7 +1563,7 @@ _nameCase(
     "directoryName",
     "The name is in a directory's form.",
     "localhost",
-    x509.DirectoryName(name("localhost")),
+    x509.DirectoryName(distinguishedName("localhost")),
 )
 _nameCase("deepWildcard", "A wildcard is no dot.", "a.b.example.com", "*.example.com")
 _nameCase("bareWildcard", "A wildcard is something.", "example.com", "*.example.com")
@@ -1695,7 +1687,7 @@ def notPermittedDirectoryName() -> Case:
     """
     The subject is not below the name that the intermediate may give.
     """
-    extension = constraints([x509.DirectoryName(name("Example"))])
+    extension = constraints([x509.DirectoryName(distinguishedName("Example"))])
     return case(leaf(_constrained(extension)), root())
 
 
@@ -1711,7 +1703,7 @@ def notPermittedIntermediate() -> Case:
     """
     The root permits neither the intermediate's subject nor its peer's.
     """
-    own = Issuer("Root", None, constraints([x509.DirectoryName(name("Example"))]))
+    own = Issuer("Root", None, constraints([x509.DirectoryName(distinguishedName("Example"))]))
     return case(leaf(Issuer("Middle", own)), own)
 
 

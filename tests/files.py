@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import NOW
 from tests.watching import ReadingClock
 from txsslstream import reload, stores
+from txsslstream.testing import NOW
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase

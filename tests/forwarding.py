@@ -33,9 +33,9 @@ from txsslstream import (
 )
 from txsslstream.forward import Forwarder
 from txsslstream.sessions import sessions
+from txsslstream.testing import HalfCloseableApplication, MemoryTransport, Wire
 
-from .applications import Halves
-from .support import MemoryTransport, Wire, clientOptions, serverOptions
+from .support import clientOptions, serverOptions
 
 
 class PipeTransport(MemoryTransport):
@@ -93,18 +93,19 @@ class SocketWire(Wire):
         segment: int = 0,
         transportClass: type[PipeTransport] = SocketTransport,
     ) -> None:
-        super().__init__(segment, keepsSessions=True)
-        self.clock = clock
-        self.client = transportClass("client")
-        self.server = transportClass("server")
+        self._transportClass = transportClass
+        super().__init__(segment, keepsSessions=True, clock=clock)
 
-    def _deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
+    def makeEnds(self, clock: Clock) -> tuple[Any, Any]:
+        return self._transportClass("client", clock), self._transportClass("server", clock)
+
+    def deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
         if source.written and source.connected and not target.connected:
             source.lost(ConnectionLost("reset"))
             return True
-        return super()._deliver(source, target)
+        return super().deliver(source, target)
 
-    def _close(self, one: Any, other: Any) -> bool:
+    def close(self, one: Any, other: Any) -> bool:
         if one.written:
             return False
         if isinstance(one.closing, ConnectionAborted):
@@ -223,8 +224,8 @@ class Network:
         isSecure: bool = False,
         client: dict[str, Any] | None = None,
         server: dict[str, Any] | None = None,
-        makeClient: Callable[[], Protocol] = Halves,
-        makeTarget: Callable[[], Protocol] = Halves,
+        makeClient: Callable[[], Protocol] = HalfCloseableApplication,
+        makeTarget: Callable[[], Protocol] = HalfCloseableApplication,
         **settings: Any,
     ) -> None:
         """

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .support import MemoryTransport
+from txsslstream.testing import MemoryTransport
 
 
 class Pipe:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from txsslstream import SslStreamCertificateContext
-from txsslstream.certificates import SomeCertificate, loadCertificates
+from txsslstream.testing import pfx
 
 from .interop._tools import Background, background, runTool
 
@@ -64,53 +64,19 @@ def sharedFile(name: str, data: bytes) -> str:
     return str(path)
 
 
-def certificatePEM(*certificates: SomeCertificate) -> bytes:
+def monoPFX(context: SslStreamCertificateContext, password: bytes) -> bytes:
     """
-    @return: certificates, each with its intermediates if it has any.
+    @return: a certificate, its intermediates and its key as PKCS#12, encrypted
+        as Mono can read it.
     """
-    return b"".join(
-        each.public_bytes(serialization.Encoding.PEM)
-        for some in certificates
-        for each in loadCertificates(some)
+    encryption = (
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(2000)
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1())
+        .build(password)
     )
-
-
-def keyPEM(context: SslStreamCertificateContext, password: bytes | None = None) -> bytes:
-    """
-    @return: a certificate's private key.
-    """
-    return context.privateKey.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        _encryption(password),
-    )
-
-
-def _encryption(password: bytes | None) -> serialization.KeySerializationEncryption:
-    if password is None:
-        return serialization.NoEncryption()
-    return serialization.BestAvailableEncryption(password)
-
-
-def pfx(context: SslStreamCertificateContext, password: bytes | None, isOld: bool = False) -> bytes:
-    """
-    @param isOld: whether to encrypt as Mono can read it.
-    @return: a certificate, its intermediates and its key as PKCS#12.
-    """
-    encryption = _encryption(password)
-    if isOld:
-        assert password is not None
-        encryption = (
-            serialization.PrivateFormat.PKCS12.encryption_builder()
-            .kdf_rounds(2000)
-            .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
-            .hmac_hash(hashes.SHA1())
-            .build(password)
-        )
-    key: Any = context.privateKey
-    return pkcs12.serialize_key_and_certificates(
-        b"test", key, context.certificate, context.intermediates or None, encryption
-    )
+    return pfx(context, password, encryption)
 
 
 def environment(home: Path) -> dict[str, str]:

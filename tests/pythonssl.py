@@ -13,8 +13,9 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from txsslstream import SslProtocols
+from txsslstream.testing import certificatePEM, keyPEM
 
-from .programs import certificatePEM, keyPEM, sharedFile
+from .programs import sharedFile
 from .support import AUTHORITY, SERVER
 
 _VERSIONS = {

@@ -7,17 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from txsslstream import SslServerAuthenticationOptions, SslStreamFactory
-from txsslstream.sessions import sessions
-
-from .support import Wire
+from txsslstream.testing import MemoryEndpoint
 
 
 class Recorder(Protocol):
@@ -64,30 +57,19 @@ class Script(Protocol):
                 transport.write(line)
 
 
-@implementer(IStreamClientEndpoint)
-class MemoryEndpoint:
+class ServedEndpoint(MemoryEndpoint):
     """
     Leads to a server in memory.
 
-    @ivar clock: for everything.
-    @ivar wires: the connections so far.
     @ivar received: what the applications of the servers have received.
-    @ivar error: what connecting fails with, if it does; L{None} in a tuple: it
-        never ends.
     """
-
-    ADDRESS = IPv4Address("TCP", "192.0.2.1", 443)
 
     def __init__(self, build: Callable[[], Protocol]) -> None:
         """
         @param build: makes a server for a connection.
         """
-        sessions.clear()
-        self.clock = Clock()
-        self.wires: list[Wire] = []
+        super().__init__(build)
         self.received: list[bytes] = []
-        self.error: Exception | tuple[None] | None = None
-        self._build = build
 
     @classmethod
     def authenticating(
@@ -95,7 +77,7 @@ class MemoryEndpoint:
         options: SslServerAuthenticationOptions,
         greeting: bytes = b"",
         application: Callable[[], Protocol] | None = None,
-    ) -> MemoryEndpoint:
+    ) -> ServedEndpoint:
         """
         @param greeting: what the server says once it is authenticated.
         @return: an endpoint that leads to a server with these options.
@@ -108,27 +90,3 @@ class MemoryEndpoint:
 
         endpoint = cls(build)
         return endpoint
-
-    def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        """
-        See C{IStreamClientEndpoint}.
-        """
-        if isinstance(self.error, tuple):
-            return Deferred()
-        if self.error is not None:
-            return fail(self.error)
-        wire = Wire(keepsSessions=True)
-        wire.clock = self.clock
-        wire.client.getPeer = lambda: self.ADDRESS  # type: ignore[method-assign]
-        protocol = protocolFactory.buildProtocol(self.ADDRESS)
-        wire.connect(protocol, self._build())
-        self.wires.append(wire)
-        return succeed(protocol)
-
-    def flush(self) -> None:
-        """
-        Go on until nothing moves on any connection, and no new one is made.
-        """
-        moves = [True]
-        while any(moves):
-            moves = [wire.step() for wire in self.wires]

@@ -8,22 +8,18 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslProtocols, SslStream
 from txsslstream._waiting import _parked
-
-from .support import Bystander, MemoryTransport, Pair
+from txsslstream.testing import Bystander, MemoryTransport, StreamPair, failureOf
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
 else:
     _Mixin = object
-
-_Error = TypeVar("_Error", bound=BaseException)
 
 
 class Opened(NamedTuple):
@@ -35,7 +31,7 @@ class Opened(NamedTuple):
     @ivar ourOriginal: the protocol that had that before.
     """
 
-    pair: Pair
+    pair: StreamPair
     ours: SslStream
     theirs: SslStream
     ourTransport: MemoryTransport
@@ -66,7 +62,7 @@ class Opened(NamedTuple):
 
 class StreamMixin(_Mixin):
     """
-    For test cases made by L{tests.support.perVersion}.  The handshake is
+    For test cases made by L{perVersion}.  The handshake is
     delivered whole; the segmentation begins behind it.
     """
 
@@ -87,7 +83,7 @@ class StreamMixin(_Mixin):
         @param ours: its options.
         @param theirs: the other's options.
         """
-        pair = Pair(**arguments)
+        pair = StreamPair(**arguments)
         options = (theirs, ours) if isServer else (ours, theirs)
         for authenticated in pair.authenticate(self.version, *options):
             self.successResultOf(authenticated)
@@ -108,7 +104,7 @@ class StreamMixin(_Mixin):
             opened.pair.wire.flush()
             self.assertNothingLeft(opened.pair)
 
-    def assertNothingLeft(self, pair: Pair) -> None:
+    def assertNothingLeft(self, pair: StreamPair) -> None:
         """
         No timer runs once the connection is gone, and no handshake is parked.
         """
@@ -125,14 +121,7 @@ class StreamMixin(_Mixin):
             opened.flush()
             self.assertEqual(self.successResultOf(other.readExactly(12)), b"still usable")
 
-    def failure(self, deferred: Deferred[Any], kind: type[_Error]) -> _Error:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        assert isinstance(error, kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class LeakMixin(StreamMixin):
@@ -141,7 +130,9 @@ class LeakMixin(StreamMixin):
     garbage collector.
     """
 
-    def assertNothingSurvives(self, scenario: Callable[[Pair, Callable[..., Any]], object]) -> None:
+    def assertNothingSurvives(
+        self, scenario: Callable[[StreamPair, Callable[..., Any]], object]
+    ) -> None:
         """
         Once a scenario is over and its pair forgotten, no object of it is left.
 
@@ -150,7 +141,7 @@ class LeakMixin(StreamMixin):
         references: dict[str, weakref.ref[Any]] = {}
 
         def live() -> None:
-            pair = Pair()
+            pair = StreamPair()
             scenario(pair, lambda **options: pair.authenticate(self.version, **options))
             pair.wire.flush()
             self.assertNothingLeft(pair)

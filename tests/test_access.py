@@ -5,15 +5,15 @@ Tests for L{txsslstream.access}: who is let in by the names in a certificate.
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslPolicyErrors, SslServerAuthenticationOptions
 from txsslstream.access import AccessRule, subjectOf
+from txsslstream.testing import issuing
 
-from .support import DAY, NOW, SERVER
+from .support import SERVER
 
 _NAMES = {"CN": NameOID.COMMON_NAME, "OU": NameOID.ORGANIZATIONAL_UNIT_NAME}
 
@@ -26,11 +26,9 @@ def certified(subject: str = "", *names: x509.GeneralName) -> x509.Certificate:
     """
     parts = [each.split("=", 1) for each in subject.split(",") if each]
     name = x509.Name([x509.NameAttribute(_NAMES[kind], value) for kind, value in parts])
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW - DAY, NOW + DAY)
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
-    return builder.sign(key, hashes.SHA256())
+    return issuing.certificate(
+        name, extensions=[issuing.alternatives(*names)] if names else ()
+    ).certificate
 
 
 ALICE = certified("CN=alice,OU=engineers,OU=staff")

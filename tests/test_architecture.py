@@ -135,6 +135,25 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     # Used by nobody here: users import it themselves, or do without.
     ("insecure",),
+    # For users' tests.
+    (
+        "testing.encoding",
+        "testing.issuing",
+        "testing.damage",
+        "testing.revocations",
+        "testing.web",
+        "testing.files",
+        "testing.authority",
+        "testing.outcomes",
+        "testing.cases",
+        "testing.wire",
+        "testing.streams",
+        "testing.endpoints",
+        "testing.applications",
+        "testing.messages",
+        "testing.peers",
+        "testing",
+    ),
     # The names of all.
     ("__init__",),
 )
@@ -177,6 +196,11 @@ PRIVATE_TO_FENCE = frozenset({"_ssl", "_from_ssl", "_into_ssl", "_lib", "_ffi"})
 
 #: What is an extra, and the only module that knows it; nothing imports that.
 EXTRAS: Mapping[str, str] = {"prometheus": "prometheus_client"}
+
+#: What is for users' tests; nothing else imports that, and it imports none of
+#: the runners that it is used with.
+TESTING = "testing"
+RUNNERS = ("pytest", "pytest_twisted", "twisted.trial", "unittest")
 
 #: Lines of code in a room, and the rooms that may be larger.
 ROOM_SIZE = 400
@@ -314,16 +338,30 @@ class Module:
         """
         All it imports, wherever it does so.
         """
-        return tuple(_importsOf(self.tree, True))
+        path = [PACKAGE, *self.name.split(".")]
+        return tuple(_importsOf(self.tree, True, path if self.isPackage else path[:-1]))
+
+    @property
+    def isPackage(self) -> bool:
+        """
+        Whether there are modules in it.
+        """
+        return any(name.startswith(f"{self.name}.") for name in LAYERS)
+
+    @property
+    def isForTests(self) -> bool:
+        """
+        Whether it is for users' tests.
+        """
+        return self.name.partition(".")[0] == TESTING
 
     @property
     def neighbors(self) -> set[str]:
         """
         The modules of the package that it imports.
         """
-        inside = [each.target.split(".") for each in self.imports if each.isFrom(PACKAGE)]
-        # What is no module is a name of the package itself.
-        return {path[1] if len(path) > 1 and path[1] in LAYERS else "__init__" for path in inside}
+        inside = [each.target.split(".")[1:] for each in self.imports if each.isFrom(PACKAGE)]
+        return {_moduleIn(path) for path in inside}
 
     @property
     def linesOfCode(self) -> int:
@@ -355,29 +393,55 @@ _NO_CODE = frozenset(
 )
 
 
-def _importsOf(node: ast.AST, isAtOnce: bool) -> Iterator[Import]:
+def _moduleIn(path: list[str]) -> str:
+    """
+    The module that a name is in, by its path within the package.
+    """
+    for length in range(len(path), 0, -1):
+        name = ".".join(path[:length])
+        if name in LAYERS:
+            return name
+    # What is no module is a name of the package itself.
+    return "__init__"
+
+
+def _importsOf(node: ast.AST, isAtOnce: bool, package: list[str]) -> Iterator[Import]:
+    """
+    @param package: what relative imports are relative to.
+    """
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (Import(each.name, isAtOnce) for each in child.names)
         elif isinstance(child, ast.ImportFrom):
-            place = ".".join([*[PACKAGE] * child.level, *[child.module or ""]]).rstrip(".")
+            start = package[: len(package) - child.level + 1] if child.level else []
+            place = ".".join([*start, child.module or ""]).rstrip(".")
             yield from (Import(f"{place}.{each.name}", isAtOnce) for each in child.names)
         isFunction = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
-        yield from _importsOf(child, isAtOnce and not isFunction)
+        yield from _importsOf(child, isAtOnce and not isFunction, package)
 
 
 def package() -> list[Module]:
     """
     The modules of the package.
     """
-    return modulesIn(ROOT / PACKAGE)
+    return [*modulesIn(ROOT / PACKAGE), *modulesIn(ROOT / PACKAGE / TESTING, TESTING)]
 
 
-def modulesIn(folder: Path) -> list[Module]:
+def modulesIn(folder: Path, package: str = "") -> list[Module]:
     """
     The modules in a folder.
+
+    @param package: what it is within ours.
     """
-    return [Module(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.py"))]
+
+    def nameOf(stem: str) -> str:
+        if not package:
+            return stem
+        return package if stem == "__init__" else f"{package}.{stem}"
+
+    return [
+        Module(nameOf(path.stem), path.read_text("utf-8")) for path in sorted(folder.glob("*.py"))
+    ]
 
 
 # The rules.
@@ -478,6 +542,22 @@ def unasked(modules: Iterable[Module]) -> list[str]:
         for name, package in EXTRAS.items()
         for each in module.imports
         if each.isFrom(f"{PACKAGE}.{name}") or (each.isFrom(package) and module.name != name)
+    ]
+
+
+def outsideTests(modules: Iterable[Module]) -> list[str]:
+    """
+    What is for tests is used by nothing else, and is for every runner of tests.
+    """
+    return [
+        f"{module.name} imports {each.target}"
+        for module in modules
+        for each in module.imports
+        if (
+            each.isAtOnce and any(map(each.isFrom, RUNNERS))
+            if module.isForTests
+            else each.isFrom(f"{PACKAGE}.{TESTING}")
+        )
     ]
 
 
@@ -679,6 +759,46 @@ class HouseTests(SynchronousTestCase):
             ("__init__", "from . import prometheus", ["__init__ imports txsslstream.prometheus"]),
             ("prometheus", "from prometheus_client import Counter", []),
         )
+
+    def test_testing(self) -> None:
+        """
+        What is for users' tests is imported by nothing else, and imports no
+        runner of tests before it has to.
+        """
+        self.check(
+            outsideTests,
+            ("stream", "from .testing import Wire", ["stream imports txsslstream.testing.Wire"]),
+            (
+                "__init__",
+                "def f():\n    from .testing.wire import Wire",
+                ["__init__ imports txsslstream.testing.wire.Wire"],
+            ),
+            ("testing.cases", "import pytest", ["testing.cases imports pytest"]),
+            (
+                "testing.cases",
+                "from twisted.trial import unittest",
+                ["testing.cases imports twisted.trial.unittest"],
+            ),
+            ("testing.cases", "def f():\n    from twisted.trial import unittest", []),
+            ("testing.cases", "from .wire import Wire", []),
+        )
+
+    def test_relativeImports(self) -> None:
+        """
+        An import is understood relative to the package that it is in.
+        """
+        for name, source, neighbors in (
+            ("testing.wire", "from ..stream import SslStream", {"stream"}),
+            ("testing.wire", "from .. import stream", {"stream"}),
+            ("testing.wire", "from . import cases", {"testing.cases"}),
+            ("testing.wire", "from .cases import perVersion", {"testing.cases"}),
+            ("testing", "from .cases import perVersion", {"testing.cases"}),
+            ("testing", "from ..stream import SslStream", {"stream"}),
+            ("testing.wire", "from . import Wire", {"testing"}),
+            ("testing.wire", "from .. import SslStream", {"__init__"}),
+            ("stream", "from .enums import SslProtocols", {"enums"}),
+        ):
+            self.assertEqual(Module(name, source).neighbors, neighbors, source)
 
     def test_size(self) -> None:
         """

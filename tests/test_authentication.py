@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 from OpenSSL._util import lib
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -61,27 +60,22 @@ from txsslstream import (
 )
 from txsslstream._openssl import contextFor
 from txsslstream.authentication import Authentication
-
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
     VERSIONS,
     Authority,
     Bystander,
     MemoryTransport,
-    Pair,
+    StreamPair,
     Wire,
-    clientOptions,
-    ofUnknownVersion,
+    issuing,
     perVersion,
-    resigned,
     rsaKey,
-    serverOptions,
-    withBadTime,
 )
+from txsslstream.testing.damage import ofUnknownVersion, resigned, withBadTime
+
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Tests = SynchronousTestCase
@@ -111,7 +105,7 @@ class Conversation(_Tests):
 
     version: SslProtocols
     segment: int
-    pair: Pair
+    pair: StreamPair
     sides: dict[str, Deferred[Any]]
 
     def begin(
@@ -125,7 +119,7 @@ class Conversation(_Tests):
 
         @param streams: arguments of both streams.
         """
-        self.pair = Pair(self.segment, **(streams or {}))
+        self.pair = StreamPair(self.segment, **(streams or {}))
         clientSide, serverSide = self.pair.authenticate(
             self.version, dict(client or {}), dict(server or {}), flush=False
         )
@@ -221,7 +215,7 @@ class Conversation(_Tests):
         self.assertEqual([each() for each in left if each() is not None], [])
 
 
-def _partsOf(pair: Pair) -> list[object]:
+def _partsOf(pair: StreamPair) -> list[object]:
     """
     @return: what two streams are made of.
     """
@@ -1407,7 +1401,7 @@ class Asking(Conversation):
         A certificate that OpenSSL refuses to present fails like any other wrong
         answer.
         """
-        weak = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+        weak = AUTHORITY.issue("localhost", key=rsaKey(bits=1024))
         self.begin({}, {"serverCertificateSelectionCallback": Recorder(weak)})
         error = self.failureOf("server")
         self.assertIsInstance(error.__cause__, CertificateError)
@@ -1797,7 +1791,7 @@ class RetriedHello(Question, SynchronousTestCase):
         """
         A client that does not come back is told so when it is given up.
         """
-        self.pair = Pair()
+        self.pair = StreamPair()
         client, server = self.pair.authenticate(
             self.version, {**self.marker, "handshakeTimeout": None}, flush=False
         )
@@ -1830,7 +1824,7 @@ class Crowd(SynchronousTestCase):
             version = VERSIONS[number // len(SITUATIONS) % 2]
             answer: Deferred[Any] = Deferred()
             arranged: dict[str, Any] = situation.arrange(lambda *_, answer=answer: answer)
-            pair = Pair(**arranged.pop("streams", {}))
+            pair = StreamPair(**arranged.pop("streams", {}))
             sides = dict(
                 zip(("client", "server"), pair.authenticate(version, **arranged), strict=True)
             )
@@ -1857,7 +1851,7 @@ class Crowd(SynchronousTestCase):
             alert = situation.refused[version]
             error = self.failureResultOf(asker, AuthenticationError).value
             self.assertEqual(error.alertSent, alert)
-            told = sides[peer]
+            told: Any = sides[peer]
             if situation.isJudging and version is SslProtocols.Tls13:
                 told = self.successResultOf(told).read()
             self.assertEqual(self.failureResultOf(told, AuthenticationError).value.alert, alert)
@@ -1900,19 +1894,8 @@ def selfSigned(name: str) -> SslStreamCertificateContext:
     """
     @return: a certificate that is its own authority.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = x509.CertificateBuilder(
-        subject, subject, key.public_key(), x509.random_serial_number(), NOW - DAY, NOW + DAY
-    ).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-    return SslStreamCertificateContext(builder.sign(key, hashes.SHA256()), key)
-
-
-def weakKey() -> rsa.RSAPrivateKey:
-    """
-    @return: a key of a size that nobody should use.
-    """
-    return rsa.generate_private_key(65537, 1024)
+    made = issuing.certificate(name, extensions=[issuing.hosts(name)])
+    return SslStreamCertificateContext(made.certificate, made.key)
 
 
 def foreignServer(certificate: bytes, wire: Wire) -> Protocol:
@@ -2321,7 +2304,7 @@ class JudgingServers(Conversation):
             self.begin(
                 {"cipherSuitesPolicy": chosen},
                 {
-                    "serverCertificate": AUTHORITY.issue("localhost", key=weakKey()),
+                    "serverCertificate": AUTHORITY.issue("localhost", key=rsaKey(bits=1024)),
                     "enabledSslProtocols": LAX,
                 },
             )
@@ -2336,7 +2319,7 @@ class JudgingServers(Conversation):
             asked = Recorder(True)
             for callback in (None, asked):
                 wire = Wire(self.segment)
-                server = foreignServer(damage(SERVER.certificate), wire)
+                server = foreignServer(damage(SERVER.certificate, AUTHORITY.key), wire)
                 wire.connect(Bystander(), server)
                 client = SslStream(wire.client, clock=wire.clock)
                 authenticated = client.authenticateAsClient(
@@ -2456,7 +2439,7 @@ class JudgingClients(Conversation):
         """
         self.begin(
             {
-                "clientCertificates": [AUTHORITY.issue("client", key=weakKey())],
+                "clientCertificates": [AUTHORITY.issue("client", key=rsaKey(bits=1024))],
                 "enabledSslProtocols": LAX,
             },
             {"clientCertificateRequired": True},

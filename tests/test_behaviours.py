@@ -42,21 +42,20 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream._sides import Reader
+from txsslstream.testing import (
+    Application,
+    Bystander,
+    Link,
+    StreamPair,
+    Wire,
+    perVersion,
+    randomSegments,
+)
 
-from .applications import Application, Link, ProtocolMixin
+from .applications import ProtocolMixin
 from .pythonssl import PythonPeer, pythonContext
 from .streams import LeakMixin, StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    Bystander,
-    MemoryTransport,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, clientOptions, serverOptions
 from .test_stream import noteCalls
 from .test_truncation import SERVER as STEADY_SERVER
 from .test_truncation import recordEnds
@@ -99,7 +98,7 @@ class HandshakeTests(StreamMixin):
                 asked.append(hello.serverName)
                 return serverOptions(serverCertificateSelectionCallback=choose)
 
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             server = pair.server.authenticateAsServer(select)
             client = pair.client.authenticateAsClient(clientOptions(self.version, targetHost=host))
             pair.wire.flush()
@@ -118,7 +117,7 @@ class HandshakeTests(StreamMixin):
         def choose(_: SslStream, name: str) -> None:
             asked.append(name)
 
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client, server = pair.authenticate(
             self.version,
             {"targetHost": "127.0.0.1"},
@@ -136,7 +135,7 @@ class HandshakeTests(StreamMixin):
         time-out, and logs nothing.
         """
         for isServer in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             with capturedLogs() as logged:
                 both = pair.authenticate(self.version, flush=False)
                 pair.wire.client.isPaused = True
@@ -159,7 +158,7 @@ class HandshakeTests(StreamMixin):
         own, with something of ours still unsent or not.
         """
         for isServer in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             both = pair.authenticate(self.version, flush=False)
             stream = pair.server if isServer else pair.client
             ends = (pair.wire.server, pair.wire.client)
@@ -204,7 +203,7 @@ class HandshakeTests(StreamMixin):
         """
         tolerant = {"requireCloseNotify": False}
         for hasBegun in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             both = pair.authenticate(self.version, tolerant, tolerant, flush=False)
             if hasBegun:
                 pair.wire.client.isPaused = True
@@ -219,7 +218,7 @@ class HandshakeTests(StreamMixin):
         A stream has its own attributes and no other; the transport of an
         application has those of the transport below as well.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         pair.authenticate(self.version)
         for stream, transport in (
             (pair.client, pair.wire.client),
@@ -261,7 +260,7 @@ class RaceTests(StreamMixin):
             and on the other.
         """
         random = Random(seed)
-        pair = Pair()
+        pair = StreamPair()
 
         def decide(*_: object) -> object:
             return random.choice((True, deferLater(pair.clock, random.random(), lambda: True)))
@@ -495,7 +494,7 @@ class TransferTests(StreamMixin):
         as long as the transport is full.
         """
         for isServer in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             stream, peer = (pair.server, pair.client) if isServer else (pair.client, pair.server)
             writing = stream.whenAuthenticated().addCallback(SslStream.write, bytes(MIB))
             reading = peer.whenAuthenticated().addCallback(SslStream.readExactly, MIB)
@@ -522,7 +521,7 @@ class CrowdTests(StreamMixin):
         """
         options = clientOptions(self.version), serverOptions(self.version)
         waiting: list[tuple[Deferred[Any], object]] = []
-        pairs = [Pair() for _ in range(25)]
+        pairs = [StreamPair() for _ in range(25)]
         for seed, pair in enumerate(pairs):
             waiting.append((pair.client.authenticateAsClient(options[0]), pair.client))
             waiting.append((pair.server.authenticateAsServer(options[1]), pair.server))
@@ -1155,7 +1154,7 @@ class LeakTests(LeakMixin):
         for isServer in (False, True):
 
             def scenario(
-                pair: Pair, authenticate: Callable[..., Any], isServer: bool = isServer
+                pair: StreamPair, authenticate: Callable[..., Any], isServer: bool = isServer
             ) -> None:
                 authenticate()
                 (pair.server if isServer else pair.client).close()
@@ -1175,7 +1174,7 @@ class LeakTests(LeakMixin):
         gc.disable()
         self.addCleanup(gc.enable)
         for isServer in (False, True):
-            pair = Pair()
+            pair = StreamPair()
             pair.authenticate(self.version)
             stream, peer = (pair.server, pair.client) if isServer else (pair.client, pair.server)
             dropped = weakref.ref(stream)
@@ -1299,26 +1298,6 @@ class UnreachableTests(SynchronousTestCase):
         self.assertEqual([each() for each in references], [None] * 6)
 
 
-class RandomWire(Wire):
-    """
-    One that delivers as it likes.
-    """
-
-    random: Random
-
-    def _deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
-        self.segment = self.random.choice((1, 1, 2, 5, 50, 1500))
-        return super()._deliver(source, target)
-
-
-class RandomPair(Pair):
-    """
-    One on such a wire.
-    """
-
-    wireClass = RandomWire
-
-
 @perVersion(segments=(0,))
 class SegmentTests(StreamMixin):
     """
@@ -1356,7 +1335,7 @@ class SegmentTests(StreamMixin):
             await stream.write(patterned(1000, seed))
         await stream.close()
 
-    def conversation(self, pair: Pair) -> tuple[list[Any], list[Any]]:
+    def conversation(self, pair: StreamPair) -> tuple[list[Any], list[Any]]:
         """
         @return: what both sides have seen.
         """
@@ -1384,14 +1363,12 @@ class SegmentTests(StreamMixin):
         However bytes are cut on their way, in either direction, a conversation
         goes as it does when they come whole.
         """
-        whole = self.conversation(Pair())
+        whole = self.conversation(StreamPair())
         self.assertEqual(len(whole[0]), 4)
         self.assertEqual(len(whole[1]), 3)
-        self.assertEqual(self.conversation(Pair(1)), whole)
+        self.assertEqual(self.conversation(StreamPair(1)), whole)
         for seed in range(10):
-            pair = RandomPair()
-            assert isinstance(pair.wire, RandomWire)
-            pair.wire.random = Random(seed)
+            pair = StreamPair(randomSegments(seed))
             self.assertEqual(self.conversation(pair), whole, seed)
 
     def test_silentLog(self) -> None:
@@ -1399,7 +1376,7 @@ class SegmentTests(StreamMixin):
         Nothing at all is logged of a conversation in which nothing goes wrong.
         """
         with capturedLogs() as logged:
-            self.conversation(Pair())
+            self.conversation(StreamPair())
         self.assertEqual(logged, [])
 
 
@@ -1413,7 +1390,7 @@ class NoiseTests(StreamMixin):
         """
         @return: what a peer says first.
         """
-        pair = Pair()
+        pair = StreamPair()
         both = pair.authenticate(self.version, flush=False)
         if not isServer:
             pair.wire.client.isPaused = True
@@ -1478,6 +1455,6 @@ class NoiseTests(StreamMixin):
                 self.successResultOf(stream.whenClosed())
                 outcomes.add(type(error).__name__)
             self.assertEqual(outcomes, {"AuthenticationError", "HandshakeTimeout"})
-        pair = Pair()
+        pair = StreamPair()
         for authenticated in pair.authenticate(self.version):
             self.successResultOf(authenticated)

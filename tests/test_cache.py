@@ -16,10 +16,10 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.support import DAY, NOW
 from txsslstream import _cache
 from txsslstream._cache import MAGIC, RevocationCache, defaultCache, defaultDirectory
 from txsslstream.storefiles import writePrivately
+from txsslstream.testing import DAY, NOW
 
 KEY = "http://crl.example/1.crl"
 OTHER = "http://crl.example/2.crl"

@@ -19,9 +19,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import TimedFilesMixin
-from tests.programs import certificatePEM, keyPEM
 from tests.streams import StreamMixin
-from tests.support import AUTHORITY, Pair, perVersion, rsaKey
+from tests.support import AUTHORITY
 from tests.test_reload import ERROR, INFO, PASSWORD, SECONDS, WEAK, both
 from txsslstream import (
     AuthenticationError,
@@ -36,6 +35,7 @@ from txsslstream import (
     certdir,
 )
 from txsslstream.reload import INTERVAL, PATIENCE, SETTLING
+from txsslstream.testing import StreamPair, certificatePEM, keyPEM, perVersion, rsaKey
 
 ONE = AUTHORITY.issue("one.example", "www.one.example", subject="one")
 TWO = AUTHORITY.issue("two.example", "*.two.example", "192.0.2.2", subject="two")
@@ -614,11 +614,11 @@ class HandshakeTests(DirectoryMixin, StreamMixin):
     Servers that select from a directory.
     """
 
-    def handshake(self, host: str, directory: CertificateDirectory) -> tuple[Pair, Any, Any]:
+    def handshake(self, host: str, directory: CertificateDirectory) -> tuple[StreamPair, Any, Any]:
         """
         Have a client ask for a host.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client, server = pair.authenticate(
             self.version,
             {"targetHost": host},

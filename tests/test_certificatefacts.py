@@ -12,26 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import (
-    ECDSA_SHA256,
-    ECDSA_UNKNOWN,
-    RSA_MD5,
-    RSA_SHA1,
-    RSA_SHA256,
-    Issued,
-    authority,
-    certificate,
-    ecKey,
-    enormous,
-    hosts,
-    keyUsage,
-    name,
-    patched,
-    unreadable,
-    weaklySigned,
-)
 from tests.corpus import changed
-from tests.support import rsaKey
 from txsslstream import certificatefacts
 from txsslstream.certificatefacts import (
     CertificateFacts,
@@ -40,6 +21,27 @@ from txsslstream.certificatefacts import (
     isSignedBy,
     keyTypesOf,
     readableName,
+)
+from txsslstream.testing import newKey, rsaKey
+from txsslstream.testing.damage import (
+    ECDSA_SHA256,
+    ECDSA_UNKNOWN,
+    RSA_MD5,
+    RSA_SHA1,
+    RSA_SHA256,
+    patched,
+    unreadable,
+    weaklySigned,
+)
+from txsslstream.testing.issuing import (
+    Issued,
+    authority,
+    certificate,
+    distinguishedName,
+    ecKey,
+    enormous,
+    hosts,
+    keyUsage,
 )
 
 ROOT = authority("Root", key=ecKey())
@@ -114,7 +116,12 @@ class ExtensionTests(SynchronousTestCase):
         said = facts(
             extensions=[
                 (x509.BasicConstraints(False, None), True),
-                (x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name("x"))], 1), False),
+                (
+                    x509.AuthorityKeyIdentifier(
+                        None, [x509.DirectoryName(distinguishedName("x"))], 1
+                    ),
+                    False,
+                ),
                 (x509.TLSFeature([x509.TLSFeatureType.status_request_v2]), False),
             ]
         )
@@ -220,7 +227,7 @@ class ExtensionTests(SynchronousTestCase):
             tbs_certificate_bytes = b""
             serial_number = 1
             signature_hash_algorithm = hashes.SHA256()
-            subject = issuer = name("x")
+            subject = issuer = distinguishedName("x")
             error: Exception = TypeError("a\n  b" * 100)
 
             @property
@@ -262,13 +269,13 @@ class NameTests(SynchronousTestCase):
         leaf = certificate("Leafname", ROOT, ecKey(1), [hosts("a.example")])
         said = factsOf(patched(leaf, (b"Leafname", b"\xff\xfeafname")).certificate)
         self.assertEqual(said.problem, "a name is damaged")
-        self.assertEqual((said.subject, said.issuer), (None, name("Root")))
+        self.assertEqual((said.subject, said.issuer), (None, distinguishedName("Root")))
         self.assertFalse(said.isSelfIssued)
         self.assertIsNotNone(said.key)
         self.assertEqual(said.name, "with an unreadable name")
         said = factsOf(patched(leaf, (b"Root", b"\xff\xfeot")).certificate)
         self.assertEqual(said.problem, "a name is damaged")
-        self.assertEqual((said.subject, said.issuer), (name("Leafname"), None))
+        self.assertEqual((said.subject, said.issuer), (distinguishedName("Leafname"), None))
         both = patched(
             certificate("Sames", issuerName="Sames"), (b"Sames", b"\xff\xfemes")
         ).certificate
@@ -287,9 +294,9 @@ class NameTests(SynchronousTestCase):
             (x509.Name(attributes), "last"),
             (x509.Name(attributes[:1]), "O=Inc"),
             (x509.Name([]), ""),
-            (name("a\x1b[31m\nb\u202ec"), "a?[31m?b?c"),
-            (name("x" * 64), "x" * 64),
-            (name("é" * 32), "é" * 32),
+            (distinguishedName("a\x1b[31m\nb\u202ec"), "a?[31m?b?c"),
+            (distinguishedName("x" * 64), "x" * 64),
+            (distinguishedName("é" * 32), "é" * 32),
         ):
             self.assertEqual(
                 readableName(certificate(subject, ROOT, ecKey(1)).certificate), expected
@@ -448,8 +455,8 @@ class SignatureTests(SynchronousTestCase):
         """
         A signature with a weak digest is none, though it is that of the key.
         """
-        for digest, oid in (("sha1", RSA_SHA1), ("md5", RSA_MD5)):
-            leaf = weaklySigned(certificate("leaf", RSA_ROOT), rsaKey(), digest, oid)
+        for digest in ("sha1", "md5"):
+            leaf = weaklySigned(certificate("leaf", RSA_ROOT), rsaKey(), digest)
             self.assertFalse(isSignedBy(leaf.certificate, RSA_ROOT.certificate), digest)
 
     def test_comesFrom(self) -> None:
@@ -460,10 +467,7 @@ class SignatureTests(SynchronousTestCase):
         namesake = authority("RSA Root", key=rsaKey(1))
         stranger = authority("Stranger", key=rsaKey())
         plain = certificate("leaf", RSA_ROOT)
-        weak = [
-            weaklySigned(plain, rsaKey(), digest, oid)
-            for digest, oid in (("sha1", RSA_SHA1), ("md5", RSA_MD5))
-        ]
+        weak = [weaklySigned(plain, rsaKey(), digest) for digest in ("sha1", "md5")]
         for leaf in (plain, *weak):
             self.assertTrue(comesFrom(leaf.certificate, RSA_ROOT.certificate))
             for other in (namesake, stranger, authority("RSA Root", key=ecKey(1))):
@@ -561,7 +565,7 @@ class KeyTypesTests(SynchronousTestCase):
         """
         for key, kinds in (
             (rsaKey(), {"RSA"}),
-            (ec.generate_private_key(ec.SECP256R1()), {"ECDSA", "ECDSA secp256r1"}),
+            (newKey(), {"ECDSA", "ECDSA secp256r1"}),
             (ec.generate_private_key(ec.SECP521R1()), {"ECDSA", "ECDSA secp521r1"}),
             (ec.generate_private_key(ec.BrainpoolP384R1()), {"ECDSA", "ECDSA brainpoolP384r1"}),
             (ed25519.Ed25519PrivateKey.generate(), {"Ed25519"}),

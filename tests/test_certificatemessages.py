@@ -12,10 +12,11 @@ from unittest.mock import patch
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.messages import codes, vector
-from tests.support import AUTHORITY, CLIENT, SERVER, VERSIONS, Authority, Pair
+from tests.support import AUTHORITY, CLIENT, SERVER
 from txsslstream import SslProtocols, SslStreamCertificateContext, _openssl
 from txsslstream.certificatemessages import certificateList, keyTypes
+from txsslstream.testing import VERSIONS, Authority, StreamPair
+from txsslstream.testing.messages import codes, vector
 
 CERTIFICATE = 11
 CERTIFICATE_REQUEST = 13
@@ -90,7 +91,7 @@ def recorded(
         original(engine, kind, body)
 
     with patch.object(_openssl.TlsEngine, "_noteMessage", note):
-        Pair().authenticate(
+        StreamPair().authenticate(
             version, {"clientCertificates": [client]}, {"clientCertificateRequired": True}
         )
     return found
@@ -145,7 +146,7 @@ class RealMessagesTests(SynchronousTestCase):
         So a client that has a certificate shows it in every version.
         """
         for version in (*OLD, *VERSIONS):
-            pair = Pair()
+            pair = StreamPair()
             for each in pair.authenticate(
                 version, {"clientCertificates": [CLIENT]}, {"clientCertificateRequired": True}
             ):

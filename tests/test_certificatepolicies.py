@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import Extension, Issued, authority, certificate, ecKey, line
 from txsslstream.certificatepolicies import policyProblem
+from txsslstream.testing.issuing import Extension, Issued, authority, certificate, ecKey, line
 
 A, B, C = (x509.ObjectIdentifier(f"1.2.3.{each}") for each in range(3))
 ANY = x509.ObjectIdentifier("2.5.29.32.0")

@@ -30,7 +30,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.support import Authority, rsaKey
 from txsslstream import HttpRetriever
 from txsslstream.certificates import (
     SslStreamCertificateContext,
@@ -39,6 +38,7 @@ from txsslstream.certificates import (
     passwordFrom,
 )
 from txsslstream.errors import CertificateError
+from txsslstream.testing import Authority, rsaKey
 
 ROOT = Authority("Root")
 MIDDLE = Authority("Middle", ROOT)

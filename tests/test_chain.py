@@ -22,11 +22,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.chains import keyUsage
 from tests.corpus import Issuer, damaged, isAuthority, leaf, sending, with_
 from tests.files import HomeMixin
-from tests.revocations import access, crl, crlBytes, distribution
-from tests.support import DAY, NOW, perVersion, rsaKey
 from tests.test_authentication import Conversation
 from txsslstream import SslCertificateTrust, chain
 from txsslstream._cache import RevocationCache
@@ -60,6 +57,9 @@ from txsslstream.interfaces import IRetriever
 from txsslstream.paths import Path
 from txsslstream.policy import X509ChainPolicy
 from txsslstream.stores import X509Store
+from txsslstream.testing import DAY, NOW, perVersion, rsaKey
+from txsslstream.testing.issuing import keyUsage
+from txsslstream.testing.revocations import access, crl, crlBytes, distribution
 
 S = X509ChainStatusFlags
 V = X509VerificationFlags

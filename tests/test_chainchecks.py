@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from typing import Any
+from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,34 +15,34 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import (
+from tests.chains import NOTHING_MORE
+from txsslstream.chainchecks import Criteria, certificateFindings
+from txsslstream.crossing import Finding
+from txsslstream.enums import X509ChainStatusFlags
+from txsslstream.nameconstraints import Comparison
+from txsslstream.testing import DAY, NOW, rsaKey
+from txsslstream.testing.damage import (
     ECDSA_SHA256,
     ECDSA_UNKNOWN,
-    NOTHING_MORE,
-    RSA_MD5,
-    RSA_SHA1,
+    patched,
+    unreadable,
+    weaklySigned,
+    withSerial,
+)
+from txsslstream.testing.issuing import (
     Extension,
     Issued,
     authority,
     certificate,
+    distinguishedName,
     ecKey,
     enormous,
     excluding,
     hosts,
     keyUsage,
     line,
-    name,
-    patched,
     permitting,
-    unreadable,
-    weaklySigned,
-    withSerial,
 )
-from tests.support import DAY, NOW, rsaKey
-from txsslstream.chainchecks import Criteria, certificateFindings
-from txsslstream.crossing import Finding
-from txsslstream.enums import X509ChainStatusFlags
-from txsslstream.nameconstraints import Comparison
 
 S = X509ChainStatusFlags
 USAGE = ExtendedKeyUsageOID
@@ -51,6 +51,7 @@ SECOND = datetime.timedelta(seconds=1)
 ROOT = authority("Root", key=ecKey())
 MIDDLE = authority("Middle", ROOT, ecKey(1))
 LEAF = certificate("leaf", MIDDLE, ecKey(2))
+WEAK: tuple[tuple[Literal["sha1", "md5"], str], ...] = (("sha1", "SHA-1"), ("md5", "MD5"))
 RSA_ROOT = authority("RSA Root", key=rsaKey())
 
 IDENTIFIED = (x509.SubjectKeyIdentifier(b"i" * 20), False)
@@ -272,7 +273,7 @@ class ChecksTests(SynchronousTestCase):
         """
         An identifier of the issuer's key identifies something.
         """
-        general = [x509.DirectoryName(name("Root"))]
+        general = [x509.DirectoryName(distinguishedName("Root"))]
         self.checkEverywhere(
             (S.InvalidExtension, "has an authorityKeyIdentifier that identifies nothing"),
             (x509.AuthorityKeyIdentifier(None, None, None), False),
@@ -357,19 +358,19 @@ class ChecksTests(SynchronousTestCase):
         """
         unsigned = (S.NotSignatureValid, "is not signed with the key of certificate 2")
         leaf = certificate("leaf", RSA_ROOT)
-        for oid, digest, words in ((RSA_SHA1, "sha1", "SHA-1"), (RSA_MD5, "md5", "MD5")):
-            weak = weaklySigned(leaf, rsaKey(), digest, oid)
+        for digest, words in WEAK:
+            weak = weaklySigned(leaf, rsaKey(), digest)
             expected = (S.HasWeakSignature, f"is signed with {words}")
             self.check((weak, RSA_ROOT), (0, *expected))
             # The last, but not an issuer of its own.
             self.check((weak,), (0, *expected), isAnchored=False)
             self.check((weak,))
-            root = weaklySigned(RSA_ROOT, rsaKey(), digest, oid)
+            root = weaklySigned(RSA_ROOT, rsaKey(), digest)
             self.check((certificate("leaf", Issued(root.certificate, rsaKey())), root))
             self.check((root,), isAnchored=False)
         # Self-issued, but not the last.
         renewed = authority("RSA Root", RSA_ROOT, rsaKey())
-        weak = weaklySigned(renewed, rsaKey(), "sha1", RSA_SHA1)
+        weak = weaklySigned(renewed, rsaKey(), "sha1")
         self.check(
             (certificate("leaf", renewed), weak, RSA_ROOT),
             (1, S.HasWeakSignature, "is signed with SHA-1"),
@@ -457,7 +458,10 @@ class ChecksTests(SynchronousTestCase):
                 authority("Middle", extensions=[usage]),
             ):
                 path = (certificate("leaf", top), top, ROOT)
-                self.check(path[: 3 if top.certificate.issuer == name("Root") else 2], *expected)
+                self.check(
+                    path[: 3 if top.certificate.issuer == distinguishedName("Root") else 2],
+                    *expected,
+                )
 
     # The first.
 
@@ -654,7 +658,7 @@ class ChecksTests(SynchronousTestCase):
             [hosts("a.example"), usages(USAGE.CLIENT_AUTH), keyUsage("key_cert_sign"), UNKNOWN],
             **old,
         )
-        path = (weaklySigned(leaf, rsaKey(1), "sha1", RSA_SHA1), root)
+        path = (weaklySigned(leaf, rsaKey(1), "sha1"), root)
         criteria = asking(
             usages=(USAGE.SERVER_AUTH,),
             signsHandshakes=True,

@@ -5,7 +5,6 @@ is what the RFCs say, and when there is none.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import hmac
 import json
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet import ssl
@@ -44,23 +43,21 @@ from txsslstream import (
 from txsslstream.ciphersuites import propertiesOf
 from txsslstream.enums import HashAlgorithmType
 from txsslstream.insecure import withKeyLog
-
-from .programs import certificatePEM, keyPEM
-from .pythonssl import PythonPeer, pythonContext
-from .streams import Opened, StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    NOW,
-    SERVER,
+from txsslstream.testing import (
     Bystander,
-    Pair,
+    StreamPair,
     Wire,
-    clientOptions,
+    certificatePEM,
+    keyPEM,
+    newKey,
     perVersion,
     rsaKey,
-    serverOptions,
 )
+from txsslstream.testing.issuing import certificate
+
+from .pythonssl import PythonPeer, pythonContext
+from .streams import Opened, StreamMixin
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 Unknown, Unique, Endpoint, Exporter = ChannelBindingKind
 Tls12, Tls13 = SslProtocols.Tls12, SslProtocols.Tls13
@@ -127,7 +124,7 @@ class BindingMixin(StreamMixin):
             expected = digestOf(SERVER)
             found = bindings(Endpoint, opened.ours, opened.theirs)
             self.assertEqual(found, [expected, expected])
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate(
             self.version,
             client={"clientCertificateContext": CLIENT},
@@ -192,7 +189,7 @@ class BindingMixin(StreamMixin):
         Nothing can be had before the peer is authenticated, not even in the
         callbacks; the context can.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         answers = []
 
         def decide(stream: SslStream, *_: object) -> bool:
@@ -236,7 +233,7 @@ class BindingMixin(StreamMixin):
         """
         Once the authentication has failed, everything repeats its error.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         refused = pair.authenticate(self.version, client={"targetHost": "example.com"})
         for stream, deferred in zip((pair.client, pair.server), refused, strict=True):
             error = self.failure(deferred, AuthenticationError)
@@ -380,7 +377,7 @@ class KeyMixin(StreamMixin):
         Keys are what the RFCs compute from the connection's secret.
         """
         lines: list[bytes] = []
-        pair = Pair()
+        pair = StreamPair()
         pair.server.authenticateAsServer(serverOptions(self.version))
         pair.client.authenticateAsClient(withKeyLog(clientOptions(self.version), lines.append))
         pair.wire.flush()
@@ -468,7 +465,7 @@ def secretsOf(lines: list[bytes]) -> dict[bytes, bytes]:
 def exported12(
     name: str,
     lines: list[bytes],
-    pair: Pair,
+    pair: StreamPair,
     label: bytes,
     length: int,
     context: bytes | None,
@@ -492,7 +489,7 @@ def exported12(
 def exported13(
     name: str,
     lines: list[bytes],
-    pair: Pair,
+    pair: StreamPair,
     label: bytes,
     length: int,
     context: bytes | None,
@@ -562,15 +559,12 @@ def selfSigned(
     @param change: what is to happen to its encoding.
     @return: a certificate for C{localhost}.
     """
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    day = datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, NOW - day, NOW + day)
-    signed = builder.sign(key, algorithm, **more)
+    signed = certificate("localhost", None, key, digest=algorithm, **more).certificate
     changed = x509.load_der_x509_certificate(change(signed.public_bytes(Encoding.DER)))
     return SslStreamCertificateContext(changed, key)
 
 
-_EC = ec.generate_private_key(ec.SECP256R1())
+_EC = newKey()
 #: sha256WithRSAEncryption, but for its last byte.
 _WITH_RSA = bytes.fromhex("2a864886f70d0101")
 
@@ -597,7 +591,7 @@ class CertificateMixin(StreamMixin):
         """
         @return: what both ends have where the server shows this.
         """
-        pair = Pair()
+        pair = StreamPair()
         outcomes = pair.authenticate(
             self.version,
             client={"remoteCertificateValidationCallback": lambda *_: True},
@@ -618,7 +612,7 @@ class CertificateMixin(StreamMixin):
             (selfSigned(rsaKey(), hashes.SHA256()), "sha256"),
             (selfSigned(rsaKey(), hashes.SHA384()), "sha384"),
             (selfSigned(rsaKey(), hashes.SHA512()), "sha512"),
-            (selfSigned(rsaKey(), hashes.SHA512(), rsa_padding=pss), "sha512"),
+            (selfSigned(rsaKey(), hashes.SHA512(), padding=pss), "sha512"),
             (selfSigned(_EC, hashes.SHA256()), "sha256"),
             (selfSigned(_EC, hashes.SHA384()), "sha384"),
             (signedWith(4), "sha256"),

@@ -20,22 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from typing_extensions import Self
 
 import txsslstream
-from tests.messages import (
-    CLIENT_HELLO,
-    applicationProtocols,
-    clientHello,
-    codes,
-    inBytes,
-    inRecords,
-    message,
-    openSSLHello,
-    ourHello,
-    record,
-    serverName,
-    supportedVersions,
-    vector,
-)
-from tests.support import SERVER, Pair
+from tests.messages import openSSLHello, ourHello
+from tests.support import SERVER
 from tests.test_names import ALABEL, UNICODE
 from tests.test_security import DEFAULT_GROUPS, OTHER_GROUPS
 from txsslstream import (
@@ -48,6 +34,20 @@ from txsslstream import (
 )
 from txsslstream.clienthello import ClientHelloReader, HelloState
 from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
+from txsslstream.testing import StreamPair
+from txsslstream.testing.messages import (
+    CLIENT_HELLO,
+    applicationProtocols,
+    clientHello,
+    codes,
+    inBytes,
+    inRecords,
+    message,
+    record,
+    serverName,
+    supportedVersions,
+    vector,
+)
 
 OLD = SslProtocols.Tls | SslProtocols.Tls11
 GREASE = (0x0A0A, 0x3A3A, 0xFAFA)
@@ -289,7 +289,7 @@ class RealHelloTests(SynchronousTestCase):
         """
         What a server says is no hello of a client.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         reader = read(bytes(pair.wire.server.everWritten))
         self.assertIs(reader.state, HelloState.invalid)

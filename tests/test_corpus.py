@@ -12,12 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.corpus import ENTRIES, Case, Entry, Verdict, Wrong
 from tests.files import HomeMixin
-from tests.support import perVersion
 from tests.test_authentication import Conversation
 from txsslstream.certificatefacts import readableName
 from txsslstream.chain import X509Chain, X509ChainElement
 from txsslstream.enums import EncryptionPolicy, StoreName, X509ChainStatusFlags
 from txsslstream.stores import X509Store
+from txsslstream.testing import perVersion
 
 _Case = TypeVar("_Case", bound=type)
 

@@ -25,9 +25,10 @@ from txsslstream import (
     X509ChainStatusFlags,
 )
 from txsslstream.devcert import RENEWAL, VALIDITY, DevelopmentCertificate, defaultDirectory
+from txsslstream.testing import NOW, StreamPair, perVersion
 
 from .programs import temporaryDirectory
-from .support import AUTHORITY, NOW, Pair, perVersion
+from .support import AUTHORITY
 
 if TYPE_CHECKING:
     Case = SynchronousTestCase
@@ -297,7 +298,7 @@ class AcceptanceTests(Case):
         """
         Have a client with no other options authenticate the certificate.
         """
-        return Pair(self.segment).authenticate(
+        return StreamPair(self.segment).authenticate(
             self.version,
             {"targetHost": targetHost, "trust": trust},
             {"serverCertificate": self.context},

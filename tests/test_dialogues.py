@@ -13,8 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream._dialogues import LIMIT, SERVICES, PlainText, StartTlsError, startTls
-
-from .support import MemoryTransport
+from txsslstream.testing import MemoryTransport
 
 #: What the server says, as bytes, or what the client has to say by then.
 Line: TypeAlias = bytes | str

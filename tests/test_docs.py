@@ -70,24 +70,22 @@ from txsslstream.inspect import InspectOptions
 from txsslstream.prometheus import PrometheusObserver
 from txsslstream.reauthentication import Reauthentication
 from txsslstream.sessions import SessionCache
-
-from .applications import Application
-from .interop._pages import programs
-from .programs import certificatePEM, keyPEM, temporaryDirectory
-from .revocations import ocspResponse
-from .servers import MemoryEndpoint
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
+from txsslstream.testing import (
     VERSIONS,
+    Application,
     Authority,
     Bystander,
-    Pair,
+    StreamPair,
     Wire,
-    clientOptions,
-    serverOptions,
+    certificatePEM,
+    keyPEM,
 )
+from txsslstream.testing.revocations import ocspResponse
+
+from .interop._pages import programs
+from .programs import temporaryDirectory
+from .servers import ServedEndpoint
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_parsers import CLIENT_PARTS, SERVER_PARTS, ParsingMixin, connect
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -214,7 +212,7 @@ class MetricsTests(SynchronousTestCase):
         printed: list[object] = []
         (counters,) = self.run_("Metrics", print=lambda *values: printed.extend(values))
         self.assertEqual(printed[-1], SslStreamMetrics().asdict())
-        Pair().authenticate()
+        StreamPair().authenticate()
         self.assertEqual(counters.allOpenSessions, 2)
 
     def test_observer(self) -> None:
@@ -223,7 +221,7 @@ class MetricsTests(SynchronousTestCase):
         """
         self.run_("An observer of your own")
         with capturedLogs() as logged:
-            for side in Pair().authenticate(client={"targetHost": "elsewhere.example"}):
+            for side in StreamPair().authenticate(client={"targetHost": "elsewhere.example"}):
                 side.addErrback(lambda _: None)
         self.assertEqual(
             [formatEvent(event) for event in logged],
@@ -244,7 +242,7 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual((port, interface), (9464, "127.0.0.1"))
         self.assertIsInstance(site.resource.children[b"metrics"], WSGIResource)
         rows = re.findall(r"^\| `(txsslstream_\w+)` \| (\w+): (.*) \|$", METRICS, re.MULTILINE)
-        Pair().authenticate()
+        StreamPair().authenticate()
         text = generate_latest(self.registry).decode()
         self.assertEqual(
             {(name, kind) for name, kind, _ in rows},
@@ -845,7 +843,7 @@ class InspectTests(SynchronousTestCase):
         )
         staple = ocspResponse(AUTHORITY, certificate.certificate)
         self.patch(Authentication, "stapleWanted", lambda _: staple)
-        endpoint = MemoryEndpoint.authenticating(options)
+        endpoint = ServedEndpoint.authenticating(options)
         plan = Plan("localhost", 443, clientOptions(), None, 10)
         probe = Probe(plan, endpoint, endpoint.clock, print)
         inspecting = ensureDeferred(probe.inspect())

@@ -50,20 +50,11 @@ from txsslstream.authentication import Authentication
 from txsslstream.clienthello import ClientHelloReader
 from txsslstream.records import APPLICATION_DATA, HEADER_SIZE, RecordBoundary
 from txsslstream.sessions import SessionCache
+from txsslstream.testing import Bystander, StreamPair, Wire, perVersion
 
 from .applications import ProtocolMixin
 from .streams import StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Bystander,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: The sample at the end is tested with the other examples.
@@ -525,7 +516,7 @@ class TableTests(SynchronousTestCase):
         """
         Sizes, numbers and times are the ones in the code.
         """
-        handshake, end = Pair().client.handshakeTimeout, SslStreamProtocol.shutdownTimeout
+        handshake, end = StreamPair().client.handshakeTimeout, SslStreamProtocol.shutdownTimeout
         self.assertEqual(Authentication.WITHHELD_LIMIT, Reader.HIGH_WATER)
         for said in (
             f"{handshake:g} seconds, with all callbacks",
@@ -632,7 +623,7 @@ class PropertyTests(StreamMixin):
         judging = {"remoteCertificateValidationCallback": judge}
         client = {**CERTAIN, "clientCertificates": [CLIENT], **({} if isServer else judging)}
         server = {**CERTAIN, "clientCertificateRequired": True, **(judging if isServer else {})}
-        pair = Pair()
+        pair = StreamPair()
         stream = pair.server if isServer else pair.client
         new = says(stream)
         for side in pair.authenticate(self.version, client, server):
@@ -642,7 +633,7 @@ class PropertyTests(StreamMixin):
             each.close()
         pair.wire.flush()
         self.successResultOf(stream.whenClosed())
-        refused = Pair()
+        refused = StreamPair()
         for side in refused.authenticate(self.version, {"targetHost": ELSEWHERE}):
             self.failure(side, AuthenticationError)
         failed = says(refused.server if isServer else refused.client)
@@ -1040,7 +1031,7 @@ class ErrorTests(StreamMixin):
     What is refused, and in which moment.
     """
 
-    def assertUntouched(self, pair: Pair) -> None:
+    def assertUntouched(self, pair: StreamPair) -> None:
         """
         Nothing was said, and both can still be authenticated.
         """
@@ -1055,7 +1046,7 @@ class ErrorTests(StreamMixin):
         versions, and a flag in their place is refused at once, be it true or
         not.
         """
-        pair = Pair()
+        pair = StreamPair()
         flag: Any
         for flag in (True, False):
             self.failure(pair.client.authenticateAsClient("localhost", (), flag), TypeError)
@@ -1067,11 +1058,11 @@ class ErrorTests(StreamMixin):
         A server without any certificate is refused at once; if it was a callback
         that has chosen so, the client is told.
         """
-        pair = Pair()
+        pair = StreamPair()
         nothing: Any = None
         self.failure(pair.server.authenticateAsServer(nothing), NotSupportedError)
         self.assertUntouched(pair)
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: SslServerAuthenticationOptions())
         client = pair.client.authenticateAsClient(clientOptions(self.version))
         self.assertNoResult(server)
@@ -1092,7 +1083,7 @@ class ErrorTests(StreamMixin):
             asked.append(stream)
             return SERVER
 
-        pair = Pair(localCertificateSelectionCallback=choose)
+        pair = StreamPair(localCertificateSelectionCallback=choose)
         self.failure(
             pair.client.authenticateAsClient(clientOptions(clientCertificateContext=CLIENT)),
             InvalidOperationError,
@@ -1115,7 +1106,7 @@ class ErrorTests(StreamMixin):
         def other(*_: object) -> bool:
             return False
 
-        pair = Pair(
+        pair = StreamPair(
             remoteCertificateValidationCallback=judge, localCertificateSelectionCallback=choose
         )
         for authenticated in (
@@ -1223,7 +1214,7 @@ class TransferTests(StreamMixin):
         Tickets, which a server sends behind the handshake in TLS 1.3, are
         nothing to read.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate(self.version, flush=False)
         while not pair.client.isAuthenticated:
             self.assertTrue(pair.wire.step())
@@ -1274,7 +1265,7 @@ class ResumptionTests(StreamMixin):
         """
         resumed = []
         for keepsSessions in (False, True):
-            pair = Pair(keepsSessions=keepsSessions)
+            pair = StreamPair(keepsSessions=keepsSessions)
             for side in pair.authenticate(self.version, {"targetHost": "127.0.0.1"}):
                 self.successResultOf(side)
             resumed.append((pair.client.isResumed, pair.server.isResumed))
@@ -1350,7 +1341,7 @@ class LateCertificateTests(StreamMixin):
         unread, and neither read nor write.
         """
         invalid, unsupported = InvalidOperationError, NotSupportedError
-        early = Pair().server
+        early = StreamPair().server
         self.failure(early.negotiateClientCertificateAsync(), invalid)
         client = self.opened(False, ours=dict(self.WILLING)).ours
         error = self.failure(client.negotiateClientCertificateAsync(), invalid)

@@ -19,19 +19,9 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream.echo import MESSAGE_LIMIT, SampleServer, converse
+from txsslstream.testing import Authority, Bystander, StreamPair, Wire, perVersion
 
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Authority,
-    Bystander,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     Case = SynchronousTestCase
@@ -710,7 +700,7 @@ class ConverseTests(Case):
         An authenticated pair.
         """
         self.lines: list[str] = []
-        self.pair = Pair(self.segment)
+        self.pair = StreamPair(self.segment)
         self.addCleanup(self.pair.wire.cut)
         for authenticated in self.pair.authenticate(
             self.version,

@@ -29,8 +29,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.applications import Application, ProtocolMixin
-from tests.support import CLIENT, Authority, Wire, clientOptions, perVersion, serverOptions
+from tests.applications import ProtocolMixin
+from tests.support import CLIENT, clientOptions, serverOptions
 from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,
@@ -47,6 +47,7 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream._waiting import _parked
+from txsslstream.testing import Application, Authority, Wire, perVersion
 
 
 @implementer(IStreamClientEndpoint, IStreamServerEndpoint)

@@ -24,15 +24,20 @@ from random import randrange
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from txsslstream.testing import Authority, certificatePEM, keyPEM
+
 from .interop._tools import LOOPBACK, Background, background, missing, runTool
-from .programs import ROOT, certificatePEM, environment, keyPEM, temporaryDirectory
-from .support import AUTHORITY, CLIENT, SERVER, Authority
+from .programs import ROOT, environment, temporaryDirectory
+from .support import AUTHORITY, CLIENT, SERVER
 
 EXAMPLES = ROOT / "docs" / "examples"
 SESSION = "session.txt"
 
 #: Examples that are run otherwise, and by what.
-ELSEWHERE = {"typed": "tests.test_typed.RunningTests.test_member"}
+ELSEWHERE = {
+    "testing": "tests.test_testing_examples.ExampleTests.test_good",
+    "typed": "tests.test_typed.RunningTests.test_member",
+}
 
 #: The commands that are this checkout's.
 COMMANDS = {

@@ -10,21 +10,21 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import DAY, NOW, Authority
 from txsslstream.enums import X509FindType, X509KeyUsageFlags
 from txsslstream.errors import NotSupportedError
 from txsslstream.finding import findIn, thumbprintOf
 from txsslstream.storefiles import withoutWarnings
+from txsslstream.testing import DAY, NOW, Authority, newKey
+from txsslstream.testing.issuing import certificate
 
 _F = X509FindType
 POLICY = "1.3.6.1.4.1.99999.1"
 
-KEY = ec.generate_private_key(ec.SECP256R1())
+KEY = newKey()
 NAME = x509.Name(
     [
         x509.NameAttribute(NameOID.COUNTRY_NAME, "CH"),
@@ -40,12 +40,8 @@ def made(serialNumber: int, *extensions: x509.ExtensionType) -> x509.Certificate
     """
     @return: a certificate with a long name and these extensions alone.
     """
-    builder = x509.CertificateBuilder(
-        NAME, NAME, KEY.public_key(), serialNumber, NOW - DAY, NOW + DAY
-    )
-    for extension in extensions:
-        builder = builder.add_extension(extension, False)
-    return builder.sign(KEY, hashes.SHA256())
+    every = [(each, False) for each in extensions]
+    return certificate(NAME, None, KEY, every, serial=serialNumber).certificate
 
 
 def usage(**usages: bool) -> x509.KeyUsage:

@@ -32,10 +32,10 @@ from txsslstream._forwarding import LINGER, nameOf, proxyHeader
 from txsslstream._waiting import _parked
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
+from txsslstream.testing import Application, Authority, HalfCloseableApplication, perVersion
 
-from .applications import Application, Halves
 from .forwarding import Network, PipeTransport, SocketWire, Target, Visit
-from .support import AUTHORITY, CLIENT, SERVER, Authority, perVersion
+from .support import AUTHORITY, CLIENT, SERVER
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -246,7 +246,9 @@ class DataTests(ForwardingMixin):
         the target, and gets the answer.
         """
         network = self.network(
-            makeClient=lambda: Halves(made=lambda each: _writesAll(each, b"early"))
+            makeClient=lambda: HalfCloseableApplication(
+                made=lambda each: _writesAll(each, b"early")
+            )
         )
         network.target.mode = "later"
         visit = network.visit()
@@ -1207,7 +1209,7 @@ class TransportTests(SynchronousTestCase):
     Transports whose ends cannot be told by halves.
     """
 
-    def forwarded(self, endpoint: Any, clock: Any) -> tuple[SocketWire, Halves]:
+    def forwarded(self, endpoint: Any, clock: Any) -> tuple[SocketWire, HalfCloseableApplication]:
         """
         Let a client come to a forwarder.
 
@@ -1215,7 +1217,7 @@ class TransportTests(SynchronousTestCase):
         """
         forwarder = Forwarder(endpoint, clock)
         wire = SocketWire(clock)
-        client = Halves()
+        client = HalfCloseableApplication()
         end = forwarder.buildProtocol(None)
         assert end is not None
         wire.connect(client, end)

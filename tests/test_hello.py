@@ -32,17 +32,10 @@ from txsslstream import (
 )
 from txsslstream._waiting import _parked
 from txsslstream.clienthello import ClientHelloReader
+from txsslstream.testing import StreamPair, perVersion
 
 from .streams import StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Pair,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 OTHER = AUTHORITY.issue("other.example")
 
@@ -52,7 +45,7 @@ class HelloMixin(StreamMixin):
     Servers that choose.
     """
 
-    pair: Pair
+    pair: StreamPair
     client: Deferred[SslStream]
     server: Deferred[SslStream]
 
@@ -60,7 +53,7 @@ class HelloMixin(StreamMixin):
         """
         Authenticate a client with a server whose options this callback selects.
         """
-        self.pair = Pair(self.segment)
+        self.pair = StreamPair(self.segment)
         self.server = self.pair.server.authenticateAsServer(select, state)
         self.client = self.pair.client.authenticateAsClient(clientOptions(self.version, **client))
         self.pair.wire.flush()
@@ -244,7 +237,7 @@ class Selecting(HelloMixin):
         accept = {"remoteCertificateValidationCallback": lambda *_: True}
         resumed: list[bool] = []
         for options in chosen:
-            self.pair = Pair(self.segment, keepsSessions=bool(resumed))
+            self.pair = StreamPair(self.segment, keepsSessions=bool(resumed))
             self.pair.server.authenticateAsServer(lambda *_, options=options: options)
             self.pair.client.authenticateAsClient(clientOptions(self.version, **accept))
             self.pair.wire.flush()
@@ -309,7 +302,7 @@ class GivingUp(HelloMixin):
         """
         A client that does not say what it wants is given up in time, and told.
         """
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: serverOptions())
         pair.wire.server.protocol.dataReceived(b"\x16\x03\x01\x02\x00\x01")
         pair.clock.advance(30)
@@ -342,7 +335,7 @@ class GivingUp(HelloMixin):
         """
         The time-out that the stream was given counts for all.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.server.handshakeTimeout = 3
         answer: Deferred[Any] = Deferred()
         server = pair.server.authenticateAsServer(lambda *_: answer)
@@ -379,7 +372,7 @@ class GivingUp(HelloMixin):
         answer = self.waiting()
         self.pair.wire.cut()
         self.assertGivenUp(answer, HandshakeInterrupted)
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: self.fail("there is no hello"))
         pair.wire.cut()
         self.failureResultOf(server, HandshakeInterrupted)
@@ -424,7 +417,7 @@ class BadHelloTests(StreamMixin, SynchronousTestCase):
         """
         @return: a server's error after these segments, and what it has said.
         """
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: self.fail("asked about no hello"))
         for each in data:
             pair.wire.server.protocol.dataReceived(each)
@@ -472,7 +465,7 @@ class BadHelloTests(StreamMixin, SynchronousTestCase):
         """
         One that OpenSSL refuses although there is a choice fails as ever.
         """
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(lambda *_: serverOptions())
         pair.wire.server.protocol.dataReceived(b"\x16\x03\x01\x00\x04\x01\x00\x00\x00")
         error = self.failureResultOf(server, AuthenticationError).value
@@ -484,13 +477,13 @@ class ArgumentsTests(SynchronousTestCase):
     How a selection is given.
     """
 
-    def authenticated(self, **streams: Any) -> Callable[..., Pair]:
+    def authenticated(self, **streams: Any) -> Callable[..., StreamPair]:
         """
         @return: a function that authenticates a server with its arguments.
         """
 
-        def authenticate(*arguments: Any, **named: Any) -> Pair:
-            pair = Pair(**streams)
+        def authenticate(*arguments: Any, **named: Any) -> StreamPair:
+            pair = StreamPair(**streams)
             server: Any = pair.server
             self.result = server.authenticateAsServer(*arguments, **named)
             pair.client.authenticateAsClient(clientOptions()).addErrback(lambda _: None)
@@ -582,7 +575,7 @@ class ArgumentsTests(SynchronousTestCase):
         """
         wrapped = Protocol()
         factory = Factory.forProtocol(lambda: wrapped)
-        pair = Pair()
+        pair = StreamPair()
         protocol: Any = SslStreamFactory(
             ServerOptionsSelection(lambda *_: serverOptions()), False, factory, pair.clock
         ).buildProtocol(None)
@@ -611,7 +604,7 @@ class ArgumentsTests(SynchronousTestCase):
             (serverOptions(), b"spoken"),
             (serverOptions(applicationProtocols=["named"]), b"named"),
         ):
-            pair = Pair()
+            pair = StreamPair()
             protocol: Any = SslStreamFactory(
                 ServerOptionsSelection(lambda *_, options=options: options),
                 False,

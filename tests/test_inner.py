@@ -27,18 +27,10 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream._inner import InnerStream
+from txsslstream.testing import Bystander, MemoryTransport, StreamPair, Wire, perVersion
 
 from .streams import Opened, StreamMixin
-from .support import (
-    AUTHORITY,
-    Bystander,
-    MemoryTransport,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, clientOptions, serverOptions
 
 
 class Target(Bystander):
@@ -586,7 +578,7 @@ class UpgradeTests(StreamMixin):
         """
         A stream keeps what comes until it is authenticated.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client = pair.client.authenticateAsClient(clientOptions(self.version))
         pair.wire.flush()
         server = pair.server.authenticateAsServer(serverOptions(self.version))
@@ -840,7 +832,7 @@ class NestedTests(NestedMixin):
         A stream that is not authenticated cannot be another's transport, and
         repeats the error if that has failed.
         """
-        pair = Pair()
+        pair = StreamPair()
         self.assertRaises(InvalidOperationError, SslStream, pair.client)
         both = pair.authenticate(self.version, client={"targetHost": "elsewhere"})
         for stream, authenticated in zip((pair.client, pair.server), both, strict=True):

@@ -31,12 +31,13 @@ from txsslstream import (
 )
 from txsslstream._openssl import TlsEngine, contextFor, logAllSecrets
 from txsslstream.insecure import obeySSLKEYLOGFILE, withKeyLog
+from txsslstream.testing import StreamPair, Wire, perVersion
 
 from .files import FilesMixin
 from .interop._tools import runTool
 from .programs import environment
 from .streams import StreamMixin
-from .support import SERVER, Pair, Wire, clientOptions, perVersion, serverOptions
+from .support import SERVER, clientOptions, serverOptions
 
 Tls13 = SslProtocols.Tls13
 
@@ -68,11 +69,11 @@ class KeyLogMixin(FilesMixin, StreamMixin):
         self.path = self.directory / "keys.log"
         self.addCleanup(logAllSecrets, None)
 
-    def connected(self, client: Any, server: Any) -> Pair:
+    def connected(self, client: Any, server: Any) -> StreamPair:
         """
         Authenticate streams with these options.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         outcomes = (
             pair.server.authenticateAsServer(server),
             pair.client.authenticateAsClient(client),
@@ -82,7 +83,7 @@ class KeyLogMixin(FilesMixin, StreamMixin):
             self.successResultOf(outcome)
         return pair
 
-    def assertLogged(self, lines: list[bytes], *pairs: Pair) -> None:
+    def assertLogged(self, lines: list[bytes], *pairs: StreamPair) -> None:
         """
         These are the secrets of these connections, each once.
         """
@@ -265,7 +266,7 @@ class SinkMixin(KeyLogMixin):
         """
         stacks: list[greenlet] = []
         for isServer in (False, True):
-            pair = Pair()
+            pair = StreamPair()
             client, server = self.sides(isServer, lambda _: stacks.append(getcurrent()))
             pair.server.authenticateAsServer(server)
             pair.client.authenticateAsClient(client)
@@ -289,7 +290,7 @@ class SinkMixin(KeyLogMixin):
         has nothing to tell before it has succeeded.
         """
         for isServer in (False, True):
-            pair = Pair(1)
+            pair = StreamPair(1)
             stream = pair.server if isServer else pair.client
             client, server = self.sides(isServer, lambda _, stream=stream: stream.abort())
             outcomes = (
@@ -337,7 +338,7 @@ class SinkMixin(KeyLogMixin):
         A stream that adds its own callback to the options still logs.
         """
         lines: list[bytes] = []
-        pair = Pair(self.segment, remoteCertificateValidationCallback=lambda *_: True)
+        pair = StreamPair(self.segment, remoteCertificateValidationCallback=lambda *_: True)
         client, server = self.sides(False, lines.append)
         pair.server.authenticateAsServer(server)
         pair.client.authenticateAsClient(client)
@@ -389,7 +390,7 @@ class ProcessMixin(KeyLogMixin):
         _openssl._sharedContext.cache_clear()
         _openssl._contexts.clear()
 
-    def ordinary(self) -> Pair:
+    def ordinary(self) -> StreamPair:
         """
         Authenticate with options that say nothing of it.
         """
@@ -417,7 +418,7 @@ class ProcessMixin(KeyLogMixin):
         """
         options = clientOptions(self.version), serverOptions(self.version)
         self.connected(*options)
-        early = Pair(self.segment)
+        early = StreamPair(self.segment)
         early.authenticate(self.version, flush=False)
         os.environ["SSLKEYLOGFILE"] = str(self.path)
         self.assertEqual(obeySSLKEYLOGFILE(), self.path)
@@ -563,7 +564,7 @@ class OptionsTests(FilesMixin, SynchronousTestCase):
         before = os.listdir("/proc/self/fd")
         path = self.file(b"", "keys.log")
         path.chmod(0o600)
-        pair = Pair()
+        pair = StreamPair()
         pair.server.authenticateAsServer(serverOptions())
         pair.client.authenticateAsClient(withKeyLog(clientOptions(), path))
         pair.wire.flush()
@@ -622,12 +623,12 @@ class OffTests(SynchronousTestCase):
         """
         streams = []
         for wrap in (lambda each: each, lambda each: withKeyLog(each, print)):
-            pair = Pair()
+            pair = StreamPair()
             pair.server.authenticateAsServer(wrap(serverOptions()))
             pair.client.authenticateAsClient(wrap(clientOptions()))
             streams += [pair.client, pair.server]
         self.assertEqual([*map(self.hasCallback, streams)], [False, False, True, True])
-        pair = Pair()
+        pair = StreamPair()
         pair.client.authenticateAsClient(withKeyLog(clientOptions(), repr))
         contexts = [
             self.engineOf(each).connection.get_context() for each in (streams[2], pair.client)

@@ -30,21 +30,19 @@ from txsslstream.inspect import (
     runInspect,
     targetOf,
 )
+from txsslstream.testing import Authority, certificatePEM, keyPEM, pfx
 
 from .interop._tools import LOOPBACK, freePort, runTool
 from .programs import (
-    certificatePEM,
     environment,
-    keyPEM,
-    pfx,
     runSslstream,
     sharedDirectory,
     sharedFile,
     sharedServerProcess,
     temporaryDirectory,
 )
-from .servers import MemoryEndpoint, Script
-from .support import AUTHORITY, CLIENT, SERVER, Authority, serverOptions
+from .servers import Script, ServedEndpoint
+from .support import AUTHORITY, CLIENT, SERVER, serverOptions
 
 
 def optionsFor(*arguments: str) -> InspectOptions:
@@ -261,7 +259,7 @@ class RunTests(SynchronousTestCase):
 
     def run_(
         self,
-        endpoint: MemoryEndpoint,
+        endpoint: ServedEndpoint,
         *arguments: str,
         output: TextIO | None = None,
         status: int = 0,
@@ -282,24 +280,24 @@ class RunTests(SynchronousTestCase):
         printed = out.getvalue() if isinstance(out, io.StringIO) else ""
         return printed, err.getvalue()
 
-    def good(self) -> MemoryEndpoint:
+    def good(self) -> ServedEndpoint:
         """
         @return: where a good server is.
         """
-        return MemoryEndpoint.authenticating(serverOptions(applicationProtocols=("h2",)))
+        return ServedEndpoint.authenticating(serverOptions(applicationProtocols=("h2",)))
 
-    def bad(self) -> MemoryEndpoint:
+    def bad(self) -> ServedEndpoint:
         """
         @return: where a server is that nobody trusts.
         """
         certificate = Authority("Stranger").issue("localhost")
-        return MemoryEndpoint.authenticating(serverOptions(serverCertificate=certificate))
+        return ServedEndpoint.authenticating(serverOptions(serverCertificate=certificate))
 
-    def absent(self) -> MemoryEndpoint:
+    def absent(self) -> ServedEndpoint:
         """
         @return: where nobody is.
         """
-        endpoint = MemoryEndpoint(Script)
+        endpoint = ServedEndpoint(Script)
         endpoint.error = ConnectionRefusedError()
         return endpoint
 
@@ -383,7 +381,7 @@ class RunTests(SynchronousTestCase):
         long.
         """
         for arguments in ((), ("--json",)):
-            endpoint = MemoryEndpoint(Script)
+            endpoint = ServedEndpoint(Script)
             out, err = io.StringIO(), io.StringIO()
             options = optionsFor("localhost", "-t", "3", *arguments)
             running = runInspect(endpoint.clock, options, endpoint, out, err)

@@ -37,7 +37,7 @@ from zope.interface.verify import verifyClass, verifyObject
 
 import txsslstream
 from tests.processes import MemoryProcess, Parent
-from tests.support import MemoryTransport, Pair, Wire, clientOptions, serverOptions
+from tests.support import clientOptions, serverOptions
 from twisted.plugins import txsslstream_dropin
 from txsslstream import (
     HttpRetriever,
@@ -57,6 +57,7 @@ from txsslstream._fetching import NothingForStrangers
 from txsslstream._forwarding import End
 from txsslstream._processes import ProcessAddress, wireTo
 from txsslstream.prometheus import PrometheusObserver
+from txsslstream.testing import MemoryTransport, StreamPair, Wire
 
 
 class IPeculiar(ITransport):
@@ -115,7 +116,7 @@ class StreamTests(SynchronousTestCase):
         on both sides.
         """
         verifyClass(ISslStream, SslStream)
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         self.assertTrue(verifyObject(ISslStream, pair.client))
         self.assertTrue(verifyObject(ISslStream, pair.server))
@@ -139,7 +140,7 @@ class StreamTests(SynchronousTestCase):
         """
         Before authentication a stream says that it is an L{ISslStream}, too.
         """
-        self.assertTrue(ISslStream.providedBy(Pair().client))
+        self.assertTrue(ISslStream.providedBy(StreamPair().client))
         self.assertFalse(ISslStream.providedBy(object()))
 
     def test_inherited(self) -> None:
@@ -165,7 +166,7 @@ class StreamTests(SynchronousTestCase):
         The protocol that a stream is to the TLS protocol can be told of the end
         of one direction.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         application = pair.wire.client.protocol._target.wrappedProtocol
         for interface in (IHalfCloseableProtocol, IProtocol):
@@ -234,7 +235,7 @@ class EveryTests(SynchronousTestCase):
         So has an object of every class that declares an interface itself, and no
         other object is needed.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.authenticate()
         tls = connected()[0].transport
         # Of TCP it has what is below it.

@@ -12,9 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.revocations import access
-from tests.support import AUTHORITY, VERSIONS, Authority, Pair
-from tests.test_revocation import Web
+from tests.support import AUTHORITY
 from txsslstream import (
     AuthenticationError,
     HandshakeTimeout,
@@ -30,6 +28,8 @@ from txsslstream import (
 )
 from txsslstream._cache import RevocationCache
 from txsslstream.issuers import LIMIT, MOST_ANSWERS, MOST_CERTIFICATES, certificatesIn
+from txsslstream.testing import VERSIONS, Authority, MemoryWeb, StreamPair
+from txsslstream.testing.revocations import access
 
 S = X509ChainStatusFlags
 
@@ -107,7 +107,7 @@ class Fetching(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.web = Web()
+        self.web = MemoryWeb()
         self.clock = Clock()
         self.patch(chain, "userIntermediates", lambda: ())
         self.patch(chain, "defaultCache", lambda: RevocationCache(None))
@@ -313,7 +313,7 @@ class HandshakeTests(Fetching):
         """
         Begin one with a server that sends its own certificate only.
         """
-        self.pair = Pair()
+        self.pair = StreamPair()
         self.sides = self.pair.authenticate(
             version,
             {"certificateChainPolicy": self.policy(), **client},

@@ -28,19 +28,18 @@ from txsslstream import (
     SslStreamServerEndpoint,
     TruncationError,
 )
-
-from .applications import Application
-from .programs import certificatePEM, keyPEM
-from .support import (
-    AUTHORITY,
-    SERVER,
+from txsslstream.testing import (
+    Application,
     Bystander,
     MemoryTransport,
     Wire,
-    clientOptions,
+    certificatePEM,
+    failureOf,
+    keyPEM,
     perVersion,
-    serverOptions,
 )
+
+from .support import AUTHORITY, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -61,13 +60,7 @@ class LayersMixin(_Mixin):
     version: SslProtocols
     segment: int
 
-    def failure(self, deferred: Deferred[Any], kind: type[Exception]) -> Any:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class Stack:

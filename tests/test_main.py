@@ -16,16 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsslstream import SslClientAuthenticationOptions
 from txsslstream.__main__ import ClientOptions, main
 from txsslstream.echo import MESSAGE_LIMIT
+from txsslstream.testing import certificatePEM, keyPEM
 
 from .interop._tools import LOOPBACK, freePort
-from .programs import (
-    certificatePEM,
-    keyPEM,
-    runSslstream,
-    sharedFile,
-    sharedServerProcess,
-    temporaryDirectory,
-)
+from .programs import runSslstream, sharedFile, sharedServerProcess, temporaryDirectory
 from .support import AUTHORITY, CLIENT, SERVER
 
 ANSWERED = "Sending hello message."

@@ -53,22 +53,21 @@ from txsslstream.metrics import (
     removeObserver,
 )
 from txsslstream.sessions import sessions
-
-from .applications import Application, Link, ProtocolMixin
-from .revocations import crl
-from .support import (
-    AUTHORITY,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
+    Application,
     Authority,
     Bystander,
-    Pair,
+    Link,
+    StreamPair,
     Wire,
-    clientOptions,
     perVersion,
-    serverOptions,
 )
+from txsslstream.testing.revocations import crl
+
+from .applications import ProtocolMixin
+from .support import AUTHORITY, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -208,16 +207,16 @@ class Observed(_Mixin):
         """
         self.assertHeard(**{role: one, otherThan(role): other})
 
-    def open(self, **arguments: Any) -> Pair:
+    def open(self, **arguments: Any) -> StreamPair:
         """
         @return: two authenticated streams.
         """
-        pair = Pair(self.segment, **arguments)
+        pair = StreamPair(self.segment, **arguments)
         for authenticated in pair.authenticate(self.version):
             self.successResultOf(authenticated)
         return pair
 
-    def close(self, pair: Pair, role: str = "client") -> None:
+    def close(self, pair: StreamPair, role: str = "client") -> None:
         """
         Close a connection, from this side.
         """
@@ -225,7 +224,7 @@ class Observed(_Mixin):
             getattr(pair, each).close()
             pair.wire.flush()
 
-    def begin(self, role: str = "client", **options: Any) -> tuple[Pair, Deferred[Any]]:
+    def begin(self, role: str = "client", **options: Any) -> tuple[StreamPair, Deferred[Any]]:
         """
         Authenticate as far as it goes.
 
@@ -233,7 +232,7 @@ class Observed(_Mixin):
         @param options: its options; the other waits for ever.
         @return: the streams, and the Deferred of this side.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         # Nothing begins with time.
         pair.clock.advance(1000)
         every: dict[str, Any] = {role: options, otherThan(role): {"handshakeTimeout": None}}
@@ -452,17 +451,17 @@ class Failures(Observed):
         self.assertIs(error.reason, reason)
         return error
 
-    def halfway(self, patient: str = "client") -> tuple[Pair, dict[str, Deferred[Any]]]:
+    def halfway(self, patient: str = "client") -> tuple[StreamPair, dict[str, Deferred[Any]]]:
         """
         @param patient: the side that waits for ever.
         @return: two streams in the middle of the handshake, and their
             Deferreds.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         getattr(pair, patient).handshakeTimeout = None
         sides = dict(zip(ROLES, pair.authenticate(self.version, flush=False), strict=True))
         # The client's hello, and no answer.
-        pair.wire._deliver(pair.wire.client, pair.wire.server)
+        pair.wire.deliver(pair.wire.client, pair.wire.server)
         self.assertEqual(self.metrics.client.currentHandshakes, 1)
         self.assertEqual(self.metrics.server.currentHandshakes, 1)
         return pair, sides
@@ -619,7 +618,7 @@ class Failures(Observed):
                 if judge == "client":
                     shown = {"client": {}, "server": {"serverCertificate": certificate}}
                 shown[judge].update(options)
-                pair = Pair(self.segment)
+                pair = StreamPair(self.segment)
                 sides = dict(zip(ROLES, pair.authenticate(self.version, **shown), strict=True))
                 self.assertWhy(sides[judge], reason)
                 sides[otherThan(judge)].addErrback(lambda _: None)
@@ -637,7 +636,7 @@ class Failures(Observed):
         """
         The transport is given back and not closed.
         """
-        pair = Pair(self.segment, leaveInnerStreamOpen=True)
+        pair = StreamPair(self.segment, leaveInnerStreamOpen=True)
         for side in pair.authenticate(self.version, client={"targetHost": "elsewhere.example"}):
             self.failureResultOf(side, AuthenticationError)
         self.assertTrue(pair.wire.client.connected)
@@ -822,7 +821,7 @@ class Observers(Observed):
                 addObserver(other)
 
         first = self.observe(Changing())
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         pair.server.authenticateAsServer(serverOptions(self.version))
         pair.client.authenticateAsClient(clientOptions(self.version))
         pair.wire.flush()
@@ -861,7 +860,7 @@ class Observers(Observed):
         """
         An authentication that is refused before it begins is none.
         """
-        stream = Pair(self.segment).client
+        stream = StreamPair(self.segment).client
         self.failureResultOf(
             stream.authenticateAsClient("localhost", enabledSslProtocols=SslProtocols.Ssl3),
             NotSupportedError,

@@ -13,7 +13,11 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import (
+from txsslstream.crossing import Finding
+from txsslstream.enums import X509ChainStatusFlags
+from txsslstream.nameconstraints import MOST_COMPARISONS, Comparison, nameFindings
+from txsslstream.testing.damage import patched, unreadable
+from txsslstream.testing.issuing import (
     Extension,
     Issued,
     alternatives,
@@ -23,13 +27,8 @@ from tests.chains import (
     excluding,
     hosts,
     line,
-    patched,
     permitting,
-    unreadable,
 )
-from txsslstream.crossing import Finding
-from txsslstream.enums import X509ChainStatusFlags
-from txsslstream.nameconstraints import MOST_COMPARISONS, Comparison, nameFindings
 
 S = X509ChainStatusFlags
 

@@ -27,9 +27,10 @@ from txsslstream import (
 )
 from txsslstream._negotiation import negotiating
 from txsslstream._openssl import contextFor
+from txsslstream.testing import Application, Link, perVersion
 
-from .applications import Application, Link, ProtocolMixin
-from .support import clientOptions, perVersion, serverOptions
+from .applications import ProtocolMixin
+from .support import clientOptions, serverOptions
 
 
 @implementer(IProtocolNegotiationFactory)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from unittest import SkipTest
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ed448, ed25519, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
@@ -55,26 +55,22 @@ from txsslstream.algorithms import (
 from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
 from txsslstream.serverflight import ServerFlight
-
-from .files import FilesMixin
-from .programs import certificatePEM, keyPEM
-from .revocations import ocspResponse
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
     VERSIONS,
     Authority,
-    Pair,
-    clientOptions,
-    ofUnknownVersion,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
     onlySuite,
     rsaKey,
-    serverOptions,
-    withBadTime,
 )
+from txsslstream.testing.damage import ofUnknownVersion, withBadTime
+from txsslstream.testing.revocations import ocspResponse
+
+from .files import FilesMixin
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 RSA_SERVER = AUTHORITY.issue("localhost", key=rsaKey())
 
@@ -93,7 +89,7 @@ def weakServer() -> SslStreamCertificateContext:
     @return: a certificate that OpenSSL presents at its lowest security level
         only.
     """
-    return AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+    return AUTHORITY.issue("localhost", key=rsaKey(bits=1024))
 
 
 def forClient(**changes: Any) -> TlsParameters:
@@ -330,7 +326,7 @@ class Sharing(FilesMixin, SynchronousTestCase):
         """
         for _ in range(5):
             client, server = self.equalOptions()
-            pair = Pair()
+            pair = StreamPair()
             sides = (
                 pair.server.authenticateAsServer(server),
                 pair.client.authenticateAsClient(client),
@@ -346,7 +342,7 @@ class Sharing(FilesMixin, SynchronousTestCase):
         is chosen.
         """
         for _ in range(5):
-            for side in Pair().authenticate(
+            for side in StreamPair().authenticate(
                 client={"localCertificateSelectionCallback": lambda *_: CLIENT},
                 server={
                     "serverCertificateSelectionCallback": lambda *_: SERVER,
@@ -473,13 +469,13 @@ class Suites(SynchronousTestCase):
         certificate: SslStreamCertificateContext,
         version: SslProtocols,
         **client: Any,
-    ) -> tuple[Pair, Any, Any]:
+    ) -> tuple[StreamPair, Any, Any]:
         """
         @return: a pair that knows one suite and version only, and the Deferreds
             of the client and of the server.
         """
         policy = onlySuite(suite)
-        pair = Pair()
+        pair = StreamPair()
         sides = pair.authenticate(
             version, {**policy, **client}, {**policy, "serverCertificate": certificate}
         )
@@ -546,7 +542,7 @@ class Suites(SynchronousTestCase):
             (SslProtocols.Tls13, (STRONG_13, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256)),
         ):
             for ours, theirs in ((suites, suites[::-1]), (suites[::-1], suites)):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(
                     version,
                     {"cipherSuitesPolicy": CipherSuitesPolicy(ours)},
@@ -641,14 +637,14 @@ class Suites(SynchronousTestCase):
         TLS 1.0 and 1.1 work where both sides enable them, and nowhere else.
         """
         for version in (SslProtocols.Tls, SslProtocols.Tls11):
-            pair = Pair()
+            pair = StreamPair()
             client, server = pair.authenticate(version)
             self.assertIs(self.successResultOf(client), pair.client)
             self.assertIs(self.successResultOf(server), pair.server)
             self.assertIs(pair.client.sslProtocol, version)
             self.assertIs(pair.server.sslProtocol, version)
             for ours, theirs in ((version, SslProtocols.None_), (SslProtocols.None_, version)):
-                client, server = Pair().authenticate(
+                client, server = StreamPair().authenticate(
                     client={"enabledSslProtocols": ours}, server={"enabledSslProtocols": theirs}
                 )
                 error = self.failureResultOf(server, AuthenticationError).value
@@ -754,7 +750,7 @@ class Groups(SynchronousTestCase):
                 isNamed = version is SslProtocols.Tls12 and group.exchange == "DHE"
                 suite = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
                 client = {**chosen, **(onlySuite(suite) if isNamed else {})}
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(version, client, server):
                     self.successResultOf(side)
                 for stream in (pair.client, pair.server):
@@ -777,7 +773,7 @@ class Groups(SynchronousTestCase):
             ({"enabledSslProtocols": SslProtocols.Tls12}, "x25519"),
         ):
             for client, server in ((ours, {}), ({}, ours), (ours, ours)):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(client=client, server=server):
                     self.successResultOf(side)
                 for stream in (pair.client, pair.server):
@@ -816,7 +812,7 @@ class Groups(SynchronousTestCase):
                 (("secp256r1", "x25519"), ("x25519", "secp256r1")),
                 (("x25519", "secp384r1"), ("secp521r1", "secp384r1", "x25519")),
             ):
-                pair = Pair()
+                pair = StreamPair()
                 for side in pair.authenticate(
                     version,
                     {"keyExchangeGroups": ours},
@@ -832,7 +828,7 @@ class Groups(SynchronousTestCase):
         A server that prefers to be safe from quantum computers is, where the
         client can be, whatever that tries first.
         """
-        pair = Pair()
+        pair = StreamPair()
         for side in pair.authenticate(
             client={"keyExchangeGroups": ["x25519", HYBRID]},
             server={"keyExchangeGroups": [HYBRID, "x25519"]},
@@ -847,7 +843,7 @@ class Groups(SynchronousTestCase):
         """
         for version in VERSIONS:
             for certificate in (RSA_SERVER, SERVER):
-                sides = Pair().authenticate(
+                sides = StreamPair().authenticate(
                     version,
                     {"keyExchangeGroups": ["secp256r1"]},
                     {"keyExchangeGroups": ["x25519"], "serverCertificate": certificate},
@@ -885,7 +881,7 @@ class Groups(SynchronousTestCase):
         """
         Whether a server lets a client in that can do one suite only.
         """
-        sides = Pair().authenticate(
+        sides = StreamPair().authenticate(
             SslProtocols.Tls12, onlySuite(suite), {"serverCertificate": RSA_SERVER, **server}
         )
         if isinstance(sides[1].result, SslStream):
@@ -1056,7 +1052,7 @@ class Groups(SynchronousTestCase):
             (new, shows, {**asks, **only}, True),
             (new, {**shows, **only}, asks, True),
         ):
-            sides = Pair().authenticate(version, client, server)
+            sides = StreamPair().authenticate(version, client, server)
             if isPossible:
                 for side in sides:
                     self.successResultOf(side)
@@ -1196,7 +1192,7 @@ class Signatures(SynchronousTestCase):
                 ({"allowRsaPssPadding": False}, version is SslProtocols.Tls12),
                 ({"allowRsaPssPadding": False, "allowRsaPkcs1Padding": False}, False),
             ):
-                sides = Pair().authenticate(
+                sides = StreamPair().authenticate(
                     version,
                     {"clientCertificateContext": RSA_SERVER},
                     {"clientCertificateRequired": True, **changes},
@@ -1220,9 +1216,9 @@ class Signatures(SynchronousTestCase):
                 chosen = {"signatureAlgorithms": name}
                 server = {"serverCertificate": certificate}
                 for sides in (
-                    Pair().authenticate(version, chosen, server),
-                    Pair().authenticate(version, {}, {**server, **chosen}),
-                    Pair().authenticate(version, chosen, {**server, **chosen}),
+                    StreamPair().authenticate(version, chosen, server),
+                    StreamPair().authenticate(version, {}, {**server, **chosen}),
+                    StreamPair().authenticate(version, chosen, {**server, **chosen}),
                 ):
                     for side in sides:
                         self.successResultOf(side)
@@ -1241,7 +1237,7 @@ class Signatures(SynchronousTestCase):
                     {"clientCertificates": [certificate]},
                 ):
                     for client, server in ((chosen, {}), ({}, chosen), (chosen, chosen)):
-                        pair = Pair()
+                        pair = StreamPair()
                         for side in pair.authenticate(
                             version,
                             {**shows, **client},
@@ -1260,7 +1256,7 @@ class Signatures(SynchronousTestCase):
                 (["ecdsa_secp256r1_sha256"], RSA_SERVER, []),
                 (["rsa_pss_rsae_sha256"], RSA_SERVER, ["rsa_pss_rsae_sha384"]),
             ):
-                client, server = Pair().authenticate(
+                client, server = StreamPair().authenticate(
                     version,
                     {"signatureAlgorithms": ours},
                     {"signatureAlgorithms": theirs, "serverCertificate": certificate},
@@ -1292,7 +1288,7 @@ class Signatures(SynchronousTestCase):
                 RSA_SERVER,
             ),
         ):
-            pair = Pair()
+            pair = StreamPair()
             for side in pair.authenticate(
                 client={
                     "clientCertificates": [RSA_SERVER, CLIENT],
@@ -1304,7 +1300,7 @@ class Signatures(SynchronousTestCase):
             ):
                 self.successResultOf(side)
             self.assertEqual(pair.server.remoteCertificate, shown.certificate)
-        pair = Pair()
+        pair = StreamPair()
         client, server = pair.authenticate(
             client={"clientCertificates": [RSA_SERVER], "allowRsaPssPadding": False},
             server={"clientCertificateRequired": True, "enabledSslProtocols": new},
@@ -1411,7 +1407,7 @@ class Signatures(SynchronousTestCase):
         words = "the key of CN=localhost cannot sign"
         restricted: dict[str, Any] = {"signatureAlgorithms": ["ecdsa_secp256r1_sha256"]}
         for version in VERSIONS:
-            client, server = Pair().authenticate(
+            client, server = StreamPair().authenticate(
                 version,
                 server={
                     "serverCertificateSelectionCallback": lambda *_: RSA_SERVER,
@@ -1423,7 +1419,7 @@ class Signatures(SynchronousTestCase):
             self.assertIsInstance(refusal.__cause__, InvalidOperationError)
             self.assertIn(words, str(refusal))
             self.assertEqual(told.alert, TlsAlert.internal_error)
-            client, server = Pair().authenticate(
+            client, server = StreamPair().authenticate(
                 version,
                 {"localCertificateSelectionCallback": lambda *_: RSA_SERVER, **restricted},
                 {"clientCertificateRequired": True},
@@ -1778,14 +1774,18 @@ class Questions(SynchronousTestCase):
             for version in VERSIONS:
                 answers = Answers()
                 client, server = self.engines(version, answers)
-                server.connection.set_context(foreignContext(damage(SERVER.certificate)))
+                server.connection.set_context(
+                    foreignContext(damage(SERVER.certificate, AUTHORITY.key))
+                )
                 self.assertEqual(shake(client, server), (Step.failed, Step.failed))
                 self.assertEqual(answers.presented, [])
                 self.assertTrue(client.isPeerUnreadable)
                 self.assertEqual(client.alertSent, TlsAlert.bad_certificate)
                 client, server = self.engines(version, answers)
                 good = SERVER.certificate.public_bytes(Encoding.DER)
-                server.connection.set_context(foreignContext(good, damage(CLIENT.certificate)))
+                server.connection.set_context(
+                    foreignContext(good, damage(CLIENT.certificate, AUTHORITY.key))
+                )
                 self.assertEqual(shake(client, server), (Step.complete, Step.complete))
                 self.assertEqual(answers.presented, [Presented((SERVER.certificate,))])
                 self.assertFalse(client.isPeerUnreadable)

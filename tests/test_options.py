@@ -13,7 +13,6 @@ from math import inf, nan
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet import ssl
 from twisted.internet.interfaces import (
@@ -27,20 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.files import FilesMixin
-from tests.programs import certificatePEM, keyPEM
-from tests.support import (
-    AUTHORITY,
-    CLIENT,
-    DAY,
-    NOW,
-    SERVER,
-    Authority,
-    Pair,
-    clientOptions,
-    perVersion,
-    rsaKey,
-    serverOptions,
-)
+from tests.support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from txsslstream import (
     AuthenticationError,
     CertificateError,
@@ -69,6 +55,16 @@ from txsslstream import (
 )
 from txsslstream._openssl import contextFor
 from txsslstream.options import AuthenticationOptions, checkedTimeout
+from txsslstream.testing import (
+    DAY,
+    NOW,
+    Authority,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
+    perVersion,
+    rsaKey,
+)
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -472,7 +468,7 @@ class CertificateOptionTests(FilesMixin, SynchronousTestCase):
         A certificate that OpenSSL does not take is refused when options are
         built, also if it is one of several.
         """
-        weak = AUTHORITY.issue("weak.example", key=rsa.generate_private_key(65537, 1024))
+        weak = AUTHORITY.issue("weak.example", key=rsaKey(bits=1024))
         for make in (
             lambda: clientOptions(clientCertificateContext=weak),
             lambda: clientOptions(clientCertificates=[weak]),
@@ -713,7 +709,7 @@ class ValidationTests(SynchronousTestCase):
         All application protocols together fit in a hello.
         """
         most = [bytes([number]) * 255 for number in range(128)]
-        pair = Pair()
+        pair = StreamPair()
         for each in pair.authenticate(
             client={"applicationProtocols": most}, server={"applicationProtocols": most[-1]}
         ):
@@ -1239,7 +1235,7 @@ class UseTests(_Mixin):
             self.assertEqual(options.chainPolicy, POLICY)
         before = [(dict(vars(each)), hash(each), contextFor(each.parameters)) for each in both]
         for _ in range(2):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             authenticated = (
                 pair.server.authenticateAsServer(server),
                 pair.client.authenticateAsClient(client),
@@ -1338,8 +1334,9 @@ class PolicyUseTests(_Mixin):
             "server": {"clientCertificateRequired": True},
         }
         ours[role].update(options)
-        pair = Pair(self.segment)
-        client, server = pair.authenticate(self.version, ours["client"], ours["server"])
+        pair = StreamPair(self.segment)
+        both: Any = pair.authenticate(self.version, ours["client"], ours["server"])
+        client, server = both
         decided, other = (client, server) if role == "client" else (server, client)
         errors: list[AuthenticationError] = []
         decided.addErrback(lambda failure: errors.append(failure.value))
@@ -1457,7 +1454,7 @@ class PolicyUseTests(_Mixin):
         filling = POLICY.clone()
         filling.extraStore = [middle.certificate]
         for policy, isGood in ((POLICY, False), (filling, True)):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             client, server = pair.authenticate(
                 self.version,
                 {"certificateChainPolicy": policy},
@@ -1514,7 +1511,7 @@ class PolicyUseTests(_Mixin):
             self.version, certificateChainPolicy=POLICY, remoteCertificateValidationCallback=judge
         )
         for _ in range(2):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             server = pair.server.authenticateAsServer(
                 serverOptions(self.version, serverCertificate=middle.issue("localhost"))
             )
@@ -1539,7 +1536,7 @@ class EncryptionPolicyTests(SynchronousTestCase):
         """
         allow, never = EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.NoEncryption
         for ours, theirs in ((never, never), (never, allow), (allow, never)):
-            pair = Pair()
+            pair = StreamPair()
             for each in pair.authenticate(
                 SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
             ):
@@ -1556,7 +1553,7 @@ class EncryptionPolicyTests(SynchronousTestCase):
         """
         allow, require = EncryptionPolicy.AllowNoEncryption, EncryptionPolicy.RequireEncryption
         for ours, theirs in ((allow, allow), (allow, require), (require, allow)):
-            pair = Pair()
+            pair = StreamPair()
             for each in pair.authenticate(
                 SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
             ):
@@ -1571,7 +1568,7 @@ class EncryptionPolicyTests(SynchronousTestCase):
         """
         never, require = EncryptionPolicy.NoEncryption, EncryptionPolicy.RequireEncryption
         for ours, theirs in ((never, require), (require, never)):
-            pair = Pair()
+            pair = StreamPair()
             client, server = pair.authenticate(
                 SslProtocols.Tls12, {"encryptionPolicy": ours}, {"encryptionPolicy": theirs}
             )

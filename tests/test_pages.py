@@ -70,18 +70,11 @@ from txsslstream.enums import CipherAlgorithmType
 from txsslstream.reauthentication import Reauthentication
 from txsslstream.serverflight import ServerFlight
 from txsslstream.sessions import SessionCache
+from txsslstream.testing import Authority, StreamPair, certificatePEM, keyPEM, pfx
 
 from .interop._pages import programs
-from .programs import ROOT, certificatePEM, keyPEM, pfx, temporaryDirectory
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Authority,
-    Pair,
-    clientOptions,
-    serverOptions,
-)
+from .programs import ROOT, temporaryDirectory
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_architecture import FLOORS
 from .test_docs import rowsOf
 from .test_examples import EXAMPLES, examples, filesOf
@@ -127,6 +120,17 @@ RUN: Mapping[str, Mapping[str, str]] = {
     },
     "reauthentication.md": {
         "from twisted.internet": "tests.test_docs.ReauthenticationTests.test_example"
+    },
+    "testing.md": {
+        "from txsslstream.testing import connectedStreams,": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
+        "from txsslstream.testing import Authority, Flaw,": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
+        "from twisted.internet.error import ConnectionLost": (
+            "tests.test_testing_examples.PageTests.test_programs"
+        ),
     },
     "trust.md": {
         "async def isWelcome(stream, certificate, chain, sslPolicyErrors):\n    if not": (
@@ -294,11 +298,11 @@ class FragmentTests(SynchronousTestCase):
             self.running = ensureDeferred(outcome)
         return known
 
-    def opened(self, **arguments: Any) -> Pair:
+    def opened(self, **arguments: Any) -> StreamPair:
         """
         @return: an authenticated pair.
         """
-        pair = Pair(**arguments)
+        pair = StreamPair(**arguments)
         for side in pair.authenticate():
             self.successResultOf(side)
         return pair
@@ -340,7 +344,7 @@ class FragmentTests(SynchronousTestCase):
             options=clientOptions(),
             lines=lines,
         )
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(serverOptions())
         client = pair.client.authenticateAsClient(found["options"])
         pair.wire.flush()
@@ -472,7 +476,7 @@ class FragmentTests(SynchronousTestCase):
         """
         @return: whether a client that judges so has accepted a server.
         """
-        client, answered = Pair().authenticate(
+        client, answered = StreamPair().authenticate(
             client={"remoteCertificateValidationCallback": judge},
             server={"serverCertificate": server},
         )
@@ -654,7 +658,7 @@ class DiagramTests(SynchronousTestCase):
         """
         rows = rowsOf((DOCS / "internals.md").read_text(), "Floors")
         self.assertEqual(
-            [(floor, tuple(re.findall(r"`(\w+)`", modules))) for floor, _, modules in rows],
+            [(floor, tuple(re.findall(r"`([\w.]+)`", modules))) for floor, _, modules in rows],
             [(str(floor), modules) for floor, modules in enumerate(FLOORS)],
         )
 
@@ -748,7 +752,7 @@ class SecurityTests(SynchronousTestCase):
         """
         size, seconds = "{:,} bytes", "{:g} seconds"
         expected: list[tuple[str, Any]] = [
-            (seconds, Pair().client.handshakeTimeout),
+            (seconds, StreamPair().client.handshakeTimeout),
             (seconds, SslStreamProtocol.shutdownTimeout),
             (size, ClientHelloReader.LIMIT),
             (size, Authentication.WITHHELD_LIMIT),
@@ -822,7 +826,7 @@ class SecurityTests(SynchronousTestCase):
         """
         @return: what a client says that was told nothing.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.client.authenticateAsClient("localhost").addErrback(lambda _: None)
         reader = ClientHelloReader()
         reader.feed(bytes(pair.wire.client.everWritten))
@@ -893,7 +897,7 @@ class SecurityTests(SynchronousTestCase):
         """
         self.assertIn("not proved yet that it has the key", SECURITY.replace("\n   ", " "))
         asked: list[bool] = []
-        pair = Pair()
+        pair = StreamPair()
 
         def judge(*_: object) -> bool:
             asked.append(pair.client.isAuthenticated)

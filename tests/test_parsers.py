@@ -37,10 +37,9 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from tests.applications import Application
 from tests.files import FilesMixin
-from tests.programs import certificatePEM, keyPEM, pfx, runPython
-from tests.support import AUTHORITY, CLIENT, NOW, SERVER, Authority, Wire, perVersion, rsaKey
+from tests.programs import runPython
+from tests.support import AUTHORITY, CLIENT, SERVER
 from tests.test_reload import WEAK, both
 from twisted.plugins import txsslstream_dropin
 from txsslstream import (
@@ -62,6 +61,17 @@ from txsslstream import (
 )
 from txsslstream._parsers import CLIENT_OPTIONS, INTERVAL, SERVER_OPTIONS
 from txsslstream._waiting import _parked
+from txsslstream.testing import (
+    NOW,
+    Application,
+    Authority,
+    Wire,
+    certificatePEM,
+    keyPEM,
+    perVersion,
+    pfx,
+    rsaKey,
+)
 
 PASSWORD = b"correct horse"
 STRANGER = Authority("Stranger").issue("stranger@example.com")

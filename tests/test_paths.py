@@ -16,8 +16,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import (
-    NOTHING_MORE,
+from tests.chains import NOTHING_MORE
+from txsslstream import paths
+from txsslstream.crossing import Finding
+from txsslstream.enums import X509ChainStatusFlags
+from txsslstream.paths import MOST_CERTIFICATES, MOST_LENGTH, Anchors, Path, anchorsOf, bestPath
+from txsslstream.testing import DAY, NOW, rsaKey
+from txsslstream.testing.damage import patched
+from txsslstream.testing.issuing import (
     Extension,
     Issued,
     alternatives,
@@ -27,14 +33,8 @@ from tests.chains import (
     enormous,
     hosts,
     line,
-    patched,
     permitting,
 )
-from tests.support import DAY, NOW, rsaKey
-from txsslstream import paths
-from txsslstream.crossing import Finding
-from txsslstream.enums import X509ChainStatusFlags
-from txsslstream.paths import MOST_CERTIFICATES, MOST_LENGTH, Anchors, Path, anchorsOf, bestPath
 
 S = X509ChainStatusFlags
 

@@ -13,9 +13,7 @@ from twisted.internet import ssl
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.chains import SHA256, authority, ecKey
 from tests.files import FilesMixin
-from tests.support import NOW, Authority
 from txsslstream.enums import (
     X509ChainTrustMode,
     X509RevocationFlag,
@@ -25,6 +23,9 @@ from txsslstream.enums import (
 from txsslstream.errors import CertificateError, InvalidOperationError
 from txsslstream.interfaces import IRetriever
 from txsslstream.policy import X509CertificateCollection, X509ChainPolicy
+from txsslstream.testing import NOW, Authority
+from txsslstream.testing.issuing import Issued, authority, ecKey
+from txsslstream.testing.revocations import crl
 
 ONE = authority("One", key=ecKey()).certificate
 OTHER = authority("Other", key=ecKey(1)).certificate
@@ -33,15 +34,8 @@ PEM = ONE.public_bytes(Encoding.PEM)
 FOREIGN = ssl.Certificate.loadPEM(PEM)
 
 
-def revocationList() -> x509.CertificateRevocationList:
-    """
-    @return: a list of nothing.
-    """
-    builder = x509.CertificateRevocationListBuilder(ONE.subject, NOW, NOW)
-    return builder.sign(ecKey(), SHA256)
-
-
-CRL = revocationList()
+#: A list of nothing.
+CRL = crl(Issued(ONE, ecKey()))
 
 
 @implementer(IRetriever)

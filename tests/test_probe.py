@@ -29,23 +29,13 @@ from txsslstream import (
 from txsslstream._dialogues import SERVICES
 from txsslstream._probe import LINGER, Inspection, Plan, Probe, Sight
 from txsslstream.authentication import Authentication
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, StreamPair, perVersion
+from txsslstream.testing.issuing import certificate, hosts
+from txsslstream.testing.revocations import REVOKED, ocspResponse
 
-from .chains import certificate, hosts
-from .revocations import MUST_STAPLE, REVOKED, ocspResponse
-from .servers import MemoryEndpoint, Script
+from .servers import Script, ServedEndpoint
 from .streams import _Mixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    DAY,
-    NOW,
-    SERVER,
-    Authority,
-    Pair,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 SUB = Authority("Lower Authority", AUTHORITY)
 
@@ -99,7 +89,7 @@ class ProbeCase(_Mixin):
         """
         self.said: list[str] = []
 
-    def begin(self, endpoint: MemoryEndpoint, plan: Plan) -> Deferred[Inspection]:
+    def begin(self, endpoint: ServedEndpoint, plan: Plan) -> Deferred[Inspection]:
         """
         Begin an inspection, and let it go as far as it goes.
         """
@@ -108,7 +98,7 @@ class ProbeCase(_Mixin):
         endpoint.flush()
         return inspecting
 
-    def end(self, endpoint: MemoryEndpoint, inspecting: Deferred[Inspection]) -> Inspection:
+    def end(self, endpoint: ServedEndpoint, inspecting: Deferred[Inspection]) -> Inspection:
         """
         @return: what was found out.  There is nothing left behind.
         """
@@ -131,7 +121,7 @@ class ProbeCase(_Mixin):
         @ivar endpoint: what led there.
         """
         options = serverOptions(self.version, **(server or {}))
-        self.endpoint = MemoryEndpoint.authenticating(options, **arguments)
+        self.endpoint = ServedEndpoint.authenticating(options, **arguments)
         plan = planFor(clientOptions(self.version, **(client or {})))
         return self.end(self.endpoint, self.begin(self.endpoint, plan))
 
@@ -139,7 +129,7 @@ class ProbeCase(_Mixin):
         """
         @return: why a client with the default judgement refuses a server.
         """
-        pair = Pair()
+        pair = StreamPair()
         refused, unfinished = pair.authenticate(self.version, client, server)
         unfinished.addErrback(lambda _: None)
         error = self.failureResultOf(refused, AuthenticationError).value
@@ -323,7 +313,7 @@ class Probing(ProbeCase):
         times.
         """
         options = serverOptions(self.version)
-        endpoint = MemoryEndpoint.authenticating(options, application=Rude)
+        endpoint = ServedEndpoint.authenticating(options, application=Rude)
         inspecting = self.begin(endpoint, planFor(clientOptions(self.version)))
         for _ in range(3):
             self.assertNoResult(inspecting)
@@ -374,7 +364,7 @@ class Talkative(Rude):
         transport.write(b"x" * 200_000)
 
 
-class Vanishing(MemoryEndpoint):
+class Vanishing(ServedEndpoint):
     """
     Leads nowhere after some connections.
     """
@@ -408,17 +398,19 @@ class _Upgrade(Protocol):
         self._tls.makeConnection(transport)
 
 
-class Upgrading(MemoryEndpoint):
+class Upgrading(ServedEndpoint):
     """
     Leads to a POP3 server.
     """
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        build, self._build = self._build, lambda: _Upgrade(build())
+        build = self.build
+        assert build is not None
+        self.build = lambda: _Upgrade(build())
         try:
             return super().connect(protocolFactory)
         finally:
-            self._build = build
+            self.build = build
 
 
 class AbsentTests(ProbeCase, SynchronousTestCase):
@@ -427,7 +419,7 @@ class AbsentTests(ProbeCase, SynchronousTestCase):
     """
 
     def assertAbsent(
-        self, endpoint: MemoryEndpoint, inspecting: Deferred[Inspection], words: str
+        self, endpoint: ServedEndpoint, inspecting: Deferred[Inspection], words: str
     ) -> None:
         """
         There is nothing to be told but why.
@@ -445,14 +437,14 @@ class AbsentTests(ProbeCase, SynchronousTestCase):
 
         @return: the endpoint, and what becomes of the inspection.
         """
-        endpoint = MemoryEndpoint(lambda: Script(*lines))
+        endpoint = ServedEndpoint(lambda: Script(*lines))
         return endpoint, self.begin(endpoint, planFor(clientOptions(handshakeTimeout=5), service))
 
     def test_refused(self) -> None:
         """
         A server that cannot be reached is told in the endpoint's words.
         """
-        endpoint = MemoryEndpoint(Script)
+        endpoint = ServedEndpoint(Script)
         endpoint.error = ConnectionRefusedError()
         words = "Connection was refused by other side."
         self.assertAbsent(endpoint, self.begin(endpoint, planFor(clientOptions())), words)
@@ -461,8 +453,8 @@ class AbsentTests(ProbeCase, SynchronousTestCase):
         """
         A connection that does not come about is given up.
         """
-        endpoint = MemoryEndpoint(Script)
-        endpoint.error = (None,)
+        endpoint = ServedEndpoint(Script)
+        endpoint.hangs = True
         inspecting = self.begin(endpoint, planFor(clientOptions()))
         endpoint.clock.advance(9.9)
         self.assertNoResult(inspecting)
@@ -538,7 +530,7 @@ class JudgingTests(ProbeCase, SynchronousTestCase):
         """
         building: Deferred[bool] = Deferred()
         self.patch(X509Chain, "build", _twice(X509Chain.build, building))
-        endpoint = MemoryEndpoint.authenticating(serverOptions())
+        endpoint = ServedEndpoint.authenticating(serverOptions())
         inspecting = self.begin(endpoint, planFor(clientOptions()))
         endpoint.clock.advance(1)
         self.assertEqual(self.said, ["checking certificates"])

@@ -31,11 +31,11 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream._processes import ProcessAddress, isProcess, wireTo
+from txsslstream.testing import Application, Bystander, MemoryTransport, Wire, perVersion
 
-from .applications import Application
 from .processes import MemoryProcess, Parent, Spawner
 from .streams import Opened, StreamMixin
-from .support import Bystander, MemoryTransport, Wire, clientOptions, perVersion, serverOptions
+from .support import clientOptions, serverOptions
 
 
 class WireTests(SynchronousTestCase):

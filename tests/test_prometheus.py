@@ -21,8 +21,7 @@ from txsslstream import (
 )
 from txsslstream.metrics import DURATION_BOUNDS, addObserver, removeObserver
 from txsslstream.prometheus import PrometheusObserver
-
-from .support import VERSIONS, Pair
+from txsslstream.testing import VERSIONS, StreamPair
 
 ROLES = ("client", "server")
 
@@ -116,7 +115,7 @@ class PrometheusTests(SynchronousTestCase):
             protocol = str(version.name)
             answer: Deferred[bool] = Deferred()
             asking = {"remoteCertificateValidationCallback": lambda *_, x=answer: x}
-            pair = Pair()
+            pair = StreamPair()
             before = {role: self.read("txsslstream_handshakes_total", role=role) for role in ROLES}
             pair.authenticate(version, client=asking)
             for role in ROLES:
@@ -146,7 +145,7 @@ class PrometheusTests(SynchronousTestCase):
         """
         A handshake that fails is counted by its reason, and has no duration.
         """
-        for authenticated in Pair().authenticate(client={"targetHost": "elsewhere.example"}):
+        for authenticated in StreamPair().authenticate(client={"targetHost": "elsewhere.example"}):
             self.failureResultOf(authenticated, AuthenticationError)
         for role, reason in (("client", "certificateNameMismatch"), ("server", "alertReceived")):
             failures = "txsslstream_handshake_failures_total"

@@ -33,17 +33,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.applications import Application, Halves, Link, ProtocolMixin, Side
-from tests.support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    Authority,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from tests.applications import ProtocolMixin
+from tests.support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from txsslstream import (
     AuthenticationError,
     CipherSuitesPolicy,
@@ -64,6 +55,15 @@ from txsslstream import (
 )
 from txsslstream.records import ALERT, APPLICATION_DATA, HANDSHAKE, recordKinds
 from txsslstream.states import WireState
+from txsslstream.testing import (
+    Application,
+    Authority,
+    HalfCloseableApplication,
+    Link,
+    Side,
+    Wire,
+    perVersion,
+)
 
 MIB = 1 << 20
 
@@ -906,7 +906,7 @@ class ClosingTests(ProtocolMixin):
         C{loseWriteConnection} sends what was written and C{close_notify}; a
         peer that can be closed by halves is told, and can still answer.
         """
-        for link in self.opened(far=Halves):
+        for link in self.opened(far=HalfCloseableApplication):
             link.near.tls.write(b"question")
             link.near.tls.loseWriteConnection()
             link.near.tls.loseWriteConnection()
@@ -943,7 +943,7 @@ class ClosingTests(ProtocolMixin):
         After the one half the other can be closed by either side.
         """
         for byNear in (True, False):
-            for link in self.opened(near=Halves, far=Halves):
+            for link in self.opened(near=HalfCloseableApplication, far=HalfCloseableApplication):
                 link.near.tls.loseWriteConnection()
                 link.wire.flush()
                 (link.near if byNear else link.far).tls.loseConnection()
@@ -958,7 +958,7 @@ class ClosingTests(ProtocolMixin):
         What the peer sends behind its C{close_notify} is neither delivered nor
         kept, and writing goes on.
         """
-        for link in self.opened(near=Halves):
+        for link in self.opened(near=HalfCloseableApplication):
             link.far.tls.loseWriteConnection()
             link.wire.flush()
             for _ in range(16):
@@ -977,7 +977,7 @@ class ClosingTests(ProtocolMixin):
         Once both sides have sent C{close_notify} the inner transport is closed
         without waiting for the peer to do so.
         """
-        for link in self.opened(near=Halves):
+        for link in self.opened(near=HalfCloseableApplication):
             link.far.tls.loseWriteConnection()
             link.wire.flush()
             link.far.inner.isPaused = True
@@ -1024,7 +1024,7 @@ class ClosingTests(ProtocolMixin):
         Once the peer has sent C{close_notify} nothing can be missing, whatever
         happens to the inner connection.
         """
-        for link in self.opened(near=Halves):
+        for link in self.opened(near=HalfCloseableApplication):
             link.far.tls.loseWriteConnection()
             link.wire.flush()
             self.assertEqual(link.near.application.events[-1], "end")

@@ -50,23 +50,22 @@ from txsslstream._waiting import _parked
 from txsslstream.reauthentication import Reauthentication
 from txsslstream.records import ALERT, APPLICATION_DATA, HANDSHAKE
 from txsslstream.sessions import sessions
-
-from .applications import Application, Halves, Link, ProtocolMixin
-from .streams import Opened, StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
+from txsslstream.testing import (
     DAY,
     NOW,
-    SERVER,
+    Application,
     Authority,
-    Pair,
-    clientOptions,
-    ofUnknownVersion,
+    HalfCloseableApplication,
+    Link,
+    StreamPair,
     perVersion,
     rsaKey,
-    serverOptions,
 )
+from txsslstream.testing.damage import ofUnknownVersion
+
+from .applications import ProtocolMixin
+from .streams import Opened, StreamMixin
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_endpoints import EndpointMixin
 from .test_protocol import Direction, RawCreator, RawMixin
 from .test_stream import ending
@@ -326,7 +325,7 @@ class Asking(AskingMixin):
         A server whose options were chosen by the hello asks as they say.
         """
         judge = Judge(True)
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         options = serverOptions(self.version, **judge.option)
         server = pair.server.authenticateAsServer(lambda *_: options)
         client = pair.client.authenticateAsClient(
@@ -586,7 +585,7 @@ class Rules(AskingMixin):
         """
         The stream must be authenticated.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         for begin in (lambda: None, lambda: pair.server.authenticateAsServer(SERVER)):
             begin()
             asked = pair.server.negotiateClientCertificateAsync()
@@ -663,7 +662,7 @@ class Rules(AskingMixin):
         So must be what came together with the end of the handshake, when
         nobody has had a chance to read it.
         """
-        pair = Pair()
+        pair = StreamPair()
         clientSide, serverSide = pair.authenticate(
             self.version, {**ALLOWED, "clientCertificates": [CLIENT]}, flush=False
         )
@@ -1096,7 +1095,7 @@ def _presentUnreadable(engine: TlsEngine) -> int:
     """
     if not engine.parameters.isServer:
         engine.wasAskedForCertificate = True
-        der = ofUnknownVersion(CLIENT.certificate)
+        der = ofUnknownVersion(CLIENT.certificate, AUTHORITY.key)
         certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
         lib.SSL_use_certificate(engine.connection._ssl, certificate._x509)
         engine.connection.use_privatekey(CLIENT.privateKey)  # type: ignore[arg-type]
@@ -2119,7 +2118,7 @@ class Pushing(ProtocolMixin):
         A client that asks for something and ends the conversation in one breath
         does not answer.
         """
-        for far in (Application(), Halves()):
+        for far in (Application(), HalfCloseableApplication()):
             application = Requesting()
             link = self.link(
                 True,

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.internet import inotify
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -27,18 +26,8 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import TimedFilesMixin
-from tests.programs import certificatePEM, keyPEM, pfx
 from tests.streams import StreamMixin
-from tests.support import (
-    AUTHORITY,
-    DAY,
-    NOW,
-    SERVER,
-    Pair,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from tests.support import AUTHORITY, SERVER, clientOptions, serverOptions
 from tests.watching import openFiles
 from txsslstream import (
     AuthenticationError,
@@ -54,6 +43,16 @@ from txsslstream import (
 from txsslstream._openssl import contextFor
 from txsslstream.reload import INTERVAL, PATIENCE, SETTLING
 from txsslstream.storefiles import identityOf
+from txsslstream.testing import (
+    DAY,
+    NOW,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
+    perVersion,
+    pfx,
+    rsaKey,
+)
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -66,7 +65,7 @@ NEWER = AUTHORITY.issue("localhost", subject="newer")
 EXPIRED = AUTHORITY.issue("localhost", subject="expired", notAfter=NOW - DAY / 2)
 COMING = AUTHORITY.issue("localhost", subject="coming", notBefore=NOW + DAY)
 #: OpenSSL refuses such a key.
-WEAK = AUTHORITY.issue("localhost", subject="weak", key=rsa.generate_private_key(65537, 1024))
+WEAK = AUTHORITY.issue("localhost", subject="weak", key=rsaKey(bits=1024))
 
 #: How times are written.
 SECONDS = "%Y-%m-%d %H:%M:%S UTC"
@@ -1483,7 +1482,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
         self.put("cert.pem", both(context), age=5)
         self.clock.advance(INTERVAL)
 
-    def shown(self, pair: Pair, isServer: bool) -> Any:
+    def shown(self, pair: StreamPair, isServer: bool) -> Any:
         """
         @return: what the other end has seen, after checking that either end is
             of the same opinion.
@@ -1572,7 +1571,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
                 client["clientCertificateContext"] = it
             for options in (server, client):
                 options["remoteCertificateValidationCallback"] = decide
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             sides = pair.authenticate(self.version, client, server)
             self.assertEqual(len(decisions), 1)
             self.renew(NEW)
@@ -1580,8 +1579,8 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
             for each in decisions:
                 each.callback(True)
                 pair.wire.flush()
-            for each in sides:
-                self.successResultOf(each)
+            for side in sides:
+                self.successResultOf(side)
             self.assertEqual(self.shown(pair, isServer), OLD.certificate)
 
     def test_whileSelecting(self) -> None:
@@ -1592,7 +1591,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
         for answersLate in (True, False):
             self.renew(OLD)
             decision: Deferred[Any] = Deferred()
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             sides = pair.authenticate(
                 self.version,
                 server={"serverCertificateSelectionCallback": lambda *_, d=decision: d},
@@ -1618,7 +1617,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
             return local[0]
 
         self.renew(OLD)
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         pair.server._given = replace(pair.server._given, selection=select)
         server = pair.server.authenticateAsServer(
             serverOptions(self.version, serverCertificate=self.certificate)
@@ -1637,7 +1636,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
         """
         for context in (OLD, NEW):
             self.renew(context)
-            pair = Pair(self.segment, remoteCertificateValidationCallback=lambda *_: True)
+            pair = StreamPair(self.segment, remoteCertificateValidationCallback=lambda *_: True)
             sides = (
                 pair.server.authenticateAsServer(self.certificate, True, self.version),
                 pair.client.authenticateAsClient("localhost", [self.certificate], self.version),
@@ -1652,7 +1651,7 @@ class HandshakeTests(ReloadingMixin, StreamMixin):
         """
         A selection callback's nothing is still nothing.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client, server = pair.authenticate(
             self.version, server={"serverCertificateSelectionCallback": lambda *_: None}
         )

@@ -37,10 +37,10 @@ from txsslstream._openssl import (
 from txsslstream.records import ALERT, RecordBoundary, recordKinds
 from txsslstream.sessions import sessions
 from txsslstream.states import WireState
+from txsslstream.testing import Application, HalfCloseableApplication, Link, Side, perVersion
 
-from .applications import Application, Halves, Link, Side
 from .streams import StreamMixin
-from .support import AUTHORITY, CLIENT, SERVER, clientOptions, perVersion, serverOptions
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_channelbinding import bindings, digestOf, exportedBy
 from .test_protocol import RawCreator, RawMixin
 
@@ -412,7 +412,9 @@ class InTraffic(RenegotiationMixin, SynchronousTestCase):
         """
         for isServer in (False, True):
             for data in (b"", b"the last word"):
-                link = self.ours(isServer, near=Halves(), far=Halves())
+                link = self.ours(
+                    isServer, near=HalfCloseableApplication(), far=HalfCloseableApplication()
+                )
                 self.halfway(link)
                 if data:
                     say(link.near, data)

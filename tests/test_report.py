@@ -32,10 +32,12 @@ from txsslstream._report import coloured, document, statusOf, text
 from txsslstream.crossing import Negotiated
 from txsslstream.security import securityInfo
 from txsslstream.storefiles import withoutWarnings
+from txsslstream.testing import DAY, NOW, Authority
+from txsslstream.testing.damage import withSerial
+from txsslstream.testing.issuing import Issued, authority, certificate, distinguishedName, hosts
+from txsslstream.testing.revocations import GOOD, REVOKED, UNKNOWN, ocspResponse
 
-from .chains import Issued, authority, certificate, hosts, name, withSerial
-from .revocations import GOOD, REVOKED, UNKNOWN, ocspResponse
-from .support import AUTHORITY, DAY, NOW, Authority
+from .support import AUTHORITY
 
 MOMENT = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.timezone.utc)
 LONG_AGO = datetime.datetime(2020, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
@@ -362,7 +364,9 @@ class TextTests(SynchronousTestCase):
         of writing.
         """
         evil = "\x1b[2J\r\n\x07\u202e\u0085\x9b"
-        leaf = certificate(name(f"Ünïcode {evil}"), ROOT, extensions=(hosts("example.com"),))
+        leaf = certificate(
+            distinguishedName(f"Ünïcode {evil}"), ROOT, extensions=(hosts("example.com"),)
+        )
         chain = chainOf(self, leaf, moment=NOW)
         found = inspection(
             chain,

@@ -25,10 +25,11 @@ from txsslstream import (
 )
 from txsslstream.chain import X509Chain
 from txsslstream.sessions import sessions
+from txsslstream.testing import VERSIONS, Authority, StreamPair, perVersion
 
 from .programs import runPython
 from .streams import _Mixin
-from .support import AUTHORITY, CLIENT, SERVER, VERSIONS, Authority, Pair, perVersion
+from .support import AUTHORITY, CLIENT, SERVER
 
 LOWER = Authority("Lower Authority", AUTHORITY)
 OTHER = Authority("Other Authority")
@@ -68,7 +69,7 @@ class ResumptionMixin(_Mixin):
 
     version: SslProtocols = SslProtocols.None_
     segment = 0
-    pair: Pair
+    pair: StreamPair
     sides: Sides
 
     def setUp(self) -> None:
@@ -80,12 +81,12 @@ class ResumptionMixin(_Mixin):
         """
         Begin a connection, and let it go as far as it goes.
         """
-        self.pair = Pair(self.segment, keepsSessions=True)
+        self.pair = StreamPair(self.segment, keepsSessions=True)
         self.sides = self.pair.authenticate(self.version, client, server)
 
     def connect(
         self, client: dict[str, Any] | None = None, server: dict[str, Any] | None = None
-    ) -> Pair:
+    ) -> StreamPair:
         """
         Authenticate a connection, and close it.
         """
@@ -323,7 +324,7 @@ class Resumption(ResumptionMixin):
         # In TLS 1.3 there may be two tickets.
         for kept in sessions._sessions.values():
             del kept[1:]
-        pairs = [Pair(self.segment, keepsSessions=True) for _ in range(2)]
+        pairs = [StreamPair(self.segment, keepsSessions=True) for _ in range(2)]
         for pair in pairs:
             pair.authenticate(self.version, flush=False)
         for pair in pairs:
@@ -558,11 +559,12 @@ class ForkTests(SynchronousTestCase):
         program = textwrap.dedent(
             """
             import os
-            from tests.support import Pair, serverOptions
+            from tests.support import serverOptions
+            from txsslstream.testing import StreamPair
 
             options = serverOptions()
             for number in range(2):
-                pair = Pair(keepsSessions=number > 0)
+                pair = StreamPair(keepsSessions=number > 0)
                 pair.authenticate()
                 print(pair.server.isResumed, flush=True)
                 if number == 0 and os.fork():

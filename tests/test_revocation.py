@@ -5,23 +5,27 @@ what comes of it.
 
 from __future__ import annotations
 
-import base64
 import datetime
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import ocsp
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
-from tests.chains import Issued, patched
-from tests.revocations import (
-    MUST_STAPLE,
+from txsslstream import X509ChainStatusFlags, X509RevocationFlag, X509RevocationMode
+from txsslstream.crossing import Finding
+from txsslstream.errors import RetrievalError
+from txsslstream.revocation import RevocationChecker
+from txsslstream.revocationdata import CRL_LIMIT, OCSP_LIMIT, ocspRequest
+from txsslstream.sources import MOST_RETRIEVALS
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, MemoryWeb
+from txsslstream.testing.damage import patched
+from txsslstream.testing.issuing import Issued
+from txsslstream.testing.revocations import (
     REVOKED,
     UNKNOWN,
     access,
@@ -29,16 +33,7 @@ from tests.revocations import (
     crlBytes,
     distribution,
     ocspResponse,
-    responder,
 )
-from tests.support import DAY, NOW, Authority
-from txsslstream import X509ChainStatusFlags, X509RevocationFlag, X509RevocationMode
-from txsslstream.crossing import Finding
-from txsslstream.errors import RetrievalError
-from txsslstream.interfaces import IRetriever
-from txsslstream.revocation import RevocationChecker
-from txsslstream.revocationdata import CRL_LIMIT, OCSP_LIMIT, ocspRequest
-from txsslstream.sources import MOST_RETRIEVALS
 
 HOUR = datetime.timedelta(hours=1)
 TIMEOUT = 15
@@ -65,52 +60,6 @@ def path(leaf: x509.Certificate = LEAF) -> tuple[x509.Certificate, ...]:
     The chain of a certificate of L{MIDDLE}.
     """
     return (leaf, MIDDLE.certificate, ROOT.certificate)
-
-
-@implementer(IRetriever)
-class Web:
-    """
-    A web with these places.
-
-    @ivar answers: what is at which URL: bytes, an error to fail with, an error's
-        class to raise, a Deferred, or a function that gets the OCSP request.
-    @ivar asked: the method and place of each request.
-    @ivar arguments: what else each request said.
-    """
-
-    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
-        self.answers = answers or {}
-        self.asked: list[tuple[str, str]] = []
-        self.arguments: list[dict[str, Any]] = []
-
-    def retrieve(
-        self,
-        url: str,
-        *,
-        body: bytes | None = None,
-        contentType: str | None = None,
-        limit: int,
-        timeout: float,
-    ) -> Deferred[bytes]:
-        place = next((each for each in self.answers if url.startswith(each)), url)
-        method = "GET" if body is None else "POST"
-        self.asked.append((method, place))
-        self.arguments.append(
-            {"url": url, "contentType": contentType, "limit": limit, "timeout": timeout}
-        )
-        answer = self.answers.get(place, OSError("connection refused"))
-        if isinstance(answer, dict):
-            answer = answer[method]
-        if isinstance(answer, type):
-            raise answer("raised")
-        if isinstance(answer, Deferred):
-            return answer
-        if isinstance(answer, Exception):
-            return fail(answer)
-        if callable(answer):
-            request = unquote(url.rpartition("/")[2])
-            answer = answer(base64.b64decode(request) if body is None else body)
-        return succeed(answer)
 
 
 class Memory:
@@ -176,7 +125,7 @@ class Checking(SynchronousTestCase):
 
     def start(
         self,
-        web: Web | None = None,
+        web: MemoryWeb | None = None,
         chain: tuple[x509.Certificate, ...] | None = None,
         *,
         mode: X509RevocationMode = X509RevocationMode.Online,
@@ -193,7 +142,7 @@ class Checking(SynchronousTestCase):
             mode=mode,
             flag=flag,
             revocationLists=lists,
-            retriever=web or Web(),
+            retriever=web or MemoryWeb(),
             cache=self.cache,
             clock=self.clock,
             now=now,
@@ -256,7 +205,7 @@ class WhichTests(Checking):
         """
         Without checking nothing is found, however bad it is.
         """
-        web = Web()
+        web = MemoryWeb()
         subject = MIDDLE.issue("x", extensions=[MUST_STAPLE]).certificate
         for flag in X509RevocationFlag:
             found = self.check(
@@ -279,7 +228,7 @@ class WhichTests(Checking):
             mode=X509RevocationMode.Online,
             flag=X509RevocationFlag.EntireChain,
             revocationLists=(),
-            retriever=Web(),
+            retriever=MemoryWeb(),
             cache=self.cache,
             clock=self.clock,
             now=NOW,
@@ -292,7 +241,7 @@ class WhichTests(Checking):
         The status of a certificate whose issuer is not there is not known, and
         nobody is asked.
         """
-        web = Web()
+        web = MemoryWeb()
         found = self.check(web, (LEAF,), staple=good(), lists=[crl(MIDDLE, LEAF)])
         self.assertEqual(found, [(0, DOUBTFUL)])
         self.assertWords("its issuer is missing")
@@ -303,7 +252,7 @@ class WhichTests(Checking):
         Neither is that of a certificate whose issuer's name cannot be read,
         wherever in the path it is.
         """
-        web = Web()
+        web = MemoryWeb()
         unreadable = patched(Issued(LEAF, None), (b"middle", b"\xff\xfeddle")).certificate
         for chain, depth in (
             ((unreadable, MIDDLE.certificate), 0),
@@ -349,7 +298,7 @@ class WhichTests(Checking):
             (crl(root), [(0, OFFLINE)]),
             (crl(root, root.certificate), [(0, OFFLINE), (1, WITHDRAWN)]),
         ):
-            web = Web({CRL: crlBytes(made)})
+            web = MemoryWeb({CRL: crlBytes(made)})
             self.cache = Memory()
             found = self.check(web, chain, flag=X509RevocationFlag.EntireChain)
             self.assertEqual(found, expected)
@@ -365,7 +314,7 @@ class OrderTests(Checking):
         """
         A good staple is enough, and a revoking one as well.
         """
-        web = Web()
+        web = MemoryWeb()
         self.assertEqual(self.check(web, staple=good()), [])
         self.assertEqual(self.check(web, staple=good(), lists=[crl(MIDDLE)]), [])
         self.assertEqual(self.check(web, staple=revoked(), lists=[crl(MIDDLE)]), [(0, WITHDRAWN)])
@@ -379,7 +328,7 @@ class OrderTests(Checking):
         What is known to be revoked stays so, whatever good there is to hear as
         well: a good staple can be shown again until it expires.
         """
-        web = Web()
+        web = MemoryWeb()
         blank, full = crl(MIDDLE), crl(MIDDLE, LEAF)
         answer = f"{OCSP} {ocspRequest(LEAF, MIDDLE.certificate, None).hex()}"
         kept = {answer: (good(), NOW + DAY), CRL: (crlBytes(blank), NOW + DAY)}
@@ -419,7 +368,10 @@ class OrderTests(Checking):
             (good(nextUpdate=NOW - HOUR), "expired"),
             (good(PLAIN), "is about another certificate"),
             (good(authority=Authority("middle")), "is about another certificate"),
-            (revoked(responder=responder(Authority("middle"))), "has no certificate of the issuer"),
+            (
+                revoked(responder=Authority("middle").responder()),
+                "has no certificate of the issuer",
+            ),
             (good(status=UNKNOWN), "the responder does not know it"),
         ):
             self.check(staple=staple)
@@ -432,7 +384,7 @@ class OrderTests(Checking):
         Given lists are looked into before anybody is asked, in every form; one
         that revokes counts more than one that does not.
         """
-        web = Web({OCSP: revoked()})
+        web = MemoryWeb({OCSP: revoked()})
         blank, full = crl(MIDDLE), crl(MIDDLE, LEAF)
         pem = full.public_bytes(serialization.Encoding.PEM)
         for lists, expected in (
@@ -473,7 +425,7 @@ class OrderTests(Checking):
         """
         Offline nobody is asked.
         """
-        web = Web({OCSP: good(), CRL: crlBytes(crl(MIDDLE))})
+        web = MemoryWeb({OCSP: good(), CRL: crlBytes(crl(MIDDLE))})
         found = self.check(web, mode=X509RevocationMode.Offline)
         self.assertEqual(found, [(0, OFFLINE)])
         self.assertWords("nothing is fetched offline")
@@ -507,7 +459,7 @@ class OrderTests(Checking):
             ({OCSP: good(PLAIN), CRL: useless}, [(0, OFFLINE)], every),
         ):
             self.cache = Memory()
-            web = Web(answers)
+            web = MemoryWeb(answers)
             self.assertEqual(self.check(web, path(subject)), expected)
             self.assertEqual([place.removesuffix("/") for _, place in _places(web)], asked)
         self.assertWords(
@@ -520,12 +472,12 @@ class OrderTests(Checking):
         """
         Who has revoked a certificate is told.
         """
-        self.check(Web({OCSP: revoked()}))
+        self.check(MemoryWeb({OCSP: revoked()}))
         self.assertEqual(
             self.words, f"was revoked 2026-01-02 (keyCompromise), says OCSP responder {OCSP}"
         )
         self.cache = Memory()
-        self.check(Web({CRL: crlBytes(crl(MIDDLE, LEAF))}))
+        self.check(MemoryWeb({CRL: crlBytes(crl(MIDDLE, LEAF))}))
         self.assertEqual(self.words, f"was revoked 2026-01-02, says CRL {CRL}")
 
     def test_unknown(self) -> None:
@@ -534,10 +486,10 @@ class OrderTests(Checking):
         they cannot tell either, the status is unknown, which is not offline.
         """
         doubt = good(status=UNKNOWN)
-        self.assertEqual(self.check(Web({OCSP: doubt})), [(0, DOUBTFUL)])
+        self.assertEqual(self.check(MemoryWeb({OCSP: doubt})), [(0, DOUBTFUL)])
         self.assertWords(f"OCSP responder {OCSP}: the responder does not know it; CRL {CRL}")
         self.assertEqual(self.check(staple=doubt), [(0, DOUBTFUL)])
-        web = Web({OCSP: doubt, CRL: crlBytes(crl(MIDDLE, LEAF))})
+        web = MemoryWeb({OCSP: doubt, CRL: crlBytes(crl(MIDDLE, LEAF))})
         self.assertEqual(self.check(web), [(0, WITHDRAWN)])
         # It has answered: there is no need to ask in another way.
         self.assertEqual(web.asked, [("GET", OCSP), ("GET", CRL)])
@@ -546,7 +498,7 @@ class OrderTests(Checking):
         """
         That a certificate names nobody to ask is told.
         """
-        web = Web()
+        web = MemoryWeb()
         self.assertEqual(self.check(web, path(PLAIN)), [(0, OFFLINE)])
         self.assertEqual(
             self.words, "cannot be checked for revocation: it names no OCSP responder and no CRL"
@@ -569,7 +521,7 @@ class OcspRequestTests(Checking):
             asked.append(request)
             return good()
 
-        web = Web({OCSP: answer})
+        web = MemoryWeb({OCSP: answer})
         self.assertEqual(self.check(web), [])
         self.assertEqual(asked, [ocspRequest(LEAF, MIDDLE.certificate, None)])
         self.assertEqual(web.asked, [("GET", OCSP)])
@@ -601,7 +553,7 @@ class OcspRequestTests(Checking):
         ]
         for each in useless:
             self.cache = Memory()
-            web = Web({OCSP: {"GET": each, "POST": answer}})
+            web = MemoryWeb({OCSP: {"GET": each, "POST": answer}})
             self.assertEqual(self.check(web), [])
             self.assertEqual(web.asked, [("GET", OCSP), ("POST", OCSP)])
             self.assertEqual(web.arguments[1]["contentType"], "application/ocsp-request")
@@ -613,7 +565,7 @@ class OcspRequestTests(Checking):
         """
         An answer to somebody else's POST proves nothing.
         """
-        web = Web({OCSP: {"GET": OSError("404"), "POST": good(nonce=b"x" * 32)}})
+        web = MemoryWeb({OCSP: {"GET": OSError("404"), "POST": good(nonce=b"x" * 32)}})
         self.assertEqual(self.check(web), [(0, OFFLINE)])
         self.assertWords("its nonce differs")
 
@@ -623,7 +575,7 @@ class OcspRequestTests(Checking):
         """
         place = f"{OCSP}/{'a' * 200}"
         subject = MIDDLE.issue("x", extensions=[access([place])]).certificate
-        web = Web({place: good(subject)})
+        web = MemoryWeb({place: good(subject)})
         self.assertEqual(self.check(web, path(subject)), [])
         self.assertEqual(web.asked, [("POST", place)])
 
@@ -632,7 +584,7 @@ class OcspRequestTests(Checking):
         A list is fetched by GET.
         """
         subject = MIDDLE.issue("x", extensions=[distribution(CRL)]).certificate
-        web = Web({CRL: crlBytes(crl(MIDDLE))})
+        web = MemoryWeb({CRL: crlBytes(crl(MIDDLE))})
         self.assertEqual(self.check(web, path(subject)), [])
         self.assertEqual(
             web.arguments,
@@ -660,10 +612,10 @@ class CacheTests(Checking):
             (CRL, crlBytes(crl(MIDDLE, LEAF, nextUpdate=NOW + HOUR)), [(0, WITHDRAWN)]),
         ):
             self.cache = Memory()
-            self.assertEqual(self.check(Web({place: data})), expected)
+            self.assertEqual(self.check(MemoryWeb({place: data})), expected)
             self.assertEqual(list(self.cache.kept.values()), [(data, NOW + HOUR)])
             for mode in (online, offline):
-                web = Web()
+                web = MemoryWeb()
                 self.assertEqual(self.check(web, mode=mode), expected)
                 self.assertEqual(web.asked, [])
 
@@ -671,12 +623,12 @@ class CacheTests(Checking):
         """
         Answers are kept by responder and certificate, lists by URL.
         """
-        self.check(Web({OCSP: good()}))
-        self.check(Web({CRL: crlBytes(crl(MIDDLE))}), path(self.twin))
+        self.check(MemoryWeb({OCSP: good()}))
+        self.check(MemoryWeb({CRL: crlBytes(crl(MIDDLE))}), path(self.twin))
         request = ocspRequest(LEAF, MIDDLE.certificate, None).hex()
         self.assertEqual(set(self.cache.kept), {f"{OCSP} {request}", CRL})
         # The list is for both, the answer is not.
-        web = Web()
+        web = MemoryWeb()
         self.assertEqual(self.check(web, path(self.twin)), [])
         self.assertEqual(web.asked, [])
 
@@ -685,7 +637,7 @@ class CacheTests(Checking):
         Whoever has revoked it is told in this order: the staple, given lists,
         kept answers, kept lists.
         """
-        self.check(Web({OCSP: revoked()}))
+        self.check(MemoryWeb({OCSP: revoked()}))
         (answer,) = self.cache.kept
         self.cache.kept[CRL] = (crlBytes(crl(MIDDLE, LEAF)), NOW + DAY)
         lists = [crl(MIDDLE, LEAF)]
@@ -703,9 +655,9 @@ class CacheTests(Checking):
         """
         What proves nothing is not kept.
         """
-        web = Web({OCSP: good(status=UNKNOWN), CRL: crlBytes(crl(Authority("middle")))})
+        web = MemoryWeb({OCSP: good(status=UNKNOWN), CRL: crlBytes(crl(Authority("middle")))})
         self.assertEqual(self.check(web), [(0, DOUBTFUL)])
-        web = Web({OCSP: b"junk", CRL: crlBytes(crl(MIDDLE, nextUpdate=NOW - HOUR))})
+        web = MemoryWeb({OCSP: b"junk", CRL: crlBytes(crl(MIDDLE, nextUpdate=NOW - HOUR))})
         self.assertEqual(self.check(web), [(0, OFFLINE)])
         self.check(staple=good())
         self.assertEqual(self.cache.kept, {})
@@ -726,7 +678,7 @@ class CacheTests(Checking):
                 f"CRL {CRL}: connection refused",
             )
             fresh = revoked()
-            self.assertEqual(self.check(Web({OCSP: fresh})), [(0, WITHDRAWN)])
+            self.assertEqual(self.check(MemoryWeb({OCSP: fresh})), [(0, WITHDRAWN)])
             self.assertEqual(self.cache.kept[key], (fresh, NOW + DAY))
 
     def test_broken(self) -> None:
@@ -741,7 +693,7 @@ class CacheTests(Checking):
             self.cache = Memory()
             setattr(self.cache, name, broken)
             for flag in X509RevocationFlag:
-                checking = self.start(Web({OCSP: good()}), flag=flag)
+                checking = self.start(MemoryWeb({OCSP: good()}), flag=flag)
                 self.assertEqual(str(self.failureResultOf(checking, OSError).value), "disk full")
 
 
@@ -770,7 +722,7 @@ class MustStapleTests(Checking):
             (good(self.subject, nextUpdate=NOW - HOUR), "of no use: stapled OCSP response expired"),
         ):
             self.cache = Memory()
-            web = Web({OCSP: good(self.subject)})
+            web = MemoryWeb({OCSP: good(self.subject)})
             found = self.check(web, path(self.subject), staple=staple, expectsStaple=True)
             self.assertEqual(found, [(0, DOUBTFUL)])
             self.assertWords(words)
@@ -837,7 +789,7 @@ class LimitTests(Checking):
         """
         first: Deferred[bytes] = Deferred()
         second: Deferred[bytes] = Deferred()
-        web = Web({OCSP: first, "http://crl.example/root.crl": second})
+        web = MemoryWeb({OCSP: first, "http://crl.example/root.crl": second})
         checking = self.start(web, flag=X509RevocationFlag.ExcludeRoot)
         self.assertEqual(len(web.asked), 2)
         second.callback(crlBytes(crl(ROOT, MIDDLE.certificate)))
@@ -855,7 +807,7 @@ class LimitTests(Checking):
         extensions = [access(four), distribution(*(f"{each}/crl" for each in four))]
         upper = Authority("upper", ROOT, extensions=extensions)
         leaf = upper.issue("x", extensions=extensions).certificate
-        web = Web()
+        web = MemoryWeb()
         found = self.check(
             web,
             (leaf, upper.certificate, ROOT.certificate),
@@ -872,7 +824,7 @@ class LimitTests(Checking):
         """
         cancelled: list[object] = []
         slow: Deferred[bytes] = Deferred(cancelled.append)
-        web = Web({OCSP: {"GET": OSError("404"), "POST": slow}, CRL: crlBytes(crl(MIDDLE))})
+        web = MemoryWeb({OCSP: {"GET": OSError("404"), "POST": slow}, CRL: crlBytes(crl(MIDDLE))})
         checking = self.start(web)
         self.clock.advance(TIMEOUT - 1)
         self.assertNoResult(checking)
@@ -892,7 +844,7 @@ class LimitTests(Checking):
         """
         slow: Deferred[bytes] = Deferred()
         slower: Deferred[bytes] = Deferred()
-        web = Web({OCSP: {"GET": slow, "POST": slower}, CRL: Deferred()})
+        web = MemoryWeb({OCSP: {"GET": slow, "POST": slower}, CRL: Deferred()})
         checking = self.start(web)
         self.clock.advance(9)
         slow.errback(OSError("reset"))
@@ -908,7 +860,7 @@ class LimitTests(Checking):
         """
         What one certificate's source has said before the time is over counts.
         """
-        web = Web({OCSP: Deferred(), "http://crl.example/root.crl": crlBytes(crl(ROOT))})
+        web = MemoryWeb({OCSP: Deferred(), "http://crl.example/root.crl": crlBytes(crl(ROOT))})
         checking = self.start(web, flag=X509RevocationFlag.ExcludeRoot)
         self.assertNoResult(checking)
         self.clock.advance(TIMEOUT)
@@ -921,7 +873,7 @@ class LimitTests(Checking):
         asked.
         """
         cancelled: list[object] = []
-        web = Web(
+        web = MemoryWeb(
             {
                 OCSP: Deferred(cancelled.append),
                 "http://crl.example/root.crl": Deferred(cancelled.append),
@@ -950,7 +902,9 @@ class LimitTests(Checking):
             (succeed(None), "no bytes, but NoneType"),
             (succeed("text"), "no bytes, but str"),
         ):
-            web = Web({OCSP: {"GET": bad, "POST": OSError("x")}, CRL: crlBytes(crl(MIDDLE, LEAF))})
+            web = MemoryWeb(
+                {OCSP: {"GET": bad, "POST": OSError("x")}, CRL: crlBytes(crl(MIDDLE, LEAF))}
+            )
             self.cache = Memory()
             self.assertEqual(self.check(web), [(0, WITHDRAWN)])
             self.cache = Memory()
@@ -964,12 +918,12 @@ class LimitTests(Checking):
         """
         However much there is to tell, it is told in 500 characters.
         """
-        self.check(Web({OCSP: OSError("x" * 10_000)}))
+        self.check(MemoryWeb({OCSP: OSError("x" * 10_000)}))
         self.assertEqual(len(self.words), 500)
         self.assertTrue(self.words.endswith("x..."))
 
 
-def _places(web: Web) -> list[tuple[str, str]]:
+def _places(web: MemoryWeb) -> list[tuple[str, str]]:
     """
     What was asked where, without what a GET request ends in.
     """

@@ -13,32 +13,12 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.chains import Issued, patched
-from tests.revocations import (
-    ECDSA_SHA256,
-    REVOKED,
-    SEQUENCE,
-    SHA256,
-    UNKNOWN,
-    access,
-    assembled,
-    crl,
-    crlBytes,
-    der,
-    distribution,
-    distributionPoint,
-    entry,
-    ocspResponse,
-    responder,
-    single,
-    unknownExtension,
-)
-from tests.support import AUTHORITY, DAY, NOW, Authority, rsaKey
+from tests.support import AUTHORITY
 from txsslstream.revocationdata import (
     CLOCK_SKEW,
     CRL_LIMIT,
@@ -54,6 +34,25 @@ from txsslstream.revocationdata import (
     ocspGetUrl,
     ocspRequest,
     ocspUrls,
+)
+from txsslstream.testing import DAY, NOW, Authority, rsaKey
+from txsslstream.testing.damage import patched
+from txsslstream.testing.encoding import SEQUENCE, der
+from txsslstream.testing.issuing import SHA256, Issued, certificate, enormous
+from txsslstream.testing.revocations import (
+    ECDSA_SHA256,
+    REVOKED,
+    UNKNOWN,
+    access,
+    assembled,
+    crl,
+    crlBytes,
+    distribution,
+    distributionPoint,
+    entry,
+    ocspResponse,
+    single,
+    unknownExtensionInDER,
 )
 
 SECOND = datetime.timedelta(seconds=1)
@@ -247,16 +246,12 @@ class OcspTests(Judging):
         # The same number and key, of an issuer with another name.
         renamed = Authority("renamed")
         renamed.key = AUTHORITY.key
-        sameNumber = (
-            x509.CertificateBuilder(
-                renamed.certificate.subject,
-                CERTIFICATE.subject,
-                CERTIFICATE.public_key(),
-                CERTIFICATE.serial_number,
-                NOW - DAY,
-                NOW + DAY,
-            )
-        ).sign(renamed.key, SHA256)
+        sameNumber = certificate(
+            CERTIFICATE.subject,
+            renamed,
+            CERTIFICATE.public_key(),
+            serial=CERTIFICATE.serial_number,
+        ).certificate
         self.assertRefused(
             "is about another certificate",
             judged,
@@ -307,7 +302,7 @@ class OcspTests(Judging):
         """
         digital = _usage(digital_signature=True)
         for extensions in ((), ((x509.OCSPNoCheck(), False),), ((digital, True),)):
-            signer = responder(AUTHORITY, extensions=extensions)
+            signer = AUTHORITY.responder(extensions=extensions)
             for encoding in ocsp.OCSPResponderEncoding:
                 data = ocspResponse(AUTHORITY, CERTIFICATE, responder=signer, encoding=encoding)
                 self.assertStands(judged(data), Standing.good)
@@ -319,24 +314,24 @@ class OcspTests(Judging):
         intermediate = Authority("intermediate", AUTHORITY)
         cases: tuple[tuple[str, Any], ...] = (
             ("for OCSP signing", AUTHORITY.issue("localhost")),
-            ("for OCSP signing", responder(AUTHORITY, usages=())),
+            ("for OCSP signing", AUTHORITY.responder(usages=())),
             (
                 "for OCSP signing",
-                responder(AUTHORITY, usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]),
+                AUTHORITY.responder(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]),
             ),
-            ("no certificate of the issuer", responder(IMPOSTOR)),
-            ("no certificate of the issuer", responder(intermediate)),
-            ("not valid now", responder(AUTHORITY, notAfter=NOW - SECOND)),
-            ("not valid now", responder(AUTHORITY, notBefore=NOW + SECOND)),
+            ("no certificate of the issuer", IMPOSTOR.responder()),
+            ("no certificate of the issuer", intermediate.responder()),
+            ("not valid now", AUTHORITY.responder(notAfter=NOW - SECOND)),
+            ("not valid now", AUTHORITY.responder(notBefore=NOW + SECOND)),
             (
                 "for digital signatures",
-                responder(AUTHORITY, extensions=[(_usage(key_agreement=True), True)]),
+                AUTHORITY.responder(extensions=[(_usage(key_agreement=True), True)]),
             ),
-            ("unreadable", responder(AUTHORITY, extensions=[(UNKNOWN_EXTENSION, True)])),
-            ("unreadable", responder(AUTHORITY, extensions=[(DAMAGED_EXTENSION, False)])),
+            ("unreadable", AUTHORITY.responder(extensions=[(UNKNOWN_EXTENSION, True)])),
+            ("unreadable", AUTHORITY.responder(extensions=[(DAMAGED_EXTENSION, False)])),
             (
                 "1024 bits",
-                responder(AUTHORITY, key=rsa.generate_private_key(65537, 1024)),
+                AUTHORITY.responder(key=rsaKey(bits=1024)),
             ),
         )
         for words, signer in cases:
@@ -348,7 +343,7 @@ class OcspTests(Judging):
         A response without its signer's certificate is refused, whatever other
         certificates it has, and however many.
         """
-        signer = responder(AUTHORITY)
+        signer = AUTHORITY.responder()
         self.assertRefused(
             "does not contain the certificate of the responder",
             judged,
@@ -369,7 +364,7 @@ class OcspTests(Judging):
         """
         A response that names somebody else than its signer is refused.
         """
-        signer = responder(AUTHORITY)
+        signer = AUTHORITY.responder()
         alias = AUTHORITY.issue(subject="alias", key=signer.privateKey)
         for encoding, isMet in (
             (ocsp.OCSPResponderEncoding.NAME, False),
@@ -393,24 +388,18 @@ class OcspTests(Judging):
         A signer whose certificate is signed with SHA-1 or MD5 must not sign.
         """
         issuer = AUTHORITY.issue(subject="Test Authority", key=rsaKey()).certificate
-        signer = responder(AUTHORITY)
-        certificate = (
-            x509.CertificateBuilder(
-                issuer.subject,
-                signer.certificate.subject,
-                signer.privateKey.public_key(),
-                1,
-                NOW - DAY,
-                NOW + DAY,
-            )
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)
-            .sign(rsaKey(), SHA256)
-        )
-        encoded = certificate.public_bytes(serialization.Encoding.DER)
+        signer = AUTHORITY.responder()
+        strong = certificate(
+            signer.certificate.subject,
+            Issued(issuer, rsaKey()),
+            signer.privateKey,
+            [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False)],
+        ).certificate
+        encoded = strong.public_bytes(serialization.Encoding.DER)
         self.assertEqual(encoded.count(SHA256_RSA), 2)
         authority = Authority()
         authority.certificate = issuer
-        data = ocspResponse(authority, CERTIFICATE, responder=signer, certificates=[certificate])
+        data = ocspResponse(authority, CERTIFICATE, responder=signer, certificates=[strong])
         self.assertStands(judged(data, issuer=issuer), Standing.good)
         for weak, words in WEAK_RSA:
             weakened = x509.load_der_x509_certificate(encoded.replace(SHA256_RSA, weak))
@@ -427,8 +416,8 @@ class OcspTests(Judging):
         Of several certificates with the signer's name the one whose key has
         signed counts.
         """
-        signer, namesake = responder(AUTHORITY), responder(AUTHORITY)
-        certificates = [namesake.certificate, responder(IMPOSTOR).certificate, signer.certificate]
+        signer, namesake = AUTHORITY.responder(), AUTHORITY.responder()
+        certificates = [namesake.certificate, IMPOSTOR.responder().certificate, signer.certificate]
         for count, isSigned in ((3, True), (2, False)):
             data = ocspResponse(
                 AUTHORITY,
@@ -452,7 +441,7 @@ class OcspTests(Judging):
             (ed25519.Ed25519PrivateKey.generate(), None),
             (ed448.Ed448PrivateKey.generate(), None),
         )
-        signers = [responder(AUTHORITY, key=key) for key, _ in keys]
+        signers = [AUTHORITY.responder(key=key) for key, _ in keys]
         for signer, (_, digest) in zip(signers, keys, strict=True):
             for named in signers:
                 data = ocspResponse(
@@ -472,7 +461,7 @@ class OcspTests(Judging):
         """
         RSASSA-PSS is verified, although nobody tells its parameters.
         """
-        signer = responder(AUTHORITY, key=rsaKey())
+        signer = AUTHORITY.responder(key=rsaKey())
         data = assembled(signer, single(AUTHORITY, CERTIFICATE, status=REVOKED), isPss=True)
         self.assertStands(judged(data), Standing.revoked)
         self.assertRefused("has a wrong signature", judged, data.replace(b"20260102", b"20290102"))
@@ -481,7 +470,7 @@ class OcspTests(Judging):
         """
         SHA-1 and MD5 prove nothing.
         """
-        data = ocspResponse(AUTHORITY, CERTIFICATE, responder=responder(AUTHORITY, key=rsaKey()))
+        data = ocspResponse(AUTHORITY, CERTIFICATE, responder=AUTHORITY.responder(key=rsaKey()))
         self.assertEqual(data.count(SHA256_RSA), 1)
         for weak, words in WEAK_RSA:
             self.assertRefused(words, judged, data.replace(SHA256_RSA, weak))
@@ -513,11 +502,11 @@ class OcspTests(Judging):
                 self.assertRefused("critical extension that must not be: 1.2.3.4", judged, data)
             else:
                 self.assertStands(judged(data), Standing.good)
-        part = single(AUTHORITY, CERTIFICATE, unknownExtension(True))
+        part = single(AUTHORITY, CERTIFICATE, unknownExtensionInDER(True))
         self.assertRefused(
             "critical extension that must not be: 1.2.3.4", judged, assembled(AUTHORITY, part)
         )
-        harmless = single(AUTHORITY, CERTIFICATE, unknownExtension(False))
+        harmless = single(AUTHORITY, CERTIFICATE, unknownExtensionInDER(False))
         self.assertStands(judged(assembled(AUTHORITY, harmless)), Standing.good)
         both = assembled(AUTHORITY, harmless, single(AUTHORITY, OTHER))
         self.assertStands(judged(both), Standing.good)
@@ -537,7 +526,7 @@ class OcspTests(Judging):
         nothing and nothing else happens; unless it was the responder's
         certificate or what names an algorithm in another way.
         """
-        signer = responder(AUTHORITY)
+        signer = AUTHORITY.responder()
         data = ocspResponse(AUTHORITY, CERTIFICATE, status=REVOKED, responder=signer)
         random = Random(1)
         for size in range(0, len(data), 7):
@@ -759,12 +748,8 @@ class CrlTests(Judging):
         """
         An issuer with an enormous key is not verified with.
         """
-        numbers = rsa.RSAPublicNumbers(65537, (1 << 16400) + 1)
-        issuer = (
-            x509.CertificateBuilder(
-                ISSUER.subject, ISSUER.subject, numbers.public_key(), 1, NOW - DAY, NOW + DAY
-            )
-        ).sign(AUTHORITY.key, SHA256)
+        large = enormous(16401)
+        issuer = certificate(ISSUER.subject, AUTHORITY, large).certificate
         self.assertRefused("key is unusable", listed, crl(AUTHORITY), issuer=issuer)
         data = inTheNameOf(issuer, AUTHORITY)
         self.assertRefused("key is unusable", judged, data, issuer=issuer)

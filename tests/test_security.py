@@ -11,7 +11,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from OpenSSL._util import lib
 from twisted.internet.defer import Deferred
@@ -23,21 +22,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.support import (
-    AUTHORITY,
-    CLIENT,
-    DAY,
-    NOW,
-    SERVER,
-    Bystander,
-    Pair,
-    Wire,
-    clientOptions,
-    onlySuite,
-    perVersion,
-    rsaKey,
-    serverOptions,
-)
+from tests.support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from txsslstream import (
     AuthenticationError,
     CipherAlgorithmType,
@@ -59,6 +44,7 @@ from txsslstream import (
     X509ChainStatusFlags,
     X509RevocationMode,
 )
+from txsslstream.testing import DAY, NOW, Bystander, StreamPair, Wire, onlySuite, perVersion, rsaKey
 
 RSA_SERVER = AUTHORITY.issue("localhost", key=rsaKey())
 
@@ -203,14 +189,14 @@ class SecurityMixin(_Mixin):
     What these tests share.
     """
 
-    def connected(self, version: SslProtocols, **options: Any) -> Pair:
+    def connected(self, version: SslProtocols, **options: Any) -> StreamPair:
         """
         An authenticated pair.
 
-        @param options: C{client}, C{server} or for L{Pair}.
+        @param options: C{client}, C{server} or for L{StreamPair}.
         """
         sides = {side: options.pop(side, None) for side in ("client", "server")}
-        pair = Pair(**options)
+        pair = StreamPair(**options)
         for authenticated in pair.authenticate(version, **sides):
             self.successResultOf(authenticated)
         return pair
@@ -305,7 +291,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         """
         old, new = SslProtocols.Tls11, SslProtocols.None_
         for clientVersion, serverVersion in ((old, new), (new, old)):
-            pair = Pair()
+            pair = StreamPair()
             server = pair.server.authenticateAsServer(serverOptions(serverVersion))
             client = pair.client.authenticateAsClient(clientOptions(clientVersion))
             pair.wire.flush()
@@ -320,7 +306,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         """
         suite = CipherSuitesPolicy([TlsCipherSuite.TLS_RSA_WITH_AES_128_GCM_SHA256])
         for size in (2048, 3072):
-            server = AUTHORITY.issue("localhost", key=rsa.generate_private_key(65537, size))
+            server = AUTHORITY.issue("localhost", key=rsaKey(bits=size))
             client = AUTHORITY.issue(key=rsaKey())
             pair = self.connected(
                 SslProtocols.Tls12,
@@ -361,7 +347,7 @@ class SuiteTests(SecurityMixin, SynchronousTestCase):
         pair = self.connected(SslProtocols.Tls12, client=allow, server=allow)
         self.assertTrue(pair.client.isEncrypted)
         self.assertTrue(self.connected(SslProtocols.Tls12).client.isEncrypted)
-        pair = Pair()
+        pair = StreamPair()
         none = {"encryptionPolicy": EncryptionPolicy.NoEncryption}
         client, server = pair.authenticate(SslProtocols.Tls12, client=none)
         refusal = self.failureResultOf(server, AuthenticationError).value
@@ -433,7 +419,7 @@ class CertificatePropertiesTests(SecurityMixin):
     version: SslProtocols
     segment: int
 
-    def pair(self, client: dict[str, Any] | None = None, **server: Any) -> Pair:
+    def pair(self, client: dict[str, Any] | None = None, **server: Any) -> StreamPair:
         """
         An authenticated pair.
 
@@ -594,7 +580,7 @@ class ReadingTests(SecurityMixin):
         Before the handshake has brought anything, what it brings cannot be
         read, and the rest says no.
         """
-        pair = Pair()
+        pair = StreamPair()
         gated = (*NEGOTIATED, *CERTIFICATES, "security")
         for stream in (pair.client, pair.server):
             self.assertDefaults(stream)
@@ -627,7 +613,7 @@ class ReadingTests(SecurityMixin):
                 asked.append(stream)
                 return decision
 
-            pair = Pair()
+            pair = StreamPair()
             callback = {"remoteCertificateValidationCallback": decide}
             pair.authenticate(
                 self.version,
@@ -675,7 +661,7 @@ class ReadingTests(SecurityMixin):
         After a failed authentication every gated property repeats that error,
         and the booleans say no.
         """
-        pair = Pair()
+        pair = StreamPair()
         client, server = pair.authenticate(self.version, client={"targetHost": "wrong.example"})
         error = self.failureResultOf(client, AuthenticationError).value
         self.assertEqual(error.sslPolicyErrors, SslPolicyErrors.RemoteCertificateNameMismatch)
@@ -693,7 +679,7 @@ class ReadingTests(SecurityMixin):
         """
         The same holds for a handshake that took too long.
         """
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(serverOptions(self.version, handshakeTimeout=3))
         pair.clock.advance(3)
         error = self.failureResultOf(server, HandshakeTimeout).value

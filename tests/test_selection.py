@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import AUTHORITY, DAY, NOW, VERSIONS, Authority, Pair, rsaKey
+from tests.support import AUTHORITY
 from txsslstream import SslStreamCertificateContext, _openssl, selection
 from txsslstream.selection import bestCandidate
+from txsslstream.testing import DAY, NOW, VERSIONS, Authority, StreamPair, newKey, rsaKey
 
 MIDDLE = Authority("Middle", AUTHORITY)
 LOWER = Authority("Lower", MIDDLE)
@@ -22,7 +23,7 @@ USER = "client@example.com"
 
 KEYS: dict[str, Any] = {
     "RSA": rsaKey(),
-    "ECDSA": ec.generate_private_key(ec.SECP256R1()),
+    "ECDSA": newKey(),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
     "Ed448": ed448.Ed448PrivateKey.generate(),
 }
@@ -183,7 +184,7 @@ class HandshakeTests(SynchronousTestCase):
         @return: the certificate that a server of L{AUTHORITY}'s gets, which
             names its authority.
         """
-        pair = Pair()
+        pair = StreamPair()
         authorities = AUTHORITY.trust.certificates or ()
         trust = type(AUTHORITY.trust).fromCertificates(authorities, sendTrustInHandshake=True)
         for each in pair.authenticate(

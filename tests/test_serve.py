@@ -53,18 +53,10 @@ from txsslstream._serve import ForwardService, Options, makeService, serviceFor
 from txsslstream._tap import StartError
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
+from txsslstream.testing import certificatePEM, keyPEM
 
 from .interop._tools import LOOPBACK, background
-from .programs import (
-    LISTEN,
-    certificatePEM,
-    environment,
-    keyPEM,
-    runSslstream,
-    runTwistd,
-    serveProcess,
-    temporaryDirectory,
-)
+from .programs import LISTEN, environment, runSslstream, runTwistd, serveProcess, temporaryDirectory
 from .support import AUTHORITY, SERVER, clientOptions
 from .test_tap import Files, occupied
 from .watching import openFiles

@@ -16,11 +16,12 @@ from OpenSSL._util import lib
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.messages import inBytes, message, record
-from tests.support import AUTHORITY, rsaKey
+from tests.support import AUTHORITY
 from txsslstream.ciphersuites import TlsCipherSuite
 from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
 from txsslstream.serverflight import ServerFlight
+from txsslstream.testing import rsaKey
+from txsslstream.testing.messages import inBytes, message, record
 
 #: Groups of RFC 2409 section 6.2 and RFC 3526 section 2: none has a name in TLS.
 _START = (

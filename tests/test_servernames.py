@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.streams import StreamMixin
-from tests.support import AUTHORITY, SERVER, Pair, perVersion, serverOptions
+from tests.support import AUTHORITY, SERVER, serverOptions
 from tests.test_names import ALABEL, UNICODE
 from txsslstream import (
     AuthenticationError,
@@ -21,6 +21,7 @@ from txsslstream import (
     SslStreamCertificateContext,
     TlsAlert,
 )
+from txsslstream.testing import StreamPair, perVersion
 
 #: Entries, what is found for which names, and names that are for the default.
 LOOKUPS: tuple[tuple[Mapping[str, str], Mapping[str, str], tuple[str, ...]], ...] = (
@@ -292,7 +293,7 @@ class SelectionTests(StreamMixin):
         @return: the certificate that a client is shown that asks for this host;
             it is accepted whatever it is for.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client, server = pair.authenticate(
             self.version,
             {
@@ -328,7 +329,7 @@ class SelectionTests(StreamMixin):
         """
         names = ServerNames({"one.example": ONE, "*.two.example": TWO}, SERVER)
         for host in ("one.example", "www.two.example", "localhost"):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             for side in pair.authenticate(
                 self.version, {"targetHost": host}, {"serverCertificateSelectionCallback": names}
             ):
@@ -341,7 +342,7 @@ class SelectionTests(StreamMixin):
         """
         names = ServerNames({"one.example": ONE, "*.two.example": TWO, "old.two.example": None})
         for host in ("other.example", "two.example", "old.two.example", "a.b.two.example", ""):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             client, server = pair.authenticate(
                 self.version, {"targetHost": host}, {"serverCertificateSelectionCallback": names}
             )

@@ -14,9 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsslstream import InvalidOperationError, StartTLSFactory
 from txsslstream._processes import ProcessWire
 from txsslstream._slots import Slot
+from txsslstream.testing import Bystander, MemoryTransport
 
 from .processes import MemoryProcess, Parent
-from .support import Bystander, MemoryTransport, serverOptions
+from .support import serverOptions
 
 
 class SlotTests(SynchronousTestCase):

@@ -25,30 +25,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.messages import record
-from tests.revocations import (
-    MUST_STAPLE,
-    REVOKED,
-    UNKNOWN,
-    access,
-    assembled,
-    crl,
-    ocspResponse,
-    responder,
-    single,
-)
-from tests.support import (
-    AUTHORITY,
-    CLIENT,
-    DAY,
-    NOW,
-    Authority,
-    Pair,
-    perVersion,
-    rsaKey,
-    serverOptions,
-)
-from tests.test_revocation import Web
+from tests.support import AUTHORITY, CLIENT, serverOptions
 from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,
@@ -82,6 +59,26 @@ from txsslstream.stapling import (
     Stapler,
     staplerOf,
 )
+from txsslstream.testing import (
+    DAY,
+    MUST_STAPLE,
+    NOW,
+    Authority,
+    MemoryWeb,
+    StreamPair,
+    perVersion,
+    rsaKey,
+)
+from txsslstream.testing.messages import record
+from txsslstream.testing.revocations import (
+    REVOKED,
+    UNKNOWN,
+    access,
+    assembled,
+    crl,
+    ocspResponse,
+    single,
+)
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -100,7 +97,7 @@ SECOND = datetime.timedelta(seconds=1)
 
 
 def issue(
-    web: Web,
+    web: MemoryWeb,
     *extensions: tuple[x509.ExtensionType, bool],
     urls: tuple[str, ...] = (URL,),
     offline: bool = False,
@@ -198,7 +195,7 @@ class FetchingTests(StaplingCase):
         The responder is asked once, within bounds, without a word in the log;
         what it says is shown from then on, and nobody is waiting any more.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         stapler = staplerOf(context)
@@ -219,7 +216,7 @@ class FetchingTests(StaplingCase):
         A responder whose answer to GET is of no use is asked again by POST, and
         that it needs this is not worth a word.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         good = response(context)
         for useless in (b"?", OSError("405"), response(context, nextUpdate=NOW - SECOND)):
@@ -238,7 +235,7 @@ class FetchingTests(StaplingCase):
         """
         Where GET would be too long, there is only POST.
         """
-        web = Web()
+        web = MemoryWeb()
         url = URL + "x" * 200
         context = issue(web, urls=(url,))
         web.answers[url] = response(context)
@@ -250,7 +247,7 @@ class FetchingTests(StaplingCase):
         """
         If one responder fails, the next one is asked, and nothing is logged.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web, urls=(OTHER_URL, URL))
         web.answers[URL] = response(context)
         with self.silence():
@@ -265,7 +262,7 @@ class FetchingTests(StaplingCase):
         be checked, for want of the issuer or because it is another of the same
         name, or if it was said that nothing is to be fetched.
         """
-        web = Web()
+        web = MemoryWeb()
         namesake = Authority("Middle", ROOT)
         named = issue(web)
         issued = MIDDLE.issue("localhost")
@@ -292,7 +289,7 @@ class FetchingTests(StaplingCase):
         """
         The issuer is found wherever it is among the intermediates.
         """
-        web = Web()
+        web = MemoryWeb()
         others = (ROOT.certificate, Authority("Middle", ROOT).certificate)
         context = issue(web, intermediates=(*others, MIDDLE.certificate))
         web.answers[URL] = response(context)
@@ -304,7 +301,7 @@ class FetchingTests(StaplingCase):
         The issuer may be a root that came in the same file, which is not sent,
         or one that a store has.
         """
-        web = Web()
+        web = MemoryWeb()
         issued = ROOT.issue("localhost", extensions=[access((URL,))])
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
@@ -353,7 +350,7 @@ class FetchingTests(StaplingCase):
         issuer came along.
         """
         asked = self.broken("systemRoots", "userIntermediates")
-        web = Web()
+        web = MemoryWeb()
         issued = MIDDLE.issue("localhost")
         silent = SslStreamCertificateContext(issued.certificate, issued.privateKey, retriever=web)
         with self.silence():
@@ -367,7 +364,7 @@ class FetchingTests(StaplingCase):
         A store that cannot be used is a reason to go without a response, which
         is logged once for each certificate, and no reason to fail.
         """
-        web = Web()
+        web = MemoryWeb()
         self.patch(stapling, "userIntermediates", lambda: ())
         for name in ("systemRoots", "userIntermediates"):
             asked = self.broken(name)
@@ -389,10 +386,10 @@ class FetchingTests(StaplingCase):
         for version in (SslProtocols.Tls12, SslProtocols.Tls13):
             # Each with a stapler of its own.
             context = SslStreamCertificateContext(
-                issued.certificate, issued.privateKey, retriever=Web()
+                issued.certificate, issued.privateKey, retriever=MemoryWeb()
             )
             with self.logs("userIntermediates: Not a directory"):
-                sides = Pair().authenticate(version, {}, {"serverCertificate": context})
+                sides = StreamPair().authenticate(version, {}, {"serverCertificate": context})
                 for each in sides:
                     self.successResultOf(each)
 
@@ -424,7 +421,7 @@ class FetchingTests(StaplingCase):
         stored: Any = (Unreadable(), *others, namesake, MIDDLE.certificate)
         self.patch(stapling, "isSignedBy", compare)
         self.patch(stapling, "systemRoots", lambda: stored)
-        context = issue(Web(), intermediates=())
+        context = issue(MemoryWeb(), intermediates=())
         self.assertTrue(Stapler(context).canFetch)
         self.assertEqual(compared, [namesake, MIDDLE.certificate])
 
@@ -432,9 +429,9 @@ class FetchingTests(StaplingCase):
         """
         A response by a responder whom the issuer has entitled is shown.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
-        web.answers[URL] = response(context, responder=responder(MIDDLE))
+        web.answers[URL] = response(context, responder=MIDDLE.responder())
         with self.silence():
             self.prepare(staplerOf(context))
         self.assertEqual(staplerOf(context).current(), web.answers[URL])
@@ -443,7 +440,7 @@ class FetchingTests(StaplingCase):
         """
         That the certificate is revoked is shown as well: it is true.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context, status=REVOKED)
         with self.silence():
@@ -455,7 +452,7 @@ class FetchingTests(StaplingCase):
         A response that does not prove that the certificate is good or revoked
         is never shown, and there is one warning that says what is wrong.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         certificate = context.certificate
         tampered = bytearray(response(context))
@@ -469,7 +466,7 @@ class FetchingTests(StaplingCase):
             (ocspResponse(impostor, certificate), "another certificate"),
             (assembled(impostor, single(MIDDLE, certificate)), "responder"),
             (response(context, responder=MIDDLE.issue(subject="nobody")), "is signed by"),
-            (response(context, responder=responder(ROOT)), "is signed by"),
+            (response(context, responder=ROOT.responder()), "is signed by"),
             (bytes(tampered), "signature"),
             (response(context, status=UNKNOWN), "does not know it"),
             (b"\x30\x03\x0a\x01\x06", "unauthorized"),
@@ -494,12 +491,12 @@ class FetchingTests(StaplingCase):
         Without a retriever in the context, the process's own one is taken, when
         something is fetched and no earlier.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         taken = []
 
-        def default() -> Web:
+        def default() -> MemoryWeb:
             taken.append(web)
             return web
 
@@ -518,13 +515,13 @@ class FetchingTests(StaplingCase):
         Equal contexts share what was fetched; those with another retriever or
         other intermediates do not.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         parts = (context.certificate, context.privateKey)
         again = SslStreamCertificateContext(*parts, context.intermediates, retriever=web)
         self.assertIs(staplerOf(context), staplerOf(again))
         for other in (
-            SslStreamCertificateContext(*parts, context.intermediates, retriever=Web()),
+            SslStreamCertificateContext(*parts, context.intermediates, retriever=MemoryWeb()),
             SslStreamCertificateContext(*parts, context.intermediates, offline=True, retriever=web),
             SslStreamCertificateContext(*parts, (ROOT.certificate,), retriever=web),
         ):
@@ -535,7 +532,7 @@ class FetchingTests(StaplingCase):
         What another process has fetched is taken without asking, as long as it
         is valid and proves something.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context, nextUpdate=NOW + HOUR)
         self.prepare(Stapler(context))
@@ -556,7 +553,7 @@ class FetchingTests(StaplingCase):
         """
         What is no good in the cache is as if it was not there.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         self.patch(RevocationCache, "get", lambda *_: b"spoiled")
@@ -573,7 +570,7 @@ class RefreshingTests(StaplingCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.web = Web()
+        self.web = MemoryWeb()
         self.context = issue(self.web)
         self.stapler = staplerOf(self.context)
 
@@ -735,7 +732,7 @@ class MustStapleTests(StaplingCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.web = Web()
+        self.web = MemoryWeb()
         self.context = issue(self.web, MUST_STAPLE)
         self.stapler = staplerOf(self.context)
         self.answer: Deferred[bytes] = Deferred()
@@ -860,7 +857,7 @@ class Handshakes(Surroundings):
         streams: dict[str, Any] = (
             {} if select is None else {"localCertificateSelectionCallback": select}
         )
-        self.pair = pair = Pair(self.segment, **streams)
+        self.pair = pair = StreamPair(self.segment, **streams)
         self.sides = pair.authenticate(
             self.version,
             client={"certificateChainPolicy": policy or self.policy(), **client},
@@ -919,7 +916,7 @@ class HandshakeTests(Handshakes):
         server for its staple, which its callback gets to see; the second
         handshake asks nobody.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = good = response(context)
         seen: list[tuple[Any, ...]] = []
@@ -942,7 +939,7 @@ class HandshakeTests(Handshakes):
         Without the staple, the same client refuses the same server, as nothing
         is known of its certificate.
         """
-        self.start(issue(Web(), offline=True))
+        self.start(issue(MemoryWeb(), offline=True))
         flags = S.RevocationStatusUnknown | S.OfflineRevocation
         self.refused(flags, TlsAlert.certificate_unknown)
 
@@ -951,7 +948,7 @@ class HandshakeTests(Handshakes):
         A staple that says that the certificate is revoked has it refused for
         that.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context, status=REVOKED)
         self.start(context)
@@ -961,7 +958,7 @@ class HandshakeTests(Handshakes):
         """
         A client that does not look for revocation gets no staple.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         self.start(context, self.policy(revocationMode=X509RevocationMode.NoCheck))
@@ -974,7 +971,7 @@ class HandshakeTests(Handshakes):
         In TLS 1.2 the staple of a client that asks can be seen on the wire, so
         that the test above does not look in vain.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         self.start(context)
@@ -987,7 +984,7 @@ class HandshakeTests(Handshakes):
         The handshake that has the responder asked does not wait for it; once it
         has answered, the next one has the staple.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         answer: Deferred[bytes] = Deferred()
         web.answers[URL] = answer
@@ -1009,7 +1006,7 @@ class HandshakeTests(Handshakes):
         it was chosen by name or among what there is, and even if that is what
         would have been shown anyway.
         """
-        web, other = Web(), Web()
+        web, other = MemoryWeb(), MemoryWeb()
         context, configured = issue(web), issue(other)
         web.answers[URL] = response(context)
         other.answers[URL] = response(configured)
@@ -1045,7 +1042,7 @@ class HandshakeTests(Handshakes):
         """
         policy = self.policy(revocationLists=[crl(MIDDLE)])
         for problem in (ZeroDivisionError, OSError("connection refused")):
-            web = Web({URL: problem})
+            web = MemoryWeb({URL: problem})
             with self.logs("raised|refused"):
                 self.start(issue(web), policy)
             self.assertIsNone(self.accepted())
@@ -1055,7 +1052,7 @@ class HandshakeTests(Handshakes):
         """
         The staple arrives as well where both sides show a certificate.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
         web.answers[URL] = response(context)
         self.start(context, server={"clientCertificateRequired": True}, clientCertificates=[CLIENT])
@@ -1067,7 +1064,7 @@ class HandshakeTests(Handshakes):
         It does not matter what digest the responder names the certificate with.
         """
         for algorithm in (hashes.SHA1(), hashes.SHA256(), hashes.SHA512()):
-            web = Web()
+            web = MemoryWeb()
             context = issue(web)
             web.answers[URL] = response(context, algorithm=algorithm)
             self.start(context)
@@ -1078,11 +1075,11 @@ class HandshakeTests(Handshakes):
         The largest staple that is shown is accepted; by one byte more it is
         not shown, for OpenSSL's clients would break off.
         """
-        web = Web()
+        web = MemoryWeb()
         context = issue(web)
 
         # The size of an ECDSA signature varies.
-        signer = responder(MIDDLE, key=rsaKey())
+        signer = MIDDLE.responder(key=rsaKey())
 
         def padded(size: int) -> bytes:
             content = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size))
@@ -1111,7 +1108,7 @@ class RequiredStapleTests(Handshakes):
 
     def setUp(self) -> None:
         super().setUp()
-        self.web = Web()
+        self.web = MemoryWeb()
         self.context = issue(self.web, MUST_STAPLE)
         # Without this there would be another reason to refuse it.
         self.elsewhere = self.policy(revocationLists=[crl(MIDDLE)])
@@ -1144,7 +1141,7 @@ class RequiredStapleTests(Handshakes):
         """
         A certificate that does not require it is accepted without.
         """
-        self.start(issue(Web(), offline=True), self.elsewhere)
+        self.start(issue(MemoryWeb(), offline=True), self.elsewhere)
         self.assertIsNone(self.accepted())
 
     def test_useless(self) -> None:
@@ -1283,7 +1280,7 @@ class HeldFlightTests(Surroundings, SynchronousTestCase):
 
         @return: the server's first flight, which has not left yet.
         """
-        self.pair = pair = Pair()
+        self.pair = pair = StreamPair()
         options = {"certificateChainPolicy": _ASKING, **(client or {})}
         self.sides = pair.authenticate(
             version, options, {"serverCertificate": MIDDLE.issue("localhost"), **server}, False

@@ -47,9 +47,10 @@ from txsslstream import (
     StartTLSFactory,
     startTLS,
 )
+from txsslstream.testing import Bystander, MemoryTransport, Wire, failureOf, perVersion
 
 from .processes import Spawner
-from .support import Bystander, MemoryTransport, Wire, clientOptions, perVersion, serverOptions
+from .support import clientOptions, serverOptions
 
 if TYPE_CHECKING:
     _Mixin = SynchronousTestCase
@@ -137,13 +138,7 @@ class StartTLSMixin(_Mixin):
     version: SslProtocols
     segment: int
 
-    def failure(self, deferred: Deferred[Any], kind: type[Exception]) -> Any:
-        """
-        The error, of exactly this kind, that a Deferred has failed with.
-        """
-        error = self.failureResultOf(deferred).value
-        self.assertIs(type(error), kind)
-        return error
+    failure = staticmethod(failureOf)
 
 
 class Conversation:

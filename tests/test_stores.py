@@ -30,13 +30,14 @@ from twisted.internet import ssl as twistedSsl
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.support import AUTHORITY, DAY, NOW, Authority
+from tests.support import AUTHORITY
 from tests.test_finding import ZERO
 from txsslstream import storefiles, stores
 from txsslstream.certificates import SslStreamCertificateContext
 from txsslstream.enums import StoreLocation, StoreName, X509FindType, X509KeyUsageFlags
 from txsslstream.errors import CertificateError, NotSupportedError
 from txsslstream.stores import X509Store, disallowed, systemRoots, userIntermediates
+from txsslstream.testing import DAY, NOW, Authority
 
 #: Who owns nothing.
 NOBODY = 65534

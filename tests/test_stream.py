@@ -55,22 +55,11 @@ from txsslstream import (
     X509ChainStatusFlags,
 )
 from txsslstream._sides import Reader
+from txsslstream.testing import VERSIONS, Bystander, MemoryTransport, StreamPair, Wire, perVersion
 
 from .files import FilesMixin
 from .streams import LeakMixin, Opened, StreamMixin
-from .support import (
-    AUTHORITY,
-    CLIENT,
-    SERVER,
-    VERSIONS,
-    Bystander,
-    MemoryTransport,
-    Pair,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 _T = TypeVar("_T")
 
@@ -142,7 +131,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
     Tests for C{authenticateAsClient} and C{authenticateAsServer}.
     """
 
-    def finish(self, pair: Pair, *authenticated: Deferred[SslStream]) -> None:
+    def finish(self, pair: StreamPair, *authenticated: Deferred[SslStream]) -> None:
         """
         Both sides come to be authenticated.
         """
@@ -157,7 +146,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         A client that names nothing but the host trusts the system's roots, so
         that a server of our own authority is refused with unknown_ca.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client = pair.client.authenticateAsClient("localhost")
         server = pair.server.authenticateAsServer(SERVER, False, self.version)
         pair.wire.flush()
@@ -181,7 +170,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
             asked.append(arguments)
             return True
 
-        pair = Pair(self.segment, remoteCertificateValidationCallback=validate)
+        pair = StreamPair(self.segment, remoteCertificateValidationCallback=validate)
         self.finish(
             pair,
             pair.client.authenticateAsClient("localhost"),
@@ -220,7 +209,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         servers = self.certificateForms(SERVER, "server")
         clients = self.certificateForms(CLIENT, "client")
         for server, client in zip(servers, clients, strict=True):
-            pair = Pair(0, remoteCertificateValidationCallback=lambda *_: True)
+            pair = StreamPair(0, remoteCertificateValidationCallback=lambda *_: True)
             self.finish(
                 pair,
                 pair.client.authenticateAsClient("localhost", [client]),
@@ -233,7 +222,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         """
         All options may be given as one value.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         self.finish(
             pair,
             pair.client.authenticateAsClient(
@@ -249,7 +238,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         Sides without a version in common part with protocol_version.
         """
         other = SslProtocols.Tls12 if self.version is SslProtocols.Tls13 else SslProtocols.Tls13
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client = pair.client.authenticateAsClient("localhost", (), self.version)
         server = pair.server.authenticateAsServer(SERVER, False, other)
         pair.wire.flush()
@@ -263,7 +252,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         A server that asks for a certificate refuses a client that has none, and
         the connection is closed.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         client = pair.client.authenticateAsClient(clientOptions(self.version))
         server = pair.server.authenticateAsServer(SERVER, True)
         pair.wire.flush()
@@ -294,7 +283,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
                 found[stream] = chain.flags
                 return True
 
-            pair = Pair(self.segment, remoteCertificateValidationCallback=validate)
+            pair = StreamPair(self.segment, remoteCertificateValidationCallback=validate)
             self.finish(
                 pair,
                 pair.client.authenticateAsClient("localhost", [CLIENT], self.version, not isServer),
@@ -311,7 +300,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         The stream's own policy may ask for no encryption, which TLS 1.3 does
         not know.
         """
-        pair = Pair(self.segment, encryptionPolicy=EncryptionPolicy.NoEncryption)
+        pair = StreamPair(self.segment, encryptionPolicy=EncryptionPolicy.NoEncryption)
         both = pair.authenticate(self.version)
         if self.version is SslProtocols.Tls13:
             for authenticated in both:
@@ -357,7 +346,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
             lambda s: s.authenticateAsServer(SERVER, False, SslProtocols.Ssl3): NotSupportedError,
             lambda s: s.authenticateAsClient("no such host name"): ValueError,
         }
-        pair = Pair(
+        pair = StreamPair(
             self.segment,
             remoteCertificateValidationCallback=accept,
             localCertificateSelectionCallback=lambda *_: SERVER,
@@ -378,7 +367,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         A stream is authenticated once: while that is under way and later it
         cannot be again, and is unharmed by the attempt.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         both = pair.authenticate(self.version, flush=False)
         for _ in range(2):
             for stream in (pair.client, pair.server):
@@ -392,7 +381,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         A closed or aborted stream cannot be authenticated.
         """
         for end in (SslStream.close, SslStream.abort):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             end(pair.client)
             self.failure(pair.client.authenticateAsClient(clientOptions()), StreamClosedError)
             self.failure(pair.client.whenAuthenticated(), HandshakeCancelled)
@@ -404,7 +393,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         On a connection that was lost before, the authentication fails with the
         reason as its cause.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         pair.wire.cut()
         error = self.failure(
             pair.client.authenticateAsClient(clientOptions()), HandshakeInterrupted
@@ -418,7 +407,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         After a failed authentication everything fails with its error, the same
         each time, until the stream is closed.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         both = pair.authenticate(self.version, client={"targetHost": "elsewhere.example"})
         for stream, authenticated in zip((pair.client, pair.server), both, strict=True):
             error = self.failure(authenticated, AuthenticationError)
@@ -442,7 +431,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         Until it is authenticated nothing can be done with a stream, which is
         unharmed by the attempt.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
 
         def tryAll() -> None:
             for stream in (pair.client, pair.server):
@@ -459,7 +448,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         Any number of observers hear of the authentication, early or late; one
         that gives up does so alone.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         early = [pair.client.whenAuthenticated() for _ in range(3)]
         early[1].cancel()
         self.failure(early.pop(1), CancelledError)
@@ -474,7 +463,7 @@ class AuthenticationTests(StreamMixin, FilesMixin):
         is closed.
         """
         for isServer in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             both = pair.authenticate(self.version, flush=False)
             streams = (pair.client, pair.server)
             ours, theirs = (1, 0) if isServer else (0, 1)
@@ -1250,7 +1239,7 @@ class CloseTests(StreamMixin):
         """
         C{shutdownTimeout} may be set before the authentication.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         pair.client.shutdownTimeout = 1.5
         pair.authenticate(self.version)
         closing = pair.client.close()
@@ -1390,7 +1379,7 @@ class CloseTests(StreamMixin):
         """
         A stream that nobody has authenticated yet is closed like its transport.
         """
-        pair = Pair(self.segment)
+        pair = StreamPair(self.segment)
         accepted = pair.server.authenticateAsServer(serverOptions(self.version))
         whenAuthenticated = pair.client.whenAuthenticated()
         closing = pair.client.close()
@@ -1407,7 +1396,7 @@ class CloseTests(StreamMixin):
         user_canceled.
         """
         for isServer in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             both = pair.authenticate(self.version, flush=False)
             streams = (pair.client, pair.server)
             ours, theirs = (1, 0) if isServer else (0, 1)
@@ -1428,7 +1417,7 @@ class CloseTests(StreamMixin):
         """
         for isServer in (False, True):
             refusing = {"remoteCertificateValidationCallback": lambda *_: False}
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             both = pair.authenticate(
                 self.version,
                 {} if isServer else refusing,
@@ -1505,7 +1494,7 @@ class AbortTests(StreamMixin):
         under way, can be aborted: the peer sees the connection end.
         """
         for isUnderWay in (False, True):
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             accepted = pair.server.authenticateAsServer(serverOptions(self.version))
             waiting = [pair.client.whenAuthenticated()]
             if isUnderWay:
@@ -1541,7 +1530,7 @@ class AbortTests(StreamMixin):
         """
         for isServer in (False, True):
             for end in (SslStream.abort, SslStream.close):
-                pair = Pair(self.segment)
+                pair = StreamPair(self.segment)
                 both = pair.authenticate(self.version, flush=False)
                 one, other = (1, 0) if isServer else (0, 1)
                 both[one].addCallback(end)
@@ -1839,7 +1828,9 @@ class HandshakeTimeoutTests(StreamMixin):
     Tests for C{handshakeTimeout}.
     """
 
-    def timedOut(self, pair: Pair, authenticated: Deferred[SslStream], seconds: float) -> None:
+    def timedOut(
+        self, pair: StreamPair, authenticated: Deferred[SslStream], seconds: float
+    ) -> None:
         """
         The authentication fails after exactly so many seconds.
         """
@@ -1854,7 +1845,7 @@ class HandshakeTimeoutTests(StreamMixin):
         """
         A handshake may take 30 seconds.
         """
-        pair = Pair()
+        pair = StreamPair()
         self.assertEqual(pair.client.handshakeTimeout, 30)
         self.timedOut(pair, pair.client.authenticateAsClient(clientOptions(self.version)), 30)
 
@@ -1862,7 +1853,7 @@ class HandshakeTimeoutTests(StreamMixin):
         """
         The options may give it another time.
         """
-        pair = Pair()
+        pair = StreamPair()
         server = pair.server.authenticateAsServer(serverOptions(self.version, handshakeTimeout=7))
         self.assertEqual(pair.server.handshakeTimeout, 7)
         self.timedOut(pair, server, 7)
@@ -1871,7 +1862,7 @@ class HandshakeTimeoutTests(StreamMixin):
         """
         What is set on the stream counts more than the options.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.server.handshakeTimeout = 4
         self.assertEqual(pair.server.handshakeTimeout, 4)
         server = pair.server.authenticateAsServer(serverOptions(self.version, handshakeTimeout=7))
@@ -1882,7 +1873,7 @@ class HandshakeTimeoutTests(StreamMixin):
         """
         Without a time-out a handshake may take for ever.
         """
-        pair = Pair()
+        pair = StreamPair()
         pair.server.handshakeTimeout = None
         server = pair.server.authenticateAsServer(serverOptions(self.version))
         self.assertIsNone(pair.server.handshakeTimeout)
@@ -1909,7 +1900,7 @@ class StreamTests(SynchronousTestCase):
         Time-outs are positive numbers or L{None}; anything else is refused and
         changes nothing.
         """
-        stream = Pair().client
+        stream = StreamPair().client
         defaults = {
             "readTimeout": None,
             "writeTimeout": None,
@@ -1948,7 +1939,7 @@ class StreamTests(SynchronousTestCase):
         A new stream tells what can be told.
         """
         for isLeftOpen in (False, True):
-            stream = Pair(leaveInnerStreamOpen=isLeftOpen).client
+            stream = StreamPair(leaveInnerStreamOpen=isLeftOpen).client
             self.assertIs(stream.leaveInnerStreamOpen, isLeftOpen)
             self.assertEqual(repr(stream), "<SslStream unauthenticated>")
             self.assertEqual(stream.targetHostName, "")
@@ -2057,7 +2048,7 @@ class LeakTests(LeakMixin):
         Nothing is left after a conversation that both sides have closed.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             authenticate()
             pair.client.write(b"message")
             reading = pair.server.readExactly(7)
@@ -2076,7 +2067,7 @@ class LeakTests(LeakMixin):
         decided.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             authenticate(
                 client={
                     "clientCertificates": [CLIENT],
@@ -2100,7 +2091,7 @@ class LeakTests(LeakMixin):
         error has been seen again and again.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             both = authenticate(client={"targetHost": "elsewhere.example"})
             for stream, failed in zip((pair.client, pair.server), both, strict=True):
                 self.failure(failed, AuthenticationError)
@@ -2114,7 +2105,7 @@ class LeakTests(LeakMixin):
         reads and writes.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             authenticate()
             pair.wire.server.isPaused = True
             for waiting in (pair.client.write(MUCH), pair.client.read(), pair.server.read()):
@@ -2129,7 +2120,7 @@ class LeakTests(LeakMixin):
         Nothing is left after a truncation that was read again and again.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             authenticate()
             waiting: list[Deferred[Any]] = [pair.client.read(), pair.server.readUntil(b"\n")]
             pair.wire.cut()
@@ -2143,7 +2134,7 @@ class LeakTests(LeakMixin):
         Nothing is left after an authentication that was cancelled.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             both = authenticate(flush=False)
             both[0].cancel()
             self.failure(both[0], HandshakeCancelled)
@@ -2162,7 +2153,7 @@ class LeakTests(LeakMixin):
             undecided.append(Deferred())
             return undecided[-1]
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             both = authenticate(
                 client={"remoteCertificateValidationCallback": decide},
             )
@@ -2190,7 +2181,7 @@ class LeakTests(LeakMixin):
                 return
             raise AssertionError("it should have failed")
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any], **options: Any) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any], **options: Any) -> None:
             both = authenticate(client=options, flush=False)
             conversing = [
                 Deferred.fromCoroutine(converse(stream, authenticated))
@@ -2230,7 +2221,7 @@ class LeakTests(LeakMixin):
         Nothing is left after a handshake that took too long.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             pair.wire.server.isPaused = True
             both = authenticate()
             pair.clock.advance(30)
@@ -2245,7 +2236,7 @@ class LeakTests(LeakMixin):
         Nothing is left of streams that had other streams on them.
         """
 
-        def scenario(pair: Pair, authenticate: Callable[..., Any]) -> None:
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
             authenticate()
             outer = pair.client, pair.server
             pair.client, pair.server = map(SslStream, outer)

@@ -25,20 +25,18 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from txsslstream import SslStreamClientEndpoint
 from txsslstream._tap import Options, SampleService, StartError, makeService
 from txsslstream.echo import converse
+from txsslstream.testing import Authority, certificatePEM, keyPEM, pfx
 
 from .interop._tools import LOOPBACK
 from .programs import (
     LISTEN,
     authorityPath,
-    certificatePEM,
-    keyPEM,
-    pfx,
     runSslstream,
     runTwistd,
     sampleServerProcess,
     temporaryDirectory,
 )
-from .support import AUTHORITY, CLIENT, SERVER, Authority, clientOptions
+from .support import AUTHORITY, CLIENT, SERVER, clientOptions
 
 PASSWORD = b"correct horse"
 

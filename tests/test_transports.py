@@ -21,8 +21,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream._transports import abort, defaultClock, unsentBytes
-
-from .support import Bystander, MemoryTransport
+from txsslstream.testing import Bystander, MemoryTransport
 
 
 def wrapped(transport: Any) -> ProtocolWrapper:

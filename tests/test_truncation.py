@@ -21,17 +21,10 @@ from txsslstream import (
     TruncationError,
 )
 from txsslstream._waiting import _parked
+from txsslstream.testing import Bystander, MemoryTransport, Wire, perVersion
 
 from .streams import StreamMixin
-from .support import (
-    AUTHORITY,
-    Bystander,
-    MemoryTransport,
-    Wire,
-    clientOptions,
-    perVersion,
-    serverOptions,
-)
+from .support import AUTHORITY, clientOptions, serverOptions
 
 #: Their signatures are all of one size, so that every handshake is.
 SERVER = AUTHORITY.issue("localhost", key=Ed25519PrivateKey.generate())
@@ -39,30 +32,6 @@ CLIENT = AUTHORITY.issue("client@example.com", key=Ed25519PrivateKey.generate())
 
 QUESTION = b"Hello from the client.<EOF>"
 ANSWER = b"Hello from the server.<EOF>"
-
-
-class LimitedWire(Wire):
-    """
-    A wire that delivers no more than so many bytes to one end.
-
-    @ivar received: how many bytes each end has got.
-    """
-
-    def __init__(self, limited: str, limit: int) -> None:
-        super().__init__()
-        self._limited = limited
-        self._limit = limit
-        self.received = {"client": 0, "server": 0}
-
-    def _deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
-        room = len(source.written)
-        if target.name == self._limited:
-            room = min(room, self._limit - self.received[target.name])
-        if room == 0:
-            return False
-        self.segment = room
-        self.received[target.name] += room
-        return super()._deliver(source, target)
 
 
 class Side:
@@ -119,7 +88,9 @@ class Severed:
     def __init__(
         self, limited: str, limit: int, client: Any, server: Any, reason: type[Exception]
     ) -> None:
-        self.wire = LimitedWire(limited, limit)
+        self.wire = Wire()
+        source = self.wire.server if limited == "client" else self.wire.client
+        source.stallAt(limit)
         self.originals = (Bystander(), Bystander())
         self.wire.connect(*self.originals)
         self.sides = (
@@ -129,6 +100,13 @@ class Severed:
         self.wire.flush()
         self.isComplete = not self.wire.client.connected
         self.wire.cut(reason)
+
+    def received(self, name: str) -> int:
+        """
+        How many bytes one end has got.
+        """
+        source = self.wire.server if name == "client" else self.wire.client
+        return source.delivered
 
 
 @perVersion(segments=(0,))
@@ -177,9 +155,9 @@ class CutTests(StreamMixin):
             severed = Severed(limited, limit, client, server, reason)
             for side in severed.sides:
                 self.checkSide(
-                    side, severed.wire.received[side.name], ends[side.name], requireCloseNotify
+                    side, severed.received(side.name), ends[side.name], requireCloseNotify
                 )
-            self.assertEqual(severed.wire.received[limited], limit)
+            self.assertEqual(severed.received(limited), limit)
             self.assertEqual(severed.wire.clock.getDelayedCalls(), [])
             self.assertEqual(_parked, set())
             self.assertNotIn(None, [original.lost for original in severed.originals])

@@ -15,8 +15,7 @@ from twisted.internet import ssl
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.programs import certificatePEM
-from tests.support import AUTHORITY, CLIENT, SERVER, Authority, Pair, perVersion
+from tests.support import AUTHORITY, CLIENT, SERVER
 from txsslstream import (
     AuthenticationError,
     CertificateError,
@@ -29,6 +28,7 @@ from txsslstream import (
     X509Store,
 )
 from txsslstream.certificates import SomeCertificate
+from txsslstream.testing import Authority, StreamPair, certificatePEM, perVersion
 
 OTHERS = (Authority("Other Root"), Authority("Third Root"))
 
@@ -253,7 +253,7 @@ class TrustingHandshakeTests(FilesMixin):
         client: dict[str, Any] = {"clientCertificateContext": CLIENT}
         server: dict[str, Any] = {"clientCertificateRequired": True}
         (client if role == "client" else server)["trust"] = trust
-        self.pair = Pair(self.segment)
+        self.pair = StreamPair(self.segment)
         outcomes = self.pair.authenticate(self.version, client, server)
         return outcomes if role == "client" else outcomes[::-1]
 
@@ -341,7 +341,7 @@ class TrustingHandshakeTests(FilesMixin):
                 asked.append(arguments[4])
                 return CLIENT
 
-            pair = Pair(self.segment)
+            pair = StreamPair(self.segment)
             for each in pair.authenticate(
                 self.version,
                 client={"localCertificateSelectionCallback": select},

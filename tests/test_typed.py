@@ -16,10 +16,11 @@ from typing import NamedTuple
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.testing import Authority, certificatePEM, keyPEM
 
 from .interop._tools import background, runTool
-from .programs import certificatePEM, environment, keyPEM, sharedDirectory, temporaryDirectory
-from .support import AUTHORITY, SERVER, Authority
+from .programs import environment, sharedDirectory, temporaryDirectory
+from .support import AUTHORITY, SERVER
 from .typed import PROJECT, Remark, remarks
 from .wheel import ROOT
 

@@ -27,9 +27,10 @@ from txsslstream import (
 from txsslstream._inner import InnerStream
 from txsslstream._sides import Reader
 from txsslstream._unwrapping import Unwrapping
+from txsslstream.testing import StreamPair, perVersion
 
 from .streams import Opened, StreamMixin
-from .support import Pair, clientOptions, perVersion, serverOptions
+from .support import clientOptions, serverOptions
 
 #: More than a stream keeps unread.
 MUCH = bytes(Reader.HIGH_WATER + 1)
@@ -681,7 +682,7 @@ class FailureTests(UnwrapMixin):
         A stream is not unwrapped before it is authenticated, after that has
         failed, while another stream uses it, or when it is closed.
         """
-        pair = Pair(leaveInnerStreamOpen=True)
+        pair = StreamPair(leaveInnerStreamOpen=True)
         self.failure(pair.client.unwrap(), InvalidOperationError)
         both = pair.authenticate(self.version, client={"targetHost": "elsewhere"})
         error = self.failure(both[0], AuthenticationError)

@@ -8,7 +8,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.messages import codes, vector
+from txsslstream.testing.messages import codes, vector
 from txsslstream.vectors import codePoints, firstVector, labelled, vectors
 
 

@@ -15,7 +15,7 @@ class WheelTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        package = [f"txsslstream/{path.name}" for path in (ROOT / "txsslstream").glob("*.py")]
+        package = [str(path.relative_to(ROOT)) for path in ROOT.glob("txsslstream/**/*.py")]
         self.names = {
             *package,
             "txsslstream/py.typed",
@@ -28,6 +28,13 @@ class WheelTests(SynchronousTestCase):
         A wheel with the package, its marker and the plugin has no problem.
         """
         self.assertEqual(problems(self.names), [])
+
+    def test_withoutTesting(self) -> None:
+        """
+        A wheel that lacks what is for users' tests is refused.
+        """
+        self.names.remove("txsslstream/testing/wire.py")
+        self.assertEqual(problems(self.names), ["missing: txsslstream/testing/wire.py"])
 
     def test_withoutPlugin(self) -> None:
         """

@@ -23,7 +23,7 @@ def problems(names: set[str]) -> list[str]:
     wanted = {
         str(path.relative_to(ROOT))
         for path in (
-            *ROOT.glob("txsslstream/*.py"),
+            *ROOT.glob("txsslstream/**/*.py"),
             ROOT / "txsslstream/py.typed",
             *ROOT.glob("twisted/plugins/*.py"),
         )

@@ -1066,6 +1066,20 @@ def isRenegotiable(connection: SSL.Connection) -> bool:
     return not lib.SSL_get_options(ssl) & SSL.OP_NO_RENEGOTIATION
 
 
+def beginHandshake(connection: SSL.Connection) -> list[str]:
+    """
+    Begin another handshake (RFC 5246 section 7.4.1.1), whatever the peer thinks
+    of that.
+
+    @return: OpenSSL's words if it cannot be.
+    """
+    ssl = connection._ssl
+    lib.ERR_clear_error()
+    if lib.SSL_renegotiate(ssl) == 1:
+        lib.SSL_do_handshake(ssl)
+    return _drainErrors()
+
+
 def firstFinished(connection: SSL.Connection, isServer: bool) -> bytes:
     """
     @return: the first Finished message of the latest handshake, before TLS 1.3

@@ -20,10 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.testing import Authority, certificatePEM, keyPEM
+from txsslstream.testing.revocations import REVOKED_AT
 
-from ..programs import certificatePEM, environment, keyPEM, pfx, sharedDirectory, sharedFile
-from ..revocations import REVOKED_AT
-from ..support import Authority
+from ..programs import environment, monoPFX, sharedDirectory, sharedFile
 from . import _ours
 from ._tools import CLIENT_MESSAGE, LOOPBACK, Background, background, runTool
 from .test_interop import PASSWORD, ToolCase
@@ -84,7 +84,7 @@ def identity(context: SslStreamCertificateContext) -> Identity:
     return Identity(
         context,
         stored(certificatePEM(context) + keyPEM(context), "pem"),
-        stored(pfx(context, PASSWORD.encode(), isOld=True), "pfx"),
+        stored(monoPFX(context, PASSWORD.encode()), "pfx"),
     )
 
 

@@ -15,7 +15,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..programs import ROOT, certificatePEM, environment, keyPEM
+from txsslstream.testing import certificatePEM, keyPEM
+
+from ..programs import ROOT, environment
 from ..support import AUTHORITY, SERVER
 from ._tools import LOOPBACK, Background, background, freePort, runTool
 

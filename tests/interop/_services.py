@@ -10,6 +10,8 @@ C{postgresql}, C{slapd}, C{proftpd-mod-crypto}, C{prosody}.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import grp
 import os
 import pwd
 import shutil
@@ -109,6 +111,9 @@ def _command(name: str, *arguments: object) -> list[str]:
     return [path, *map(str, arguments)]
 
 
+# nginx.
+
+
 @contextlib.contextmanager
 def nginx(pems: Mapping[str, Path], extra: str = "") -> Iterator[dict[str, int]]:
     """
@@ -120,24 +125,55 @@ def nginx(pems: Mapping[str, Path], extra: str = "") -> Iterator[dict[str, int]]
     """
     ports = dict(zip(pems, freePorts(len(pems)), strict=True))
     with directory() as place:
-        servers = "".join(
-            f"server {{ listen {LOOPBACK}:{ports[name]} ssl http2; "
-            f"ssl_certificate {pem}; ssl_certificate_key {pem}; {extra} }}\n"
+        servers = [
+            f"listen {LOOPBACK}:{ports[name]} ssl http2; "
+            f"ssl_certificate {pem}; ssl_certificate_key {pem}; {extra}"
             for name, pem in pems.items()
-        )
-        temporary = "".join(
-            f"{kind}_temp_path {place / kind};\n"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        settings = place / "nginx.conf"
-        settings.write_text(
-            f"daemon off;\nmaster_process off;\npid {place / 'pid'};\n"
-            "error_log stderr notice;\nevents {}\n"
-            f"http {{\naccess_log off;\n{temporary}{servers}}}\n"
-        )
-        command = _command("nginx", "-e", "stderr", "-c", settings)
-        with _running(command, r"nginx/\d"):
+        ]
+        with _nginx(place, *servers):
             yield ports
+
+
+@contextlib.contextmanager
+def plainNginx(large: str) -> Iterator[tuple[int, int]]:
+    """
+    Run nginx, without TLS.
+
+    @param large: what it serves as C{/large}.
+    @return: a context manager of two ports: at the second one it wants to be told
+        by the PROXY protocol who the client is.  C{/who} tells that.
+    """
+    port, proxied = freePorts(2)
+    who = 'location = /who { return 200 "$remote_addr $remote_port\\n"; }'
+    with directory() as place:
+        (place / "large").write_text(large)
+        with _nginx(
+            place,
+            f"listen {LOOPBACK}:{port}; root {place}; {who}",
+            f"listen {LOOPBACK}:{proxied} proxy_protocol; "
+            f"set_real_ip_from {LOOPBACK}; real_ip_header proxy_protocol; {who}",
+        ):
+            yield port, proxied
+
+
+@contextlib.contextmanager
+def _nginx(place: Path, *servers: str) -> Iterator[Background]:
+    """
+    @param servers: what it is told of each server.
+    """
+    temporary = "".join(
+        f"{kind}_temp_path {place / kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    blocks = "".join(f"server {{ {each} }}\n" for each in servers)
+    settings = place / "nginx.conf"
+    settings.write_text(
+        f"daemon off;\nmaster_process off;\npid {place / 'pid'};\n"
+        "error_log stderr notice;\nevents {}\n"
+        f"http {{\naccess_log off;\n{temporary}{blocks}}}\n"
+    )
+    with _running(_command("nginx", "-e", "stderr", "-c", settings), r"nginx/\d") as tool:
+        yield tool
 
 
 @contextlib.contextmanager
@@ -175,36 +211,93 @@ def postfix(pems: Mapping[str, Path]) -> Iterator[dict[str, int]]:
                 runTool([*command[:-1], "abort"])
 
 
+# Dovecot.
+
+
 @contextlib.contextmanager
 def dovecot(pems: Mapping[str, Path]) -> Iterator[tuple[dict[str, str], int, int]]:
     """
-    Run Dovecot.
+    Run Dovecot for those who do not log in.
 
     @return: a context manager of an address for each certificate, and of the
         ports for IMAP and POP3 of all of them.
     """
     addresses = {name: f"127.0.0.{number}" for number, name in enumerate(pems, 2)}
     imap, pop3 = freePorts(2)
+    more = "".join(
+        f"local {addresses[name]} {{\nssl_cert = <{pem}\nssl_key = <{pem}\n}}\n"
+        for name, pem in pems.items()
+    )
     with directory() as place:
-        locals_ = "".join(
-            f"local {addresses[name]} {{\nssl_cert = <{pem}\nssl_key = <{pem}\n}}\n"
-            for name, pem in pems.items()
-        )
+        ports = {"imap": imap, "pop3": pop3}
         first = next(iter(pems.values()))
-        listeners = "".join(
-            f"service {name}-login {{\nchroot =\ninet_listener {name} {{\nport = {port}\n}}\n"
-            f"inet_listener {name}s {{\nport = 0\n}}\n}}\n"
-            for name, port in (("imap", imap), ("pop3", pop3))
-        )
-        settings = place / "dovecot.conf"
-        settings.write_text(
-            f"protocols = imap pop3\nbase_dir = {place / 'run'}\nstate_dir = {place}\n"
-            f"log_path = /dev/stderr\nlisten = {', '.join(addresses.values())}\n"
-            f"ssl = yes\nssl_cert = <{first}\nssl_key = <{first}\n"
-            f"passdb {{\ndriver = static\nargs = password=none\n}}\n{locals_}{listeners}"
-        )
-        with _running(_command("dovecot", "-F", "-c", settings), "starting up for imap, pop3"):
+        with _dovecot(place, ports, list(addresses.values()), first, more):
             yield addresses, imap, pop3
+
+
+@contextlib.contextmanager
+def dovecotWithMail(place: Path, port: int, pem: Path) -> Iterator[Background]:
+    """
+    Run Dovecot for IMAP over TLS only, for C{user} with C{password}.
+
+    @param place: where its files are.
+    """
+    mail = place / "mail"
+    mail.mkdir()
+    if os.geteuid() == 0:
+        # Root may not have mail.
+        os.chown(mail, 65534, 65534)
+        place.chmod(0o755)
+    more = (
+        "disable_plaintext_auth = yes\nfirst_valid_uid = 0\n"
+        f"mail_location = maildir:{mail}\nuserdb {{\ndriver = static\n"
+        f"args = uid={os.getuid() or 65534} gid={os.getgid() or 65534} home={place}\n}}\n"
+    )
+    with _dovecot(place, {"imap": port}, [LOOPBACK], pem, more, "required") as tool:
+        yield tool
+
+
+@contextlib.contextmanager
+def _dovecot(
+    place: Path,
+    ports: Mapping[str, int],
+    addresses: Sequence[str],
+    pem: Path,
+    more: str,
+    ssl: str = "yes",
+) -> Iterator[Background]:
+    """
+    @param ports: by protocol.
+    @param more: settings.
+    """
+    internal = login = getpass.getuser()
+    group = grp.getgrgid(os.getgid()).gr_name
+    if os.geteuid() == 0:
+        # Who talks to strangers must not be root; the package has made others.
+        internal, group, login = "dovecot", "dovecot", "dovenull"
+    listeners = "".join(
+        f"service {name}-login {{\nchroot =\ninet_listener {name} {{\nport = {port}\n}}\n"
+        f"inet_listener {name}s {{\nport = 0\n}}\n}}\n"
+        for name, port in ports.items()
+    )
+    protocols = list(ports)
+    settings = place / "dovecot.conf"
+    settings.write_text(
+        f"protocols = {' '.join(protocols)}\nlisten = {', '.join(addresses)}\n"
+        f"base_dir = {place / 'run'}\nstate_dir = {place / 'state'}\nlog_path = /dev/stderr\n"
+        f"ssl = {ssl}\nssl_cert = <{pem}\nssl_key = <{pem}\n"
+        f"default_internal_user = {internal}\ndefault_internal_group = {group}\n"
+        f"default_login_user = {login}\nservice anvil {{\nchroot =\n}}\n"
+        f"passdb {{\ndriver = static\nargs = password=password\n}}\n{more}{listeners}"
+    )
+    for name in ("run", "state"):
+        (place / name).mkdir()
+    ready = f"starting up for {', '.join(protocols)}"
+    with _running(_command("dovecot", "-F", "-c", settings), ready) as tool:
+        yield tool
+
+
+# PostgreSQL.
 
 
 @contextlib.contextmanager
@@ -233,7 +326,7 @@ def _asNobody(name: str, *arguments: object) -> list[str]:
 @contextlib.contextmanager
 def postgres(place: Path, pem: Path) -> Iterator[int]:
     """
-    Run PostgreSQL.
+    Run PostgreSQL with TLS.
 
     @param place: made by L{postgresData}.
     @return: a context manager of the port.
@@ -243,19 +336,45 @@ def postgres(place: Path, pem: Path) -> Iterator[int]:
     own.chmod(0o600)
     _give(own, _NOBODY)
     port = freePort()
-    settings = {
-        "ssl": "on",
-        "ssl_cert_file": own,
-        "ssl_key_file": own,
-        "listen_addresses": LOOPBACK,
-        "port": port,
-        "unix_socket_directories": "",
-        "fsync": "off",
-    }
-    options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
-    command = _asNobody("postgres", "-D", place / "data", *options)
-    with _running(command, "ready to accept connections"):
+    with _postgres(
+        place,
+        ssl="on",
+        ssl_cert_file=own,
+        ssl_key_file=own,
+        listen_addresses=LOOPBACK,
+        port=port,
+        unix_socket_directories="",
+    ):
         yield port
+
+
+@contextlib.contextmanager
+def plainPostgres() -> Iterator[Path]:
+    """
+    Run PostgreSQL, at a socket in the file system only.
+
+    @return: a context manager of the path of that.
+    """
+    with (
+        postgresData() as place,
+        _postgres(place, listen_addresses="", unix_socket_directories=place),
+    ):
+        yield place / ".s.PGSQL.5432"
+
+
+@contextlib.contextmanager
+def _postgres(place: Path, **settings: object) -> Iterator[Background]:
+    options = [
+        each
+        for name, value in {**settings, "fsync": "off"}.items()
+        for each in ("-c", f"{name}={value}")
+    ]
+    command = _asNobody("postgres", "-D", place / "data", *options)
+    with _running(command, "ready to accept connections") as tool:
+        yield tool
+
+
+# Others.
 
 
 @contextlib.contextmanager

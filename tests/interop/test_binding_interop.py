@@ -14,7 +14,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..support import Authority
+from txsslstream.testing import Authority
+
 from ._authority import ForeignCase, identity, ours, ourServer, rootFile
 from ._ours import EXPORTED, EXPORTED_SIZE
 from ._tools import (

@@ -12,7 +12,8 @@ from subprocess import CompletedProcess
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..support import Authority
+from txsslstream.testing import Authority
+
 from ._authority import identity, rootFile
 from ._tools import LOOPBACK, Background, runTool
 from .test_parsers_interop import CONTENT, WebCase, described

@@ -16,11 +16,11 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txsslstream import SslStream, SslStreamClientEndpoint, SslStreamServerEndpoint, startTLS
+from txsslstream.testing import VERSIONS, Application, certificatePEM
 
-from ..applications import Application
 from ..processes import Parent
-from ..programs import certificatePEM, sharedFile
-from ..support import AUTHORITY, VERSIONS, clientOptions, serverOptions
+from ..programs import sharedFile
+from ..support import AUTHORITY, clientOptions, serverOptions
 from ._pages import place
 from ._tools import LOOPBACK, background, opensslClient
 from .test_interop import ToolCase

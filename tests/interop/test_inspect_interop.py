@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from unittest import SkipTest
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, rsaKey
+from txsslstream.testing.issuing import certificate, hosts
+from txsslstream.testing.revocations import REVOKED, ocspResponse
 
-from ..chains import certificate, hosts
 from ..programs import runSslstream
-from ..revocations import MUST_STAPLE, REVOKED, ocspResponse
-from ..support import DAY, NOW, Authority
 from ._authority import ForeignCase, identity, rootFile, stored
 from ._services import (
     absent,
@@ -209,7 +208,7 @@ class OpenSSLTests(InspectCase, SynchronousTestCase):
         """
         A server with a key that nobody accepts any more is shown all the same.
         """
-        weak = ROOT.issue("localhost", key=rsa.generate_private_key(65537, 1024))
+        weak = ROOT.issue("localhost", key=rsaKey(bits=1024))
         # It takes some persuasion.
         port = self.server(identity(weak).pem, "-cipher", "DEFAULT@SECLEVEL=0")
         leaf = self.inspect(port, status=1)["certificates"][0]

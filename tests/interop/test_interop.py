@@ -18,17 +18,10 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslStreamCertificateContext
+from txsslstream.testing import Authority, certificatePEM, keyPEM, rsaKey
 
-from ..programs import (
-    certificatePEM,
-    keyPEM,
-    pfx,
-    runSslstream,
-    sharedDirectory,
-    sharedFile,
-    sharedServerProcess,
-)
-from ..support import AUTHORITY, Authority, rsaKey
+from ..programs import monoPFX, runSslstream, sharedDirectory, sharedFile, sharedServerProcess
+from ..support import AUTHORITY
 from ._tools import (
     ANSWER,
     CLIENT_MESSAGE,
@@ -116,7 +109,7 @@ class Files:
         """
         return Identity(
             self.store(stem, certificatePEM(context) + keyPEM(context)),
-            Path(sharedFile(f"{stem}.pfx", pfx(context, PASSWORD.encode(), isOld=True))),
+            Path(sharedFile(f"{stem}.pfx", monoPFX(context, PASSWORD.encode()))),
         )
 
 

@@ -16,9 +16,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsslstream import SslProtocols
 from txsslstream._openssl import logAllSecrets
 from txsslstream.insecure import obeySSLKEYLOGFILE, withKeyLog
+from txsslstream.testing import VERSIONS, StreamPair
 
 from ..files import FilesMixin
-from ..support import VERSIONS, MemoryTransport, Pair, Wire, clientOptions, serverOptions
+from ..support import clientOptions, serverOptions
 from .test_interop import ToolCase, run
 
 #: Where C{tshark} expects HTTP over TLS.
@@ -30,37 +31,9 @@ ANSWER = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 READ = ["/secret\t", "\t403"]
 
 
-class CapturedWire(Wire):
-    """
-    A wire that somebody listens on.
-
-    @ivar packets: what was delivered, and whether the client has sent it.
-    """
-
-    def __init__(self, segment: int = 0, keepsSessions: bool = False) -> None:
-        super().__init__(segment, keepsSessions)
-        self.packets: list[tuple[bool, bytes]] = []
-
-    def _deliver(self, source: MemoryTransport, target: MemoryTransport) -> bool:
-        before = bytes(source.written)
-        isDelivered = super()._deliver(source, target)
-        if isDelivered:
-            sent = before[: self.segment or len(before)]
-            self.packets.append((source is self.client, sent))
-        return isDelivered
-
-
-class CapturedPair(Pair):
-    """
-    Two streams on such a wire.
-    """
-
-    wireClass = CapturedWire
-    wire: CapturedWire
-
-
 def captured(packets: list[tuple[bool, bytes]]) -> bytes:
     """
+    @param packets: what was delivered, and whether the client has sent it.
     @return: a capture file (pcap) with IPv4 packets.
     """
 
@@ -102,14 +75,16 @@ class TsharkTests(FilesMixin, ToolCase, SynchronousTestCase):
 
         @return: the file with what was captured.
         """
-        pair = CapturedPair()
+        pair = StreamPair()
+        packets: list[tuple[bool, bytes]] = []
+        pair.wire.observer = lambda end, data: packets.append((end is pair.wire.client, data))
         pair.server.authenticateAsServer(server)
         pair.client.authenticateAsClient(client)
         pair.wire.flush()
         for stream, words in ((pair.client, REQUEST), (pair.server, ANSWER)):
             self.successResultOf(stream.write(words))
             pair.wire.flush()
-        return self.file(captured(pair.wire.packets), "captured.pcap")
+        return self.file(captured(packets), "captured.pcap")
 
     def read(self, capture: Path, keys: Path) -> list[str]:
         """

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..support import Authority, rsaKey
+from txsslstream.testing import Authority, rsaKey
+
 from ._authority import ForeignCase, Identity, identity, ours, ourServer, rootFile
 from ._ours import Outcome
 from ._tools import (

@@ -15,8 +15,9 @@ from typing import ClassVar
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream.testing import Authority
+
 from ..programs import TWISTD, environment, temporaryDirectory
-from ..support import Authority
 from ._authority import ForeignCase, identity, rootFile
 from ._tools import (
     LOOPBACK,

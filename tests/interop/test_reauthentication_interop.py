@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..support import Authority
+from txsslstream.testing import Authority
+
 from ._authority import ForeignCase, Identity, identity, ours, ourServer, rootFile
 from ._ours import Outcome
 from ._tools import (

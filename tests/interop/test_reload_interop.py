@@ -9,8 +9,8 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.programs import certificatePEM, keyPEM
 from tests.support import AUTHORITY
+from txsslstream.testing import certificatePEM, keyPEM
 
 from ._authority import ForeignCase, ourServer, rootFile, stored
 from ._tools import (

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream.testing import Authority
+
 from ..programs import temporaryDirectory
-from ..support import Authority
 from ._authority import ForeignCase, Identity, identity, ours, ourServer, rootFile
 from ._ours import Outcome
 from ._tools import (

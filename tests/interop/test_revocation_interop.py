@@ -19,23 +19,19 @@ from cryptography.x509 import ocsp
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslStreamCertificateContext, X509ChainStatusFlags
-
-from ..programs import certificatePEM
-from ..revocations import (
+from txsslstream.testing import DAY, MUST_STAPLE, NOW, Authority, certificatePEM
+from txsslstream.testing.encoding import SEQUENCE, der
+from txsslstream.testing.revocations import (
     GOOD,
-    MUST_STAPLE,
     REVOKED,
-    SEQUENCE,
     UNKNOWN,
     access,
     crl,
     crlBytes,
-    der,
     distribution,
     ocspResponse,
 )
-from ..revocations import responder as responderOf
-from ..support import DAY, NOW, Authority
+
 from ._authority import (
     ForeignCase,
     Identity,
@@ -281,9 +277,9 @@ class ResponderTests(RevocationCase, SynchronousTestCase):
         has entitled.
         """
         shown = self.issue()
-        entitled = identity(responderOf(ROOT))
+        entitled = identity(ROOT.responder())
         mere = identity(ROOT.issue("responder"))
-        foreign = identity(responderOf(Authority("Another Authority")))
+        foreign = identity(Authority("Another Authority").responder())
         for signer, words in (
             (entitled, ""),
             (mere, "no certificate for OCSP signing"),
@@ -717,7 +713,7 @@ class StapleToUsTests(RevocationCase, SynchronousTestCase):
         an answer.
         """
         shown, other = self.issue(), self.issue()
-        stranger = responderOf(Authority("Another Authority"))
+        stranger = Authority("Another Authority").responder()
         later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
         kind = bytes.fromhex("06092b0601050507300101")
         staples = (

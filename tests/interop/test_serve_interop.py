@@ -7,123 +7,25 @@ is in a directory of their own.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pwd
 import re
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from unittest import SkipTest
 
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.programs import certificatePEM, keyPEM, serveProcess
-from tests.support import AUTHORITY, Authority
+from tests.programs import serveProcess
+from tests.support import AUTHORITY
+from txsslstream.testing import Authority, certificatePEM, keyPEM
 
 from ._authority import ForeignCase, newHome, rootFile, stored
+from ._services import absent, plainNginx, plainPostgres
 from ._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool
-
-#: Where Debian keeps what is not for everybody.
-_PLACES = ("/usr/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin"))))
-
-#: Who runs PostgreSQL, which must not be root's.
-_NOBODY = "nobody"
 
 #: What nginx serves as C{/large}.
 LARGE = "".join(f"{number}\n" for number in range(300_000))
-
-
-def found(name: str) -> str:
-    """
-    @return: the path of a command.
-    @raise SkipTest: it is not installed.
-    """
-    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *_PLACES]))
-    if path is None:
-        raise SkipTest(f"not installed: {name}")
-    return path
-
-
-@contextlib.contextmanager
-def directory(owner: str | None = None) -> Iterator[Path]:
-    """
-    Have a directory for as long as the C{with} block takes.
-
-    @param owner: whose it is, if the tests are root's.
-    """
-    with TemporaryDirectory(prefix="txsslstream-") as name:
-        path = Path(name)
-        path.chmod(0o755)
-        if owner is not None and os.geteuid() == 0:
-            os.chown(path, pwd.getpwnam(owner).pw_uid, -1)
-        yield path
-
-
-@contextlib.contextmanager
-def nginx() -> Iterator[tuple[int, int]]:
-    """
-    Run nginx, without TLS.
-
-    @return: a context manager of two ports: at the second one it wants to be told
-        by the PROXY protocol who the client is.  C{/who} tells that.
-    """
-    port, proxied = freePort(), freePort()
-    who = 'location = /who { return 200 "$remote_addr $remote_port\\n"; }'
-    with directory() as place:
-        (place / "large").write_text(LARGE)
-        temporary = "".join(
-            f"{kind}_temp_path {place / kind};\n"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        settings = place / "nginx.conf"
-        settings.write_text(
-            "daemon off;\nmaster_process off;\nerror_log stderr notice;\nevents {}\n"
-            f"pid {place / 'pid'};\nhttp {{\naccess_log off;\n{temporary}"
-            f"server {{ listen {LOOPBACK}:{port}; root {place}; {who} }}\n"
-            f"server {{ listen {LOOPBACK}:{proxied} proxy_protocol; "
-            f"set_real_ip_from {LOOPBACK}; real_ip_header proxy_protocol; {who} }}\n}}\n"
-        )
-        command = [found("nginx"), "-e", "stderr", "-c", str(settings)]
-        with background(command, r"nginx/\d"):
-            yield port, proxied
-
-
-@contextlib.contextmanager
-def postgres() -> Iterator[Path]:
-    """
-    Run PostgreSQL, at a socket in the file system only.
-
-    @return: a context manager of the path of that.
-    """
-    with directory(_NOBODY) as place:
-        made = runTool(
-            _asNobody("initdb", "-D", place / "data", "--no-sync", "-A", "trust", "-U", "test")
-        )
-        if made.returncode:
-            raise AssertionError(f"initdb: {made.stdout}{made.stderr}")
-        settings = ("listen_addresses=", f"unix_socket_directories={place}", "fsync=off")
-        options = [each for setting in settings for each in ("-c", setting)]
-        command = _asNobody("postgres", "-D", place / "data", *options)
-        with background(command, "ready to accept connections") as tool:
-            try:
-                yield place / ".s.PGSQL.5432"
-            finally:
-                # It has to stop what it has started.
-                tool.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    tool.wait(10)
-
-
-def _asNobody(name: str, *arguments: object) -> list[str]:
-    command = [found(name), *map(str, arguments)]
-    if os.geteuid() != 0:
-        return command
-    return ["setpriv", f"--reuid={_NOBODY}", "--regid=nogroup", "--clear-groups", *command]
 
 
 def identityFile(authority: Authority = AUTHORITY, *names: str, uri: str = "") -> str:
@@ -170,6 +72,7 @@ class NginxTests(ServeCase, SynchronousTestCase):
     nginx behind it, and curl in front.
     """
 
+    skip = absent("nginx")
     tools = ("curl", "openssl")
 
     def setUp(self) -> None:
@@ -177,7 +80,7 @@ class NginxTests(ServeCase, SynchronousTestCase):
         Run nginx.
         """
         super().setUp()
-        self.port, self.proxied = self.during(nginx())
+        self.port, self.proxied = self.during(plainNginx(LARGE))
         self.target = f"tcp:{LOOPBACK}:{self.port}"
 
     def curl(self, tool: Background, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -391,6 +294,7 @@ class PostgresTests(ServeCase, SynchronousTestCase):
     terminates TLS, to PostgreSQL.
     """
 
+    skip = absent("initdb", "postgres")
     tools = ("psql",)
 
     def setUp(self) -> None:
@@ -398,7 +302,7 @@ class PostgresTests(ServeCase, SynchronousTestCase):
         Run all but psql.
         """
         super().setUp()
-        self.socket = self.during(postgres())
+        self.socket = self.during(plainPostgres())
         self.database = self.terminating(
             f"unix:{self.socket}",
             *("--trust", str(rootFile(AUTHORITY)), "--allow-cn", "alice", "--tls", "1.3"),

@@ -5,25 +5,21 @@ C{twisted.mail} with foreign clients, and our client with Dovecot.
 
 from __future__ import annotations
 
-import getpass
-import grp
 import imaplib
-import os
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 from subprocess import CompletedProcess
 from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..programs import certificatePEM, keyPEM
-from ..support import Authority
+from txsslstream.testing import Authority, certificatePEM, keyPEM
+
 from ._pages import Place, place
-from ._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool
+from ._services import dovecotWithMail
+from ._tools import LOOPBACK, Background, freePort, opensslClient, runTool
 from .test_interop import VERSIONS, ToolCase
 
 
@@ -220,74 +216,11 @@ class ProtocolServerTests(GreeterCase, SynchronousTestCase):
     program = "protocolserver.py"
 
 
-def dovecotSettings(directory: Path, port: int) -> str:
+def dovecotAt(place: Place, port: int) -> AbstractContextManager[Background]:
     """
-    @return: the configuration of a private Dovecot that any user may run.
+    Run Dovecot with the page's certificate as long as the C{with} block takes.
     """
-    internal = login = getpass.getuser()
-    group = grp.getgrgid(os.getgid()).gr_name
-    if os.getuid() == 0:
-        # Who talks to strangers must not be root; the package has made others.
-        internal, group, login = "dovecot", "dovecot", "dovenull"
-    return f"""
-protocols = imap
-listen = {LOOPBACK}
-base_dir = {directory}/run
-state_dir = {directory}/state
-log_path = /dev/stderr
-ssl = required
-ssl_cert = <{directory}/server.pem
-ssl_key = <{directory}/server.pem
-disable_plaintext_auth = yes
-mail_location = maildir:{directory}/mail
-default_internal_user = {internal}
-default_internal_group = {group}
-default_login_user = {login}
-first_valid_uid = 0
-passdb {{
-  driver = static
-  args = password=password
-}}
-userdb {{
-  driver = static
-  args = uid={os.getuid() or 65534} gid={os.getgid() or 65534} home={directory}
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service anvil {{
-  chroot =
-}}
-"""
-
-
-@contextmanager
-def dovecot(place: Place, port: int) -> Iterator[Background]:
-    """
-    Run a private Dovecot as long as the C{with} block takes.
-    """
-    directory = place.directory
-    for name in ("run", "state", "mail"):
-        (directory / name).mkdir()
-    if os.getuid() == 0:
-        # Root may not have mail.
-        os.chown(directory / "mail", 65534, 65534)
-        directory.chmod(0o755)
-    settings = directory / "dovecot.conf"
-    settings.write_text(dovecotSettings(directory, port))
-    with background(["dovecot", "-F", "-c", settings], "starting up for imap") as tool:
-        try:
-            yield tool
-        finally:
-            # It stops what it has started in groups of their own.
-            tool.terminate()
-            tool.wait()
+    return dovecotWithMail(place.directory, port, place.path("server.pem"))
 
 
 class DovecotTests(ToolCase, SynchronousTestCase):
@@ -302,7 +235,7 @@ class DovecotTests(ToolCase, SynchronousTestCase):
         The client on the page goes over to TLS, logs in and lists mailboxes.
         """
         port = freePort()
-        with place("inplace.md", **{"8143": str(port)}) as here, dovecot(here, port) as server:
+        with place("inplace.md", **{"8143": str(port)}) as here, dovecotAt(here, port) as server:
             done = here.run("imapclient.py")
             self.assertEqual((done.returncode, done.stderr), (0, ""), server.output())
             first, second = done.stdout.splitlines()
@@ -319,7 +252,7 @@ class DovecotTests(ToolCase, SynchronousTestCase):
         stranger = Authority("Stranger").issue("localhost")
         with place("inplace.md", **{"8143": str(port)}) as here:
             here.path("server.pem").write_bytes(certificatePEM(stranger) + keyPEM(stranger))
-            with dovecot(here, port) as server:
+            with dovecotAt(here, port) as server:
                 done = here.run("imapclient.py")
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("AuthenticationError", done.stderr)
@@ -331,7 +264,7 @@ class DovecotTests(ToolCase, SynchronousTestCase):
         Dovecot does as Python's C{imaplib} expects, too.
         """
         port = freePort()
-        with place("inplace.md") as here, dovecot(here, port):
+        with place("inplace.md") as here, dovecotAt(here, port):
             context = ssl.create_default_context(cafile=str(here.path("authority.pem")))
             with imaplib.IMAP4("localhost", port, timeout=20) as client:
                 client.starttls(context)

@@ -16,7 +16,9 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ..programs import ROOT, TWISTD, certificatePEM, environment, keyPEM, temporaryDirectory
+from txsslstream.testing import certificatePEM, keyPEM
+
+from ..programs import ROOT, TWISTD, environment, temporaryDirectory
 from ..support import AUTHORITY, SERVER
 from ._tools import LOOPBACK, background, freePort, runTool
 from .test_interop import ToolCase

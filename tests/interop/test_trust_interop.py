@@ -13,15 +13,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, ClassVar, NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import SslPolicyErrors, TlsAlert, X509ChainStatusFlags
+from txsslstream.testing import DAY, NOW, Authority, certificatePEM, rsaKey
+from txsslstream.testing.revocations import crl, crlBytes
 
-from ..programs import certificatePEM
-from ..revocations import crl, crlBytes
-from ..support import DAY, NOW, Authority
 from ._authority import (
     ForeignCase,
     Identity,
@@ -120,7 +118,7 @@ def servers() -> dict[str, Row]:
     """
     @return: every reason to refuse a server.
     """
-    weakKey = rsa.generate_private_key(65537, 1024)
+    weakKey = rsaKey(bits=1024)
     own = identity(ROOT.issue("localhost"))
     forClients: Any = {"usages": (ExtendedKeyUsageOID.CLIENT_AUTH,)}
     expired = identity(ROOT.issue("localhost", **EXPIRED))

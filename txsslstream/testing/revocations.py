@@ -1,3 +1,4 @@
+# -*- test-case-name: tests.test_testing_certificates -*-
 """
 OCSP responses and CRLs for tests, good ones and every kind of bad ones.
 """
@@ -12,10 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from tests.support import DAY, NOW, Authority
-from txsslstream import SslStreamCertificateContext
+from ..certificates import SslStreamCertificateContext
+from .encoding import BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, der
+from .issuing import DAY, NOW, SHA256, Extension, Signer
 
 GOOD = ocsp.OCSPCertStatus.GOOD
 REVOKED = ocsp.OCSPCertStatus.REVOKED
@@ -24,21 +26,14 @@ UNKNOWN = ocsp.OCSPCertStatus.UNKNOWN
 #: When everything that is revoked here was.
 REVOKED_AT = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 
-#: The extension with which a certificate demands a staple.
-MUST_STAPLE = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
-
-SHA256 = hashes.SHA256()
-
-
 # What certificates name.
 
 
-def access(
-    ocspUrls: Iterable[str] = (), issuerUrls: Iterable[str] = ()
-) -> tuple[x509.ExtensionType, bool]:
+def access(ocspUrls: Iterable[str] = (), issuerUrls: Iterable[str] = ()) -> Extension:
     """
     An extension that names OCSP responders and places of the issuer's
-    certificate, for C{extensions} of L{Authority.issue}.
+    certificate, for C{extensions} of
+    L{Authority.issue<txsslstream.testing.authority.Authority.issue>}.
     """
     oid = AuthorityInformationAccessOID
     named = [(oid.OCSP, url) for url in ocspUrls]
@@ -68,7 +63,7 @@ def distributionPoint(
     )
 
 
-def distribution(*urls: str) -> tuple[x509.ExtensionType, bool]:
+def distribution(*urls: str) -> Extension:
     """
     An extension that names these CRLs.
     """
@@ -78,38 +73,29 @@ def distribution(*urls: str) -> tuple[x509.ExtensionType, bool]:
 # OCSP.
 
 
-def responder(
-    authority: Authority,
-    usages: Iterable[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.OCSP_SIGNING,),
-    **arguments: Any,
-) -> SslStreamCertificateContext:
-    """
-    Somebody whom an authority has entitled to sign OCSP responses.
-
-    @param arguments: of L{Authority.issue}.
-    """
-    return authority.issue(subject="responder", usages=usages, **arguments)
-
-
 def ocspResponse(
-    authority: Authority,
+    authority: Signer,
     certificate: x509.Certificate,
     *,
     status: ocsp.OCSPCertStatus = GOOD,
     reason: x509.ReasonFlags | None = None,
     thisUpdate: datetime.datetime = NOW - DAY,
     nextUpdate: datetime.datetime | None = NOW + DAY,
+    revokedAt: datetime.datetime = REVOKED_AT,
     responder: SslStreamCertificateContext | None = None,
     nonce: bytes | None = None,
     encoding: ocsp.OCSPResponderEncoding = ocsp.OCSPResponderEncoding.HASH,
     certificates: Sequence[x509.Certificate] | None = None,
     algorithm: hashes.HashAlgorithm = hashes.SHA1(),  # noqa: B008
     digest: hashes.HashAlgorithm | None = SHA256,
-    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    extensions: Iterable[Extension] = (),
 ) -> bytes:
     """
     What an authority's OCSP responder says of a certificate, in DER.
 
+    @param authority: who has issued it.
+    @param reason: why it was revoked, if it was.
+    @param revokedAt: when it was revoked, if it was.
     @param responder: who signs, if not the authority itself.
     @param encoding: how the signer is named.
     @param certificates: what is sent along; the responder's own unless given.
@@ -128,7 +114,7 @@ def ocspResponse(
             status,
             thisUpdate,
             nextUpdate,
-            REVOKED_AT if isRevoked else None,
+            revokedAt if isRevoked else None,
             reason if isRevoked else None,
         )
         .responder_id(encoding, signer)
@@ -145,20 +131,6 @@ def ocspResponse(
     return builder.sign(key, digest).public_bytes(serialization.Encoding.DER)
 
 
-def der(tag: int, *parts: bytes) -> bytes:
-    """
-    One thing in DER.
-    """
-    content = b"".join(parts)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
-
-
-SEQUENCE = 0x30
-
 #: RSASSA-PSS with SHA-256 and a salt of 32 bytes.
 PSS_SHA256 = bytes.fromhex(
     "304106092a864886f70d01010a3034a00f300d06096086480165030402010500"
@@ -167,16 +139,18 @@ PSS_SHA256 = bytes.fromhex(
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 
 
-def unknownExtension(isCritical: bool) -> bytes:
+def unknownExtensionInDER(isCritical: bool) -> bytes:
     """
     An extension that nobody knows, in DER.
     """
     flag = b"\x01\x01\xff" if isCritical else b""
-    return der(SEQUENCE, der(0x06, b"\x2a\x03\x04"), flag, der(0x04, b"\x05\x00"))
+    return der(
+        SEQUENCE, der(OBJECT_IDENTIFIER, b"\x2a\x03\x04"), flag, der(OCTET_STRING, b"\x05\x00")
+    )
 
 
 def single(
-    authority: Authority,
+    authority: Signer,
     certificate: x509.Certificate,
     *extensions: bytes,
     status: ocsp.OCSPCertStatus = GOOD,
@@ -200,9 +174,9 @@ def single(
         der(
             SEQUENCE,
             bytes.fromhex("300906052b0e03021a0500"),
-            der(0x04, request.issuer_name_hash),
-            der(0x04, request.issuer_key_hash),
-            der(0x02, number),
+            der(OCTET_STRING, request.issuer_name_hash),
+            der(OCTET_STRING, request.issuer_key_hash),
+            der(INTEGER, number),
         ),
         stated[status],
         _time(NOW),
@@ -216,7 +190,7 @@ def _time(moment: datetime.datetime) -> bytes:
 
 
 def assembled(
-    signer: SslStreamCertificateContext | Authority, *singles: bytes, isPss: bool = False
+    signer: SslStreamCertificateContext | Signer, *singles: bytes, isPss: bool = False
 ) -> bytes:
     """
     A response such as cryptography does not make: about several certificates,
@@ -225,10 +199,12 @@ def assembled(
     @param singles: made by L{single}.
     @param isPss: sign with RSASSA-PSS; otherwise the signer's key is for ECDSA.
     """
-    key: Any = signer.key if isinstance(signer, Authority) else signer.privateKey
+    key: Any = signer.privateKey if isinstance(signer, SslStreamCertificateContext) else signer.key
     certificate = signer.certificate
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
-    signed = der(SEQUENCE, der(0xA2, der(0x04, identifier)), _time(NOW), der(SEQUENCE, *singles))
+    signed = der(
+        SEQUENCE, der(0xA2, der(OCTET_STRING, identifier)), _time(NOW), der(SEQUENCE, *singles)
+    )
     if isPss:
         signature = key.sign(signed, padding.PSS(padding.MGF1(SHA256), 32), SHA256)
     else:
@@ -237,11 +213,13 @@ def assembled(
         SEQUENCE,
         signed,
         PSS_SHA256 if isPss else ECDSA_SHA256,
-        der(0x03, b"\x00", signature),
+        der(BIT_STRING, b"\x00", signature),
         der(0xA0, der(SEQUENCE, certificate.public_bytes(serialization.Encoding.DER))),
     )
     kind = bytes.fromhex("06092b0601050507300101")
-    return der(SEQUENCE, der(0x0A, b"\x00"), der(0xA0, der(SEQUENCE, kind, der(0x04, basic))))
+    return der(
+        SEQUENCE, der(0x0A, b"\x00"), der(0xA0, der(SEQUENCE, kind, der(OCTET_STRING, basic)))
+    )
 
 
 # CRLs.
@@ -250,7 +228,8 @@ def assembled(
 def entry(
     certificate: x509.Certificate,
     reason: x509.ReasonFlags | None = None,
-    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    extensions: Iterable[Extension] = (),
+    revokedAt: datetime.datetime = REVOKED_AT,
 ) -> x509.RevokedCertificate:
     """
     One line of a CRL.
@@ -258,7 +237,7 @@ def entry(
     builder = (
         x509.RevokedCertificateBuilder()
         .serial_number(certificate.serial_number)
-        .revocation_date(REVOKED_AT)
+        .revocation_date(revokedAt)
     )
     if reason is not None:
         builder = builder.add_extension(x509.CRLReason(reason), False)
@@ -268,11 +247,12 @@ def entry(
 
 
 def crl(
-    authority: Authority,
+    authority: Signer,
     *revoked: x509.Certificate | x509.RevokedCertificate,
     thisUpdate: datetime.datetime = NOW - DAY,
     nextUpdate: datetime.datetime = NOW + DAY,
-    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
+    revokedAt: datetime.datetime = REVOKED_AT,
+    extensions: Iterable[Extension] = (),
     issuer: x509.Name | None = None,
     key: Any = None,
     digest: Any = SHA256,
@@ -281,6 +261,8 @@ def crl(
     """
     An authority's CRL.
 
+    @param revoked: certificates, and lines made by L{entry}.
+    @param revokedAt: when the certificates were revoked.
     @param issuer: whose it says it is, if not the authority's.
     @param key: what it is signed with, if not the authority's.
     @param digest: what is signed with.
@@ -294,7 +276,7 @@ def crl(
     )
     for each in revoked:
         builder = builder.add_revoked_certificate(
-            entry(each) if isinstance(each, x509.Certificate) else each
+            entry(each, revokedAt=revokedAt) if isinstance(each, x509.Certificate) else each
         )
     for extension, isCritical in extensions:
         builder = builder.add_extension(extension, isCritical)

@@ -1,0 +1,49 @@
+# -*- test-case-name: tests.test_testing_streams -*-
+"""
+Test cases for every version of TLS.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from ..enums import SslProtocols
+
+#: The versions that every behaviour is to be tested for.
+VERSIONS = (SslProtocols.Tls12, SslProtocols.Tls13)
+
+
+def perVersion(
+    *, segments: Iterable[int] = (0, 1), versions: Iterable[SslProtocols] = VERSIONS
+) -> Callable[[type], type]:
+    """
+    Run a test case for each version of TLS and each segmentation: a class
+    decorator that replaces a mixin by one C{SynchronousTestCase} of trial's for
+    each, with C{version} and C{segment} set, in the mixin's module.
+
+    @param segments: in bytes; 0 is for whole.
+    """
+
+    def decorate(mixin: type) -> type:
+        # Nobody needs trial for anything else here.
+        from twisted.trial.unittest import SynchronousTestCase
+
+        module = sys.modules[mixin.__module__]
+        for version in versions:
+            for segment in segments:
+                name = f"{mixin.__name__}_{version.name}_{segment or 'whole'}"
+                made = type(
+                    name,
+                    (mixin, SynchronousTestCase),
+                    {
+                        "version": version,
+                        "segment": segment,
+                        "__module__": mixin.__module__,
+                        "__doc__": mixin.__doc__,
+                    },
+                )
+                setattr(module, name, made)
+        return mixin
+
+    return decorate
