@@ -1,0 +1,3 @@
+"""
+How fast the package is, compared with others: see C{docs/performance.md}.
+"""

@@ -1,0 +1,80 @@
+"""
+Whether anything has become slower than Twisted's own TLS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .contestants import Contestant
+from .figures import Summary, chanceOfLess, isSlower
+from .results import Results
+from .tables import spread, table
+from .workloads import Workload
+
+#: What is measured, how often, and how many times the usual amount of it: so that
+#: all is done in a minute, and eleven rounds that go one way are no chance.
+WORKLOADS = (
+    "memory-send-1k,memory-send-16k,memory-send-64k,memory-receive-1k,memory-receive-16k,"
+    "memory-echo-100b,memory-handshake-server-ec,memory-handshake-server-rsa,"
+    "memory-handshake-client-ec,send-64k,receive-16k,echo-100b-x100"
+)
+CONTESTANTS = "stock,ours,stock-epoll,ours-epoll"
+ROUNDS = 11
+SCALE = 0.25
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    One comparison.
+
+    @ivar ratios: how many times as much the base cost as who is tested, in each
+        round.
+    @ivar isSlower: whether that is less than once, by more than chance.
+    """
+
+    workload: str
+    tested: str
+    base: str
+    ratios: Sequence[float]
+    isSlower: bool
+
+
+def verdicts(
+    results: Results, workloads: Sequence[Workload], contestants: Sequence[Contestant]
+) -> list[Verdict]:
+    """
+    @return: one for each workload that somebody and whom it is compared with have
+        done.
+    """
+    compared = [
+        (workload, each, ratios)
+        for workload in workloads
+        for each in contestants
+        if each.base != each.name
+        and (ratios := results.ratios((workload, each.base), (workload, each.name)))
+    ]
+    return [
+        Verdict(workload.name, each.name, each.base, ratios, isSlower(ratios, len(compared)))
+        for workload, each, ratios in compared
+    ]
+
+
+def report(verdicts: Sequence[Verdict]) -> str:
+    """
+    @return: a table of them.
+    """
+    rows = [
+        (
+            each.workload,
+            each.tested,
+            each.base,
+            spread(Summary.of(each.ratios)),
+            f"{chanceOfLess(each.ratios):.4f}",
+            "**slower**" if each.isSlower else "",
+        )
+        for each in verdicts
+    ]
+    return table(("workload", "tested", "against", "x", "p", ""), rows)
