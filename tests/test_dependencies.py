@@ -77,7 +77,9 @@ def foreign(modules: Iterable[Module]) -> Iterator[tuple[str, str]]:
     """
     for module in modules:
         for each in module.imports:
-            if each.target.partition(".")[0] not in OURS | sys.stdlib_module_names:
+            isKnown = each.target.partition(".")[0] in OURS | sys.stdlib_module_names
+            # Where the package is installed, it has a module among Twisted's plugins.
+            if not isKnown and not providers(each.target) & OURS:
                 yield module.name, each.target
 
 
