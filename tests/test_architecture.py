@@ -53,6 +53,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "names",
         "servernames",
         "clienthello",
+        "suitability",
         "crossing",
         "certificatefacts",
     ),
@@ -63,6 +64,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "certificatepolicies",
         "chainchecks",
         "paths",
+        "knownpaths",
         "revocationdata",
     ),
     # The fence, and what can wait.
@@ -98,6 +100,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_processes",
         "_slots",
         "_inner",
+        "_gathering",
+        "_trimming",
+        "_traffic",
         "_patience",
         "_unwrapping",
         "inspection",
@@ -124,6 +129,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "echo",
         "devcert",
+        "_workers",
         "_tap",
         "_usage",
         "_serve",

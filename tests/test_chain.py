@@ -54,6 +54,7 @@ from txsslstream.errors import (
     RetrievalError,
 )
 from txsslstream.interfaces import IRetriever
+from txsslstream.knownpaths import knownPaths
 from txsslstream.paths import Path
 from txsslstream.policy import X509ChainPolicy
 from txsslstream.stores import X509Store
@@ -601,7 +602,7 @@ class ExcuseTests(ChainTestCase):
         @return: what counts of a status that one certificate has.
         """
         path = Path(WHOLE, True, (Finding(depth, status, "is wrong"),))
-        self.patch(chain, "bestPath", lambda *_: path)
+        self.patch(knownPaths, "find", lambda *_: path)
         made = self.assertBuilt(
             custom(verificationFlags=flags), not self.isCounted(flags, depth, status)
         )

@@ -244,6 +244,7 @@ class Selecting(HelloMixin):
             resumed.append(self.pair.server.isResumed)
             expected: Any = options.serverCertificate
             self.assertEqual(self.pair.server.localCertificate, expected.certificate)
+            self.pair.wire.cut()
         self.assertEqual(resumed, [False, True, False])
 
     def test_closeNotify(self) -> None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import ipaddress
 from random import Random
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import AUTHORITY
+from txsslstream import names as module
 from txsslstream.names import (
     asciiHostName,
     certificateMatchesHost,
@@ -171,6 +173,57 @@ def withExtension(encoded: bytes) -> x509.Certificate:
     """
     extension = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, encoded)
     return AUTHORITY.issue(subject="localhost", extensions=[(extension, False)]).certificate
+
+
+class RememberedTests(SynchronousTestCase):
+    """
+    Names that were looked at before.
+    """
+
+    def setUp(self) -> None:
+        """
+        Count how often a certificate is read.
+        """
+        self.read: list[x509.Certificate] = []
+        module._requireHost.cache_clear()
+        patterns = module._patterns
+
+        def reading(certificate: x509.Certificate) -> Any:
+            self.read.append(certificate)
+            return patterns(certificate)
+
+        self.patch(module, "_patterns", reading)
+
+    def test_once(self) -> None:
+        """
+        That a certificate is a host's is found out once for each host; that it is
+        another's is found out each time.
+        """
+        certificate = AUTHORITY.issue("one.example", "two.example").certificate
+        for host, matches, times in (
+            ("one.example", True, 1),
+            ("one.example", True, 0),
+            ("two.example", True, 1),
+            ("one.example", True, 0),
+            ("three.example", False, 1),
+            ("three.example", False, 1),
+            ("one.example", True, 0),
+        ):
+            self.read.clear()
+            self.assertIs(certificateMatchesHost(certificate, host), matches)
+            self.assertEqual(len(self.read), times, host)
+        other = AUTHORITY.issue("three.example").certificate
+        self.assertFalse(certificateMatchesHost(other, "one.example"))
+
+    def test_large(self) -> None:
+        """
+        A large certificate is not kept.
+        """
+        certificate = AUTHORITY.issue("one", *(f"{n}.{'x' * 60}" for n in range(99))).certificate
+        for _ in range(2):
+            self.assertTrue(certificateMatchesHost(certificate, f"7.{'x' * 60}"))
+        self.assertEqual(len(self.read), 2)
+        self.assertEqual(module._requireHost.cache_info().currsize, 0)
 
 
 class CertificateMatchesHostTests(SynchronousTestCase):

@@ -42,6 +42,7 @@ from txsslstream import (
     TlsCipherSuite,
     X509ChainStatusFlags,
     _openssl,
+    suitability,
 )
 from txsslstream._openssl import TlsEngine, contextFor
 from txsslstream.algorithms import (
@@ -54,6 +55,7 @@ from txsslstream.algorithms import (
 )
 from txsslstream.crossing import Presented, Received, Step
 from txsslstream.parameters import TlsParameters
+from txsslstream.security import certificatesOf
 from txsslstream.serverflight import ServerFlight
 from txsslstream.testing import (
     DAY,
@@ -953,7 +955,9 @@ class Groups(SynchronousTestCase):
         """
         exotic = KeyExchangeGroup("kyber9000", 0x2000, 9000, "KEM", SslProtocols.Tls13)
         self.patch(
-            _openssl, "groupNamed", lambda name: exotic if name == exotic.name else groupNamed(name)
+            suitability,
+            "groupNamed",
+            lambda name: exotic if name == exotic.name else groupNamed(name),
         )
         for make in (forClient, forServer):
             error = self.assertRaises(
@@ -1549,6 +1553,13 @@ def foreignContext(certificate: bytes, *others: bytes) -> SSL.Context:
     return context
 
 
+def certificateDER() -> bytes:
+    """
+    The encoded certificate of L{SERVER}.
+    """
+    return SERVER.certificate.public_bytes(Encoding.DER)
+
+
 def shake(client: TlsEngine, server: TlsEngine, segment: int = 1 << 20) -> tuple[Step, Step]:
     """
     Let two engines shake hands until neither has anything to say.
@@ -1601,7 +1612,7 @@ class Questions(SynchronousTestCase):
             self.assertIsNone(server.presented())
             self.assertEqual(client.peerCertificate(), SERVER.certificate)
             self.assertEqual((client.alertSent, client.alertReceived), (None, None))
-            self.assertEqual((client.reasons, server.reasons), ([], []))
+            self.assertEqual((client.reasons, server.reasons), ((), ()))
 
     def test_alerts(self) -> None:
         """
@@ -1625,6 +1636,51 @@ class Questions(SynchronousTestCase):
                     # It has finished, and reads the refusal.
                     self.assertIs(_openssl.receive(client.connection)[1], Received.broken)
                 self.assertEqual((server.alertSent, client.alertReceived), (alert, alert))
+
+    def test_heeded(self) -> None:
+        """
+        What OpenSSL itself thinks of a server's certificate matters, to begin with
+        and from the beginning of each handshake on, until the server is accepted;
+        and again as soon as it is refused.  Of a client's it always does.
+        """
+        modes: list[int] = []
+        for version in VERSIONS:
+            client, server = self.engines(version)
+            clientSsl = client.connection._ssl
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_NONE)
+            client._noteBeginning()
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            client._heedOpenSSL(False)
+            client._verdict = lib.X509_V_ERR_CERT_REVOKED
+            context = lib.X509_STORE_CTX_new()
+            self.assertEqual(client._verify(context), 0)
+            self.assertEqual(lib.X509_STORE_CTX_get_error(context), lib.X509_V_ERR_CERT_REVOKED)
+            lib.X509_STORE_CTX_free(context)
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            client, server = self.engines(
+                version,
+                clientChanges={"certificate": CLIENT},
+                serverChanges={"asksForCertificate": True},
+            )
+            serverSsl = server.connection._ssl
+            modes.append(lib.SSL_get_verify_mode(serverSsl))
+            self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+            modes.append(lib.SSL_get_verify_mode(serverSsl))
+        self.assertEqual(modes, [SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE] * 4)
+
+    def test_parsedOnce(self) -> None:
+        """
+        Who comes again shows the same objects; what is large is not kept.
+        """
+        again = [_openssl._parsed(bytes(bytearray(der))) for der in [certificateDER()] * 2]
+        self.assertIs(*again)
+        self.assertEqual(again[0], SERVER.certificate)
+        self.patch(_openssl, "_SMALL_BYTES", 10)
+        one, other = (_openssl._parsed(certificateDER()) for _ in range(2))
+        self.assertIsNot(one, other)
+        self.assertRaises(ValueError, _openssl._parsed, b"nonsense")
 
     def test_raises(self) -> None:
         """
@@ -2000,6 +2056,20 @@ class Strangers(SynchronousTestCase):
             self.assertRefused(client, server, "certificate verify failed")
 
 
+class _Wrapper:
+    """
+    Stands in front of a connection, and notes what is asked of it.
+    """
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._wrapped = connection
+        self.calls: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.add(name)
+        return getattr(self._wrapped, name)
+
+
 class Records(SynchronousTestCase):
     """
     The record path.
@@ -2019,6 +2089,14 @@ class Records(SynchronousTestCase):
         _openssl.enableWholeWrites(client)
         return client, server
 
+    def sent(self, connection: SSL.Connection, data: bytes | memoryview) -> bytes:
+        """
+        Send successfully.
+        """
+        output, isSent, reasons = _openssl.send(connection, data)
+        self.assertEqual((isSent, reasons), (True, ""))
+        return output
+
     def test_data(self) -> None:
         """
         What is sent is received, whether less than a record, many records, or
@@ -2028,14 +2106,16 @@ class Records(SynchronousTestCase):
             client, server = self.connected(version)
             for size in (1, 1 << 14, 1 << 16):
                 data = os.urandom(size)
-                self.assertEqual(_openssl.send(client, data), (True, ""))
-                server.bio_write(_openssl.takeOutput(client))
-                self.assertEqual(_openssl.receive(server), (data, Received.starved, ""))
+                for given in (data, memoryview(data)):
+                    records = self.sent(client, given)
+                    self.assertEqual(
+                        _openssl.receive(server, records), (data, Received.starved, "")
+                    )
             pieces = [os.urandom(1 << 16) for _ in range(6)]
-            for piece in pieces:
-                _openssl.send(client, piece)
-            server.bio_write(_openssl.takeOutput(client))
-            self.assertEqual(_openssl.receive(server), (b"".join(pieces), Received.starved, ""))
+            records = b"".join([self.sent(client, piece) for piece in pieces])
+            self.assertEqual(
+                _openssl.receive(server, records), (b"".join(pieces), Received.starved, "")
+            )
             self.assertEqual(_openssl.takeOutput(client), b"")
 
     def test_partialRecord(self) -> None:
@@ -2044,8 +2124,7 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"one")
-            record = _openssl.takeOutput(client)
+            record = self.sent(client, b"one")
             server.bio_write(record[:-1])
             self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
             server.bio_write(record[-1:])
@@ -2058,9 +2137,9 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"last words")
+            words = self.sent(client, b"last words")
             self.assertFalse(_openssl.sendCloseNotify(client))
-            server.bio_write(_openssl.takeOutput(client) + b"in the clear")
+            server.bio_write(words + _openssl.takeOutput(client) + b"in the clear")
             self.assertEqual(_openssl.receive(server), (b"last words", Received.ended, ""))
             self.assertEqual(_openssl.receive(server), (b"", Received.ended, ""))
             self.assertEqual(_openssl.takeUnread(server), b"in the clear")
@@ -2075,10 +2154,8 @@ class Records(SynchronousTestCase):
         """
         for version in VERSIONS:
             client, server = self.connected(version)
-            _openssl.send(client, b"one")
-            whole = _openssl.takeOutput(client)
-            _openssl.send(client, b"two")
-            record = bytearray(_openssl.takeOutput(client))
+            whole = self.sent(client, b"one")
+            record = bytearray(self.sent(client, b"two"))
             record[-1] ^= 1
             server.bio_write(whole + bytes(record))
             data, why, reasons = _openssl.receive(server)
@@ -2088,8 +2165,8 @@ class Records(SynchronousTestCase):
             client.bio_write(_openssl.takeOutput(server))
             self.assertIs(_openssl.receive(client)[1], Received.broken)
             self.assertEqual(self.engines[0].alertReceived, TlsAlert.bad_record_mac)
-            isSent, reasons = _openssl.send(server, b"x")
-            self.assertFalse(isSent)
+            output, isSent, reasons = _openssl.send(server, b"x")
+            self.assertEqual((output, isSent), (b"", False))
             self.assertNotEqual(reasons, "")
 
     def test_early(self) -> None:
@@ -2097,7 +2174,125 @@ class Records(SynchronousTestCase):
         What is to be sent before the handshake's end waits for it.
         """
         engine = TlsEngine(forClient(), Answers())
-        self.assertEqual(_openssl.send(engine.connection, b"x"), (False, ""))
+        self.assertEqual(_openssl.send(engine.connection, b"x"), (b"", False, ""))
+
+    def test_offered(self) -> None:
+        """
+        Whoever is offered what is encrypted gets it first; only what it does
+        not take is left, in order.
+        """
+        client, server = self.connected(SslProtocols.Tls13)
+        data = os.urandom(1 << 16)
+        for share in (0.0, 0.3, 1.0):
+            offered: list[bytes] = []
+
+            def take(view: memoryview, share: float = share, offered: Any = offered) -> int:
+                offered.append(bytes(view[: int(len(view) * share)]))
+                return len(offered[-1])
+
+            rest, isSent, _ = _openssl.send(client, data, take)
+            self.assertTrue(isSent)
+            self.assertEqual(len(offered), 1)
+            self.assertEqual(len(rest) == 0, share == 1)
+            self.assertEqual(_openssl.receive(server, offered[0] + rest)[0], data)
+
+    def test_scratchIsShared(self) -> None:
+        """
+        What one call has returned stays as it is when others go on.
+        """
+        client, server = self.connected(SslProtocols.Tls13)
+        first = self.sent(client, b"a" * 40000)
+        copy = bytes(bytearray(first))
+        second = self.sent(client, b"b" * 40000)
+        self.assertEqual(first, copy)
+        one = _openssl.receive(server, first)[0]
+        two = _openssl.receive(server, second)[0]
+        self.assertEqual((one, two), (b"a" * 40000, b"b" * 40000))
+
+    def test_renewed(self) -> None:
+        """
+        Buffers are renewed when nothing is in them, also in the middle of a
+        record, and never while something is.
+        """
+        for version in VERSIONS:
+            client, server = self.connected(version)
+            record = self.sent(client, b"one")
+            self.assertEqual(_openssl.receive(server, record[:9])[0], b"")
+            before = server._into_ssl, server._from_ssl
+            server.bio_write(record[9:])
+            _openssl.renewBuffers(server)
+            self.assertEqual((server._into_ssl, server._from_ssl), before)
+            self.assertEqual(_openssl.receive(server)[0], b"one")
+            record = self.sent(client, b"two")
+            self.assertEqual(_openssl.receive(server, record[:9])[0], b"")
+            _openssl.renewBuffers(server)
+            self.assertNotEqual(server._into_ssl, before[0])
+            self.assertNotEqual(server._from_ssl, before[1])
+            self.assertEqual(_openssl.receive(server, record[9:])[0], b"two")
+            self.assertEqual(_openssl.receive(client, self.sent(server, b"three"))[0], b"three")
+
+    def test_notRenewedInside(self) -> None:
+        """
+        Nor are they while OpenSSL waits for a decision about the connection.
+        """
+        held: list[bool] = []
+
+        class Meddler(Answers):
+            def peerPresented(self, presented: Presented) -> TlsAlert | None:
+                connection = engines[0].connection
+                before = connection._into_ssl
+                _openssl.renewBuffers(connection)
+                held.append(connection._into_ssl == before)
+                return super().peerPresented(presented)
+
+        engines = (TlsEngine(forClient(), Meddler()), TlsEngine(forServer(), Answers()))
+        client, server = engines
+        client.handshake()
+        server.feed(client.output())
+        server.handshake()
+        for octet in server.output():
+            # One by one, so that nothing else keeps them from being renewed.
+            client.feed(bytes((octet,)))
+            client.handshake()
+        self.assertEqual(held, [True])
+        client.output()
+        before = engines[0].connection._into_ssl
+        _openssl.renewBuffers(engines[0].connection)
+        self.assertNotEqual(engines[0].connection._into_ssl, before)
+
+    def replaced(self, version: SslProtocols) -> tuple[Any, Any]:
+        """
+        As L{connected}, with something in front of them.
+        """
+        client, server = self.connected(version)
+        return _Wrapper(client), _Wrapper(server)
+
+    def test_replaced(self) -> None:
+        """
+        A connection that is not pyOpenSSL's own, such as one that somebody has
+        wrapped, is used by its public methods only, with the same outcomes.
+        """
+        for version in VERSIONS:
+            client, server = self.replaced(version)
+            self.assertEqual(
+                _openssl.receive(server, self.sent(client, b"one" * 9999)),
+                (b"one" * 9999, Received.starved, ""),
+            )
+            self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
+            _openssl.renewBuffers(server)
+            self.assertEqual(_openssl.takeOutput(client), b"")
+            record = bytearray(self.sent(client, memoryview(b"two")))
+            record[-1] ^= 1
+            data, why, reasons = _openssl.receive(server, bytes(record))
+            self.assertEqual((data, why), (b"", Received.broken))
+            self.assertIn("bad record mac", reasons)
+            self.assertEqual(server.calls & {"_ssl", "_into_ssl", "_from_ssl"}, set())
+            self.assertLessEqual({"recv", "bio_write"}, server.calls)
+            client, server = self.replaced(version)
+            server.shutdown()
+            self.assertIs(_openssl.receive(client, _openssl.takeOutput(server))[1], Received.ended)
+        early: Any = _Wrapper(TlsEngine(forClient(), Answers()).connection)
+        self.assertEqual(_openssl.send(early, b"x")[1:], (False, ""))
 
     def test_foreignCertificates(self) -> None:
         """
@@ -2115,11 +2310,11 @@ class Records(SynchronousTestCase):
             server = SSL.Connection(contextFor(forServer(protocols=version)), None)
             server.set_accept_state()
             shakeForeign(client, server)
-            theirs = _openssl.certificatesOf(client)
+            theirs = certificatesOf(client)
             self.assertEqual((theirs.isServer, theirs.local), (False, None))
             self.assertEqual(theirs.remote, SERVER.certificate)
             self.assertEqual(theirs.verified, (SERVER.certificate, AUTHORITY.certificate))
-            ours = _openssl.certificatesOf(server)
+            ours = certificatesOf(server)
             self.assertEqual(
                 (ours.isServer, ours.local, ours.remote, ours.verified),
                 (True, SERVER.certificate, None, ()),

@@ -121,6 +121,7 @@ RUN: Mapping[str, Mapping[str, str]] = {
     "reauthentication.md": {
         "from twisted.internet": "tests.test_docs.ReauthenticationTests.test_example"
     },
+    "speed.md": {"from txsslstream import SslStreamProtocol": "FragmentTests.test_notDirectly"},
     "testing.md": {
         "from txsslstream.testing import connectedStreams,": (
             "tests.test_testing_examples.PageTests.test_programs"
@@ -463,6 +464,14 @@ class FragmentTests(SynchronousTestCase):
         self.successResultOf(self.running)
         self.assertEqual((found["transport"], found["trailing"]), (pair.wire.client, b""))
         self.successResultOf(theirs)
+
+    def test_notDirectly(self) -> None:
+        """
+        speed.md: data goes through the reactor on every connection.
+        """
+        self.patch(SslStreamProtocol, "handsOverDirectly", True)
+        self.run_("speed.md", "test_notDirectly")
+        self.assertFalse(SslStreamProtocol.handsOverDirectly)
 
     def test_options(self) -> None:
         """

@@ -1852,7 +1852,7 @@ class Later(AskingMixin):
         self.askedIn(opened)
         self.assertUsable(opened)
         client: Any = opened.theirs._protocol
-        session = replace(kept[0], encoded=client._authentication.engine.encodedSession())
+        session = replace(kept[0], handle=client._authentication.engine.currentSession())
         self.end(opened)
         sessions.clear()
         sessions.keep(purpose, session)

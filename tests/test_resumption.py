@@ -445,16 +445,23 @@ class Anew(ResumptionMixin):
         for _ in range(2):
             self.assertFalse(self.connect(options).client.isResumed)
 
-    def test_damaged(self) -> None:
+    def test_broken(self) -> None:
         """
-        A session that OpenSSL cannot read is not offered.
+        A session whose connection broke with a fatal alert does not go on; one
+        whose connection was only lost does.
         """
-        self.connect()
-        ((_, kept),) = sessions._sessions.items()
-        good = kept.pop()
-        kept.append(type(good)(b"nonsense", good.presented, good.shown))
-        self.assertFalse(self.connect().client.isResumed)
-        self.assertTrue(self.connect().client.isResumed)
+        for data, isResumed in ((bytes((23, 3, 3, 0, 20)) + bytes(20), False), (b"", True)):
+            sessions.clear()
+            self.begin()
+            for side in self.sides:
+                self.successResultOf(side)
+            self.assertTrue(sessions._sessions)
+            client: Any = self.pair.client
+            if data:
+                client._protocol.dataReceived(data)
+            self.pair.wire.cut()
+            self.assertIs(self.connect().client.isResumed, isResumed)
+            self.assertTrue(self.connect().client.isResumed)
 
 
 @perVersion(segments=(0,))

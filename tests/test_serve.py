@@ -51,6 +51,7 @@ from txsslstream import (
 from txsslstream._forwarding import LINGER
 from txsslstream._serve import ForwardService, Options, makeService, serviceFor
 from txsslstream._tap import StartError
+from txsslstream._workers import Workers
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
 from txsslstream.testing import certificatePEM, keyPEM
@@ -208,7 +209,9 @@ class ServiceForTests(SynchronousTestCase):
         """
         The service for a command line.
         """
-        return serviceFor(MemoryReactorClock(), optionsFor(*arguments), "program")
+        service = serviceFor(MemoryReactorClock(), optionsFor(*arguments), "program")
+        assert isinstance(service, ForwardService)
+        return service
 
     def refusal(self, *arguments: str) -> str:
         """
@@ -487,6 +490,7 @@ class ListeningTests(SynchronousTestCase):
         """
         command = ("--originate", "--servername", "localhost", *ENDPOINTS, *arguments)
         service = serviceFor(MemoryReactorClock(), optionsFor(*command), "program")
+        assert isinstance(service, ForwardService)
         listening: Deferred[IListeningPort] = Deferred()
         endpoint: Any = service._endpoint
         endpoint.listen = lambda factory: listening
@@ -595,6 +599,7 @@ class RunningTests(TestCase):
                 *("--certificate", self.files.both, *arguments),
             )
         )
+        assert isinstance(service, ForwardService)
         service.privilegedStartService()
         service.startService()
         self.addCleanup(self.stop, service)
@@ -965,7 +970,7 @@ class DocumentationTests(SynchronousTestCase):
         A directory with all files that are named.
         """
         files = Files(self)
-        for name in ("server", "db", "reporting", "me"):
+        for name in ("server", "db", "reporting", "me", "rsa"):
             files.store(f"{name}.pem", certificatePEM(SERVER) + keyPEM(SERVER))
         files.store("fullchain.pem", certificatePEM(SERVER))
         files.store("privkey.pem", keyPEM(SERVER))
@@ -981,14 +986,15 @@ class DocumentationTests(SynchronousTestCase):
         """
         joined = f"{DOCUMENT}\n{Options()}".replace("\\\n", " ").replace("/etc/app/", "")
         commands = _COMMAND.findall(joined)
-        self.assertEqual(len(commands), 12)
+        self.assertEqual(len(commands), 15)
         for command in commands:
             options = optionsFor(*shlex.split(command))
             if options["listen"].startswith("systemd:"):
                 # Which is not there.
                 options["listen"] = LISTEN
             service = serviceFor(MemoryReactorClock(), options, "program")
-            self.assertIsInstance(service, ForwardService)
+            kind = ForwardService if options["processes"] == 1 else Workers
+            self.assertIsInstance(service, kind)
 
     def test_options(self) -> None:
         """

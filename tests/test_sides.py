@@ -77,6 +77,52 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.upTo(5)), b"abcde")
         self.assertEqual(self.successResultOf(self.upTo(5)), b"fg")
 
+    def test_noCopies(self) -> None:
+        """
+        A delivery that is read whole is handed on as it is; one of which a part
+        is read, or that is joined with another, is copied once.
+        """
+        for size in (5, 99):
+            data = b"abcde"
+            self.reader.received(data)
+            self.assertIs(self.successResultOf(self.upTo(size)), data)
+            reading = self.upTo(size)
+            self.reader.received(data)
+            self.assertIs(self.successResultOf(reading), data)
+        self.reader.received(b"abcde")
+        self.assertEqual(self.successResultOf(self.upTo(2)), b"ab")
+        self.assertEqual(self.successResultOf(self.upTo(9)), b"cde")
+
+    def test_anyCut(self) -> None:
+        """
+        However deliveries and reads of all kinds alternate, what is read is what
+        has come, in order, as bytes.
+        """
+        data = bytes(range(1, 256)) * 4
+        for step in range(1, 40):
+            came = gone = 0
+            turn = 0
+            while gone < len(data):
+                turn += 1
+                if came < len(data):
+                    size = step * (turn % 3)
+                    self.reader.received(data[came : came + size] or b"")
+                    came = min(came + size, len(data))
+                if came == gone:
+                    continue
+                wanted = min(1 + (turn * 7) % 19, came - gone)
+                separator = data[gone + wanted - 1 : gone + wanted]
+                read = [
+                    lambda wanted=wanted: self.upTo(wanted),
+                    lambda wanted=wanted: self.exactly(wanted),
+                    lambda separator=separator: self.until(separator),
+                ][turn % 3]()
+                got = self.successResultOf(read)
+                self.assertIs(type(got), bytes)
+                self.assertEqual(got, data[gone : gone + wanted])
+                gone += wanted
+            self.assertFalse(self.reader.isFilled)
+
     def test_waits(self) -> None:
         """
         A read of an empty buffer waits for the next data, and leaves what it
@@ -416,15 +462,17 @@ class WriterTests(SynchronousTestCase):
         """
         self.clock = Clock()
         self.calls: list[bytes | str] = []
+        self.kinds: list[type] = []
         self.brokenBy: list[BaseException] = []
         self.room = 1_000_000
         self.writer = Writer(self.clock, self.write, self.breakOff)
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """
         Take a chunk; hold back when there is no more room.
         """
-        self.calls.append(chunk)
+        self.kinds.append(type(chunk))
+        self.calls.append(bytes(chunk))
         self.room -= 1
         if self.room <= 0:
             self.writer.heldBack(True)
@@ -441,6 +489,17 @@ class WriterTests(SynchronousTestCase):
         All that was handed over.
         """
         return b"".join(each for each in self.calls if isinstance(each, bytes))
+
+    def test_noCopies(self) -> None:
+        """
+        What is handed over whole is handed over as it is, and what is too large
+        for that in views.
+        """
+        self.writer.request(b"small")
+        self.assertEqual(self.kinds, [bytes])
+        self.writer.request(bytes(2 * Writer.CHUNK + 1))
+        self.assertEqual(self.kinds[1:], [memoryview] * 3)
+        self.assertEqual(len(self.taken()), 5 + 2 * Writer.CHUNK + 1)
 
     def stalled(self, room: int = 1) -> Deferred[None]:
         """
@@ -680,8 +739,8 @@ class WriterTests(SynchronousTestCase):
         """
         error = TruncationError("cut")
 
-        def write(chunk: bytes) -> None:
-            self.calls.append(chunk)
+        def write(chunk: bytes | memoryview) -> None:
+            self.calls.append(bytes(chunk))
             self.writer.broke(error)
 
         self.writer = Writer(self.clock, write, lambda _: None)

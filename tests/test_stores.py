@@ -943,8 +943,8 @@ class SystemTests(StoresTestCase):
         (usual / "a.pem").write_bytes(pem(ROOTS[2]))
         self.patch(storefiles, "DEFAULT_ROOTS", usual)
         self.patch(
-            ssl,
-            "get_default_verify_paths",
+            storefiles,
+            "_verifyPaths",
             lambda: ssl.DefaultVerifyPaths(
                 "", "", "SSL_CERT_FILE", str(self.bundle), "SSL_CERT_DIR", str(self.roots)
             ),

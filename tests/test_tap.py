@@ -191,6 +191,7 @@ class MakeServiceTests(SynchronousTestCase):
         """
         for arguments, isStrict in (((), True), (("--echo",), False)):
             service = makeService(optionsFor("--certificate", self.files.both, *arguments))
+            assert isinstance(service, SampleService)
             self.assertIs(service._server._options.requireCloseNotify, isStrict)
 
     def test_badFiles(self) -> None:
@@ -324,7 +325,9 @@ class ServiceTests(TestCase):
         """
         A service, not yet started.
         """
-        return makeService(optionsFor("--certificate", self.both, "--listen", listen, *options))
+        service = makeService(optionsFor("--certificate", self.both, "--listen", listen, *options))
+        assert isinstance(service, SampleService)
+        return service
 
     def start(self, *options: str) -> tuple[SampleService, SslStreamClientEndpoint]:
         """

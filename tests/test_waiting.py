@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from random import Random
@@ -16,7 +17,14 @@ from greenlet import getcurrent, greenlet
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.programs import ROOT
-from txsslstream._waiting import PausableCall, _parked, _refuseParked, pause
+from txsslstream._waiting import (
+    _MOST_IDLE,
+    PausableCall,
+    _idle,
+    _parked,
+    _refuseParked,
+    pause,
+)
 
 
 class Asker:
@@ -119,6 +127,45 @@ class PausableCallTests(WaitingTestCase):
         asker.call.start()
         self.assertFinished(asker)
         self.assertEqual(asker.asked, [])
+
+    def test_greenlets(self) -> None:
+        """
+        One greenlet does for calls that come one after the other, and keeps
+        nothing of them; calls that are parked have one each, of which some stay.
+        """
+
+        class Function:
+            def __call__(self) -> greenlet:
+                return getcurrent()
+
+        results: list[Any] = []
+        for _ in range(3):
+            function = Function()
+            PausableCall(function, self.fail, results.append, None).start()
+            function, gone = None, weakref.ref(function)  # type: ignore[assignment]
+            self.assertIsNone(gone())
+        self.assertEqual(len(set(results)), 1)
+        askers = [Asker("one") for _ in range(3 * _MOST_IDLE)]
+        for asker in askers:
+            asker.call.start()
+        self.assertEqual(len({asker.call._greenlet for asker in askers}), len(askers))
+        for asker in askers:
+            asker.call.answer(1)
+            self.assertFinished(asker, 1)
+        self.assertEqual(len(_idle.greenlets), _MOST_IDLE)
+        self.assertFalse(any(each.dead for each in _idle.greenlets))
+
+    def test_threads(self) -> None:
+        """
+        Each thread has greenlets of its own: others cannot be switched to.
+        """
+        Asker().call.start()
+        self.assertTrue(_idle.greenlets)
+        asker = Asker("one", respond=lambda call, question: call.answer(question))
+        thread = threading.Thread(target=asker.call.start)
+        thread.start()
+        thread.join()
+        self.assertFinished(asker, "one")
 
     def test_notStarted(self) -> None:
         """

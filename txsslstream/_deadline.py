@@ -15,6 +15,8 @@ class Deadline:
     So many seconds, from a beginning on.
     """
 
+    __slots__ = ("_began", "_clock", "_timer")
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._began = 0.0

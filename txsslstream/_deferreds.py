@@ -43,6 +43,8 @@ class Decision:
     What somebody is deciding, one thing at a time.
     """
 
+    __slots__ = ("_awaited",)
+
     _log = Logger()
 
     def __init__(self) -> None:
@@ -93,13 +95,20 @@ class Decision:
             self._log.failure("a callback's Deferred failed to be cancelled")
 
 
+#: The outcome of most: shared.
+_NOTHING: tuple[Any] = (None,)
+
+
 class Occurrence(Generic[_T]):
     """
     Something that happens once, for any number of observers, early or late.
     """
 
+    __slots__ = ("_error", "_outcome", "_waiting")
+
     def __init__(self) -> None:
-        self._waiting: list[Deferred[_T]] = []
+        # There are many of these for which nobody waits.
+        self._waiting: list[Deferred[_T]] | None = None
         self._outcome: tuple[_T] | None = None
         self._error: BaseException | None = None
 
@@ -126,6 +135,8 @@ class Occurrence(Generic[_T]):
             return fail(again(self._error))
         if self._outcome is not None:
             return succeed(self._outcome[0])
+        if self._waiting is None:
+            self._waiting = []
         deferred: Deferred[_T] = Deferred(self._waiting.remove)
         self._waiting.append(deferred)
         return deferred
@@ -136,7 +147,7 @@ class Occurrence(Generic[_T]):
         """
         if self.hasHappened:
             return
-        self._outcome = (result,)
+        self._outcome = (result,) if result is not None else _NOTHING
         # One at a time: an observer may cancel another.
         while self._waiting:
             self._waiting.pop(0).callback(result)

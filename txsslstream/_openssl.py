@@ -19,21 +19,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache, reduce
 from operator import or_
-from struct import iter_unpack, unpack_from
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.logger import Logger
 
-from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, groupNamed, signatureNamed
+from .algorithms import SIGNATURE_ALGORITHMS, SignatureAlgorithm, signatureNamed
 from .certificatefacts import keyTypesOf
 from .certificatemessages import certificateList, keyTypes
-from .ciphersuites import TlsCipherSuite, propertiesOf
+from .ciphersuites import TlsCipherSuite
+from .clienthello import SslClientHelloInfo
 from .crossing import (
-    Certificates,
     Decisions,
     KeyLog,
     Negotiated,
@@ -43,15 +43,15 @@ from .crossing import (
     Step,
 )
 from .enums import (
-    CipherAlgorithmType,
     EncryptionPolicy,
     SslProtocols,
     TlsAlert,
 )
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
-from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, recordKinds
+from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
+from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign
 
 _log = Logger()
 
@@ -71,21 +71,13 @@ _DEFAULT_CIPHERS = (
     "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
 )
 
-#: The versions in which signature algorithms are not negotiated.
-_UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
-
-#: The extension of a hello that names them (RFC 8446 section 4.2).
-_SIGNATURE_ALGORITHMS = 13
-
 #: Whether a server heeds the groups for DHE before TLS 1.3, too (RFC 7919).
 _HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
 
 #: In bits; a suite with less needs OpenSSL's lowest security level.
 _LEAST_STRENGTH = 112
 
-_CERTIFICATE = 11
-_CERTIFICATE_REQUEST = 13
-_MESSAGES = (_CERTIFICATE, _CERTIFICATE_REQUEST)
+_CERTIFICATE, _CERTIFICATE_REQUEST = _MESSAGES = 11, 13
 
 #: Not among pyOpenSSL's names.  Without it OpenSSL completes our chain from the
 #: trusted roots in every handshake.
@@ -94,6 +86,9 @@ _MODE_NO_AUTO_CHAIN = 0x8
 #: Nor are these.
 _OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
+
+#: The events that matter while the first handshake goes on.
+_OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
 
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
@@ -185,7 +180,7 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> tuple[Ssl
     versions = parameters.protocols or SslProtocols.Tls12 | SslProtocols.Tls13
     ciphers = _DEFAULT_CIPHERS
     if parameters.cipherSuites is not None:
-        _agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
+        agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
         names = _suiteNames()
         unknown = [suite.name for suite in parameters.cipherSuites if suite not in names]
         if unknown:
@@ -223,60 +218,11 @@ def _isLax(parameters: TlsParameters, versions: SslProtocols) -> bool:
     return bool(
         # The old versions sign with SHA-1 and MD5; whoever enables them has
         # decided.
-        versions & _UNNEGOTIATED
+        versions & UNNEGOTIATED
         or parameters.encryptionPolicy is not EncryptionPolicy.RequireEncryption
         or any(map(_isWeak, parameters.cipherSuites or ()))
         or any(name.endswith("_sha1") for name in parameters.signatureAlgorithms)
     )
-
-
-def _exchangeOf(suite: TlsCipherSuite) -> str:
-    """
-    @return: C{"ECDHE"} or C{"DHE"} if a suite before TLS 1.3 exchanges keys in
-        a group, or else nothing.
-    """
-    keys, _, _ = suite.name.partition("_WITH_")
-    return "ECDHE" if "_ECDH" in keys else "DHE" if "_DH" in keys else ""
-
-
-def _chooseGroups(
-    context: SSL.Context, parameters: TlsParameters, versions: SslProtocols, ciphers: str
-) -> tuple[SslProtocols, str]:
-    """
-    Exchange keys in the chosen groups only.
-
-    @return: the versions that are left to negotiate, and their suites.
-    """
-    groups = [groupNamed(name) for name in parameters.keyExchangeGroups]
-    modern = [group for group in groups if group.versions & SslProtocols.Tls13]
-    # The best one, and the best that everybody knows, are tried at once, as by
-    # default; and a server's order decides even if that takes another round
-    # trip.  Before OpenSSL 3.5 neither could be said.
-    tried = {*modern[:1], *[group for group in modern if group.exchange != "KEM"][:1]}
-    ordered = "/".join(f"{'*' * (group in tried)}{group.name}" for group in groups)
-    _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
-    # Before TLS 1.3 a server that uses DHE chooses any prime it likes, and
-    # OpenSSL's client does not compare.
-    bound = {"ECDHE", "DHE"} if parameters.isServer and _HEEDS_GROUPS_OF_DHE else {"ECDHE"}
-    usable = bound & {group.exchange for group in groups if group.versions & SslProtocols.Tls12}
-    if parameters.cipherSuites is None:
-        isPossible = bool(usable)
-        excluded = "".join(f":!k{each}" for each in ("ECDHE", "DHE", "RSA") if each not in usable)
-    else:
-        # What is bound to no group was asked for by name.
-        needed = {_exchangeOf(suite) for suite in parameters.cipherSuites if "_WITH_" in suite.name}
-        isPossible = bool(needed & usable or needed - bound)
-        excluded = ""
-    if not isPossible:
-        versions &= SslProtocols.Tls13
-    if not modern:
-        versions &= ~SslProtocols.Tls13
-    if not versions:
-        raise InvalidOperationError(
-            "the key exchange groups, the cipher suites and the enabled protocols "
-            "exclude each other"
-        )
-    return versions, ciphers + excluded if isPossible else ciphers
 
 
 @cache
@@ -289,20 +235,9 @@ def _defaultSignatures() -> tuple[str, ...]:
     connection.set_connect_state()
     lib.SSL_do_handshake(connection._ssl)
     lib.ERR_clear_error()
-    # Behind the headers of the record and of the message, version and random
-    # (RFC 8446 section 4.1.2), come session, suites, compression methods.
-    rest = takeOutput(connection)[5 + 4 + 2 + 32 :]
-    for width in (1, 2, 1):
-        rest = rest[width + int.from_bytes(rest[:width], "big") :]
-    extensions = {}
-    rest = rest[2:]
-    while rest:
-        kind, size = unpack_from(">HH", rest)
-        extensions[kind] = rest[4 : 4 + size]
-        rest = rest[4 + size :]
-    names = {each.code: each.name for each in SIGNATURE_ALGORITHMS}
-    codes = [code for (code,) in iter_unpack(">H", extensions[_SIGNATURE_ALGORITHMS][2:])]
-    return tuple(names[code] for code in codes if code in names)
+    hello = SslClientHelloInfo.fromMessage(takeOutput(connection)[HEADER_SIZE:])
+    known = {each.name for each in SIGNATURE_ALGORITHMS}
+    return tuple(str(name) for name in hello.signatureAlgorithms if name in known)
 
 
 def _signaturesOf(parameters: TlsParameters) -> list[SignatureAlgorithm] | None:
@@ -334,7 +269,7 @@ def _chooseSignatures(
     algorithms = _signaturesOf(parameters)
     if algorithms is not None:
         isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
-        if isFixed and versions & _UNNEGOTIATED:
+        if isFixed and versions & UNNEGOTIATED:
             raise InvalidOperationError(
                 "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
             )
@@ -352,7 +287,7 @@ def _chooseSignatures(
         signing = [
             version
             for version in _VERSIONS
-            if version & versions and _canSign(parameters, algorithms, version, kinds)
+            if version & versions and canSign(parameters, algorithms, version, kinds)
         ]
         if not signing:
             raise InvalidOperationError(
@@ -363,26 +298,6 @@ def _chooseSignatures(
         if parameters.isServer:
             versions &= reduce(or_, signing)
     return versions
-
-
-def _canSign(
-    parameters: TlsParameters,
-    algorithms: list[SignatureAlgorithm] | None,
-    version: SslProtocols,
-    kinds: set[str],
-) -> bool:
-    """
-    Whether a key of these kinds makes an allowed signature in a version.
-    """
-    # Before TLS 1.3 a client's own curve has to be one of its groups, too (RFC
-    # 8422 section 5.1).
-    isBound = "ECDSA" in kinds and not parameters.isServer and version is not SslProtocols.Tls13
-    groups = {f"ECDSA {group}" for group in parameters.keyExchangeGroups}
-    if isBound and groups and kinds.isdisjoint(groups):
-        return False
-    if algorithms is None or version & _UNNEGOTIATED:
-        return True
-    return any(each.keyIn(version) in kinds for each in algorithms)
 
 
 def _tell(
@@ -400,19 +315,6 @@ def _tell(
     lib.ERR_clear_error()
     if unknown:
         raise NotSupportedError(f"this OpenSSL does not know {', '.join(unknown)}")
-
-
-def _agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:
-    """
-    @raise InvalidOperationError: a suite encrypts, or does not, against the
-        policy.
-    """
-    for suite in suites:
-        isNull = propertiesOf(suite).cipherAlgorithm is CipherAlgorithmType.Null
-        if policy is (
-            EncryptionPolicy.RequireEncryption if isNull else EncryptionPolicy.NoEncryption
-        ):
-            raise InvalidOperationError(f"{suite.name} goes against {policy.name}")
 
 
 def _chooseVersions(context: SSL.Context, versions: SslProtocols) -> None:
@@ -459,7 +361,10 @@ def _newContext(parameters: TlsParameters) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD if parameters.isServer else SSL.TLS_CLIENT_METHOD)
     versions, ciphers = _chooseCiphers(context, parameters)
     if parameters.keyExchangeGroups:
-        versions, ciphers = _chooseGroups(context, parameters, versions, ciphers)
+        versions, ciphers, ordered = agreeOnGroups(
+            parameters, versions, ciphers, _HEEDS_GROUPS_OF_DHE
+        )
+        _tell(lib.SSL_CTX_set1_curves_list, context, parameters.keyExchangeGroups, ordered)
     isLax = _isLax(parameters, versions)
     try:
         context.set_cipher_list(f"{ciphers}:@SECLEVEL=0".encode() if isLax else ciphers.encode())
@@ -551,6 +456,10 @@ def logAllSecrets(keyLog: KeyLog | None) -> None:
     _keyLogOfAll = keyLog
 
 
+#: Of a connection whose handshake is over: nothing.
+_NO_FLIGHT = ServerFlight()
+
+
 class TlsEngine:
     """
     One side of one TLS connection between two memory BIOs, from the first byte
@@ -563,6 +472,8 @@ class TlsEngine:
         before that, an alert may go in the clear.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
+    @ivar isPuttingOff: whether the question for our certificate is not to be
+        asked now: then reading ends with L{Received.asking}.
     @ivar isRenegotiating: whether another handshake has begun than the first.
     @ivar keyTypes: the kinds of keys that the peer is content with when it asks
         for a certificate; L{None} if it has not asked.
@@ -591,6 +502,7 @@ class TlsEngine:
         "hasNews",
         "isEncrypting",
         "isPeerUnreadable",
+        "isPuttingOff",
         "isRenegotiating",
         "keyTypes",
         "parameters",
@@ -616,7 +528,7 @@ class TlsEngine:
             mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
         """
-        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
         if self._keyLogs:
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
@@ -629,15 +541,16 @@ class TlsEngine:
         self.hasNews = False
         self.hasAnswered = False
         self.isRenegotiating = False
+        self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
-        self.reasons: list[str] = []
+        self.reasons: Sequence[str] = ()
         # What OpenSSL is told about the peer, once that is known.
         self._verdict: int | None = None
         self._handshakes = 0
-        self._sent: list[bytes] = []
+        self._sent: Sequence[bytes] = ()
         self._awaitsStaple = wantsStaple
-        self._held = bytearray()
+        self._held = b""
         self._flight = ServerFlight()
         self.isEncrypting = False
         ssl = self.connection._ssl
@@ -665,12 +578,8 @@ class TlsEngine:
         Offer a server to go on with an earlier session.  Called before the
         first step.
         """
-        start = ffi.new("unsigned char[]", session.encoded)
-        position = ffi.new("const unsigned char **", start)
-        decoded = lib.d2i_SSL_SESSION(ffi.NULL, position, len(session.encoded))
-        if decoded and lib.SSL_set_session(self.connection._ssl, decoded):
+        if lib.SSL_set_session(self.connection._ssl, session.handle):
             self.session = session
-        lib.SSL_SESSION_free(decoded)
         lib.ERR_clear_error()
 
     @property
@@ -680,15 +589,11 @@ class TlsEngine:
         """
         return bool(lib.SSL_session_reused(self.connection._ssl))
 
-    def encodedSession(self) -> bytes:
+    def currentSession(self) -> Any:
         """
         @return: the session as it is now, with its secrets and the last ticket.
         """
-        session = lib.SSL_get_session(self.connection._ssl)
-        size = max(lib.i2d_SSL_SESSION(session, ffi.NULL), 0)
-        start = ffi.new("unsigned char[]", size)
-        lib.i2d_SSL_SESSION(session, ffi.new("unsigned char **", start))
-        return bytes(ffi.buffer(start, size))
+        return ffi.gc(lib.SSL_get1_session(self.connection._ssl), lib.SSL_SESSION_free)
 
     def feed(self, data: bytes) -> None:
         """
@@ -703,8 +608,7 @@ class TlsEngine:
             if not self._flight.isComplete:
                 return
             self._awaitsStaple = False
-            data = bytes(self._held)
-            self._held.clear()
+            data, self._held = self._held, b""
         self.connection.bio_write(data)
 
     def handshake(self) -> Step:
@@ -766,9 +670,9 @@ class TlsEngine:
         """
         ssl = self.connection._ssl
         while True:
-            count = lib.SSL_read(ssl, _scratch, len(_scratchView))
+            count = lib.SSL_read(ssl, _scratch, _SIZE)
             if count > 0:
-                pieces.append(bytes(_scratchView[:count]))
+                pieces.append(_octets[:count])
                 if isPatient:
                     continue
                 return Received.starved, ""
@@ -794,13 +698,23 @@ class TlsEngine:
         What is agreed on so far.
         """
         facts = describe(self.connection)
-        if facts.cipherSuite is None and facts.protocol is not SslProtocols.Tls13:
-            code = self._flight.cipherSuite()
-            if code is not None and code in TlsCipherSuite._value2member_map_:
-                facts = replace(facts, cipherSuite=TlsCipherSuite(code))
+        if facts.cipherSuite is None:
+            facts = replace(facts, cipherSuite=self.cipherSuite())
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
-        return facts
+        return _shared(facts)
+
+    def cipherSuite(self) -> TlsCipherSuite | None:
+        """
+        The suite that is agreed on.
+        """
+        ssl = self.connection._ssl
+        suite = _suiteOf(ssl)
+        if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
+            code = self._flight.cipherSuite()
+            if code is not None and code in TlsCipherSuite._value2member_map_:
+                return TlsCipherSuite(code)
+        return suite
 
     def peerCertificate(self) -> x509.Certificate | None:
         """
@@ -818,11 +732,12 @@ class TlsEngine:
         """
         The handshake is over: answer no more questions.
         """
+        lib.SSL_set_info_callback(self.connection._ssl, _laterInfoCallback)
         self.decisions = None
         self.session = None
-        self._flight = ServerFlight()
-        self._sent.clear()
-        self._held.clear()
+        self._flight = _NO_FLIGHT
+        self._sent = ()
+        self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
         self.connection.set_app_data(None)
 
@@ -837,17 +752,17 @@ class TlsEngine:
         if self.session is not None and self.isResumed:
             return self.session.presented
         if self._sent:
-            ders = self._sent
+            ders = list(self._sent)
         else:
             stack = lib.SSL_get_peer_cert_chain(ssl)
             count = lib.sk_X509_num(stack) if stack else 0
-            ders = [_encoded(lib.sk_X509_value(stack, index)) for index in range(count)]
+            shown = [lib.sk_X509_value(stack, index) for index in range(count)]
             own = lib.SSL_get_peer_certificate(ssl)
-            if own:
+            if own and own not in shown:
                 # A server's list lacks the peer's own one.
-                first = _encoded(own)
-                lib.X509_free(own)
-                ders = list(dict.fromkeys((first, *ders)))
+                shown.insert(0, own)
+            ders = list(dict.fromkeys(map(_encoded, shown)))
+            lib.X509_free(own)
         if not ders:
             return None
         return _presented(ders, self._staple())
@@ -869,9 +784,9 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            own = x509.load_der_x509_certificate(_encoded(lib.X509_STORE_CTX_get0_cert(context)))
             presented = self.presented() or _pathIn(context)
-            if presented.certificates[0] != own:
+            own = lib.X509_STORE_CTX_get0_cert(context)
+            if _encoded(own) != presented.certificates[0].public_bytes(Encoding.DER):
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
@@ -884,7 +799,18 @@ class TlsEngine:
         if self._verdict is None:
             self._verdict = self._judge(context)
         lib.X509_STORE_CTX_set_error(context, self._verdict)
-        return int(self._verdict == lib.X509_V_OK)
+        isAccepted = self._verdict == lib.X509_V_OK
+        if self.parameters.isServer:
+            return int(isAccepted)
+        # A client whose question is answered can spare itself what OpenSSL would
+        # look at all the same, signatures above all: the search fails at once,
+        # and whether that matters is asked afterwards.
+        self._heedOpenSSL(not isAccepted)
+        return 0
+
+    def _heedOpenSSL(self, isHeeded: bool) -> None:
+        mode = SSL.VERIFY_PEER if isHeeded else SSL.VERIFY_NONE
+        lib.SSL_set_verify(self.connection._ssl, mode, _verifyCallback)
 
     def _judgeResumed(self) -> TlsAlert | None:
         """
@@ -905,6 +831,8 @@ class TlsEngine:
         self.wasAskedForCertificate = True
         if self.decisions is None:
             return 0
+        if self.isPuttingOff:
+            return -1
         answer = self.decisions.certificateWanted()
         lib.ERR_clear_error()
         if isinstance(answer, TlsAlert):
@@ -952,6 +880,8 @@ class TlsEngine:
         A handshake begins, the first or, before TLS 1.3, another.
         """
         # Who is accepted was so in the one before.
+        if not self.parameters.isServer:
+            self._heedOpenSSL(True)
         self._verdict = None
         self._handshakes += 1
         self.isRenegotiating = self._handshakes > 1
@@ -999,40 +929,39 @@ class TlsEngine:
             )
 
 
+def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
+    cipher = lib.SSL_get_current_cipher(ssl)
+    return (
+        _suitesByName().get(ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode())
+        if cipher
+        else None
+    )
+
+
+@lru_cache(maxsize=64)
+def _shared(facts: Negotiated) -> Negotiated:
+    """
+    Most connections have the same in common.
+    """
+    return facts
+
+
 def describe(connection: SSL.Connection) -> Negotiated:
     """
     What any pyOpenSSL connection has agreed on.
     """
     ssl = connection._ssl
-    cipher = lib.SSL_get_current_cipher(ssl)
-    name = ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode() if cipher else ""
     # Asked before there is a session, OpenSSL dereferences a null pointer.
     group = lib.SSL_get0_group_name(ssl) if lib.SSL_get_session(ssl) else None
     serverName = connection.get_servername()
     return Negotiated(
         protocol=_PROTOCOLS.get(lib.SSL_version(ssl), SslProtocols.None_),
-        cipherSuite=_suitesByName().get(name),
+        cipherSuite=_suiteOf(ssl),
         applicationProtocol=connection.get_alpn_proto_negotiated() or None,
         group=ffi.string(group).decode() if group else None,
         dhePrimeBits=None,
         serverName=(serverName or b"").decode("ascii", "replace"),
         isResumed=bool(lib.SSL_session_reused(ssl)),
-    )
-
-
-def certificatesOf(connection: SSL.Connection) -> Certificates:
-    """
-    @param connection: any pyOpenSSL connection after its handshake.
-    """
-    remote = connection.get_peer_certificate(as_cryptography=True)
-    presented = connection.get_peer_cert_chain(as_cryptography=True)
-    return Certificates(
-        # OpenSSL does not tell the role; a server's list of the peer's
-        # certificates lacks the peer's own one.
-        isServer=remote is None or not presented or presented[0] != remote,
-        local=connection.get_certificate(as_cryptography=True),
-        remote=remote,
-        verified=tuple(connection.get_verified_chain(as_cryptography=True) or ()),
     )
 
 
@@ -1111,9 +1040,24 @@ def exportKeyingMaterial(
 # The record path, without exceptions: what a call of OpenSSL's came to is a
 # value.
 
-#: One record's worth at least; shared, since nothing of it outlives a call.
-_scratch = ffi.new("unsigned char[]", 1 << 17)
-_scratchView = memoryview(ffi.buffer(_scratch))
+#: Room for the largest chunk that a transport gives us, and another record.
+#: Shared: nothing of it is used once a function here has returned, for whoever
+#: is called then may come back in.
+_scratch = ffi.new("unsigned char[]", 160 * 1024)
+_SIZE = len(_scratch)
+_octets = ffi.buffer(_scratch)
+_view = memoryview(_octets)
+
+#: The most plaintext in a record, and more than what else is in it (RFC 8446
+#: section 5.2), in bytes.
+_RECORD, _OVERHEAD = 1 << 14, 64
+_FULL = _SIZE - _RECORD
+
+# Found once: these are called for every record.
+_Connection = SSL.Connection
+_sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
+_bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
+_NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
 
 
 def enableWholeWrites(connection: SSL.Connection) -> None:
@@ -1123,26 +1067,35 @@ def enableWholeWrites(connection: SSL.Connection) -> None:
     lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
 
 
-def receive(connection: SSL.Connection) -> tuple[bytes, Received, str]:
+def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
     """
+    @param data: what has come from the peer.
     @return: all plaintext that is there, why it ends, and OpenSSL's words if it
         is broken.
     """
-    ssl = connection._ssl
+    if type(connection) is not _Connection:
+        return _receiveForeign(connection, data)
+    ssl, bio = connection._ssl, connection._into_ssl
+    if data:
+        _bioWrite(bio, data, len(data))
     pieces = []
     filled = 0
-    while True:
-        count = lib.SSL_read(ssl, _scratch + filled, len(_scratchView) - filled)
-        if count > 0:
-            filled += count
-            if len(_scratchView) - filled < 1 << 14:
-                pieces.append(bytes(_scratchView[:filled]))
-                filled = 0
-            continue
-        if filled:
-            pieces.append(bytes(_scratchView[:filled]))
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return data, *_whyNothing(ssl, count)
+    count = _sslRead(ssl, _scratch, _SIZE)
+    if 0 < count > len(data) - _OVERHEAD and not _bioSize(bio, _NULL):
+        # One record, and no need to be told that it was the last.
+        return _octets[:count], _STARVED, ""
+    while count > 0:
+        filled += count
+        if filled > _FULL:
+            pieces.append(_octets[:filled])
+            filled = 0
+        count = _sslRead(ssl, _scratch + filled, _RECORD)
+    plain = _octets[:filled]
+    if pieces:
+        plain = b"".join([*pieces, plain])
+    if _sslError(ssl, count) == _WANT_READ:
+        return plain, _STARVED, ""
+    return plain, *_whyNothing(ssl, count)
 
 
 def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
@@ -1151,6 +1104,8 @@ def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
         return Received.starved, ""
     if error == lib.SSL_ERROR_ZERO_RETURN:
         return Received.ended, ""
+    if error == lib.SSL_ERROR_WANT_X509_LOOKUP:
+        return Received.asking, ""
     return Received.broken, ", ".join(_drainErrors()) or "no reason given"
 
 
@@ -1159,37 +1114,91 @@ def hasUnread(connection: SSL.Connection) -> bool:
     @return: whether there are bytes of the peer's, encrypted or not, that nobody
         has read.
     """
-    start = ffi.new("char **")
-    size = lib.BIO_get_mem_data(connection._into_ssl, start)
-    return bool(size > 0 or lib.SSL_pending(connection._ssl))
+    return bool(_bioSize(connection._into_ssl, _NULL) or lib.SSL_pending(connection._ssl))
 
 
-def send(connection: SSL.Connection, data: bytes) -> tuple[bool, str]:
+def send(
+    connection: SSL.Connection,
+    data: bytes | bytearray | memoryview,
+    offer: Callable[[memoryview], int] | None = None,
+) -> tuple[bytes, bool, str]:
     """
     Encrypt all of C{data}; not empty, at most 64 KiB: beyond, memory management
     costs more than it saves.
 
-    @return: whether that succeeded, and OpenSSL's words if the connection is
-        broken; if there are none, the same bytes are to be given again later.
+    @param offer: is offered what waits for the peer then, and tells how much of it has
+        been taken; it must not keep it, nor come back here.
+    @return: what else waits for the peer; whether C{data} was encrypted; and OpenSSL's
+        words if the connection is broken.  If it was not, and there are none,
+        the same bytes are to be given again later.
     """
-    count = lib.SSL_write(connection._ssl, ffi.from_buffer(data), len(data))
-    if count > 0:
-        return True, ""
-    if lib.SSL_get_error(connection._ssl, count) == lib.SSL_ERROR_WANT_READ:
-        return False, ""
-    return False, ", ".join(_drainErrors()) or "no reason given"
+    if type(connection) is not _Connection:
+        _, why, reasons = _tried(connection.sendall, bytes(data))
+        return takeOutput(connection), why is None, reasons
+    ssl = connection._ssl
+    count = _sslWrite(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
+    if count <= 0:
+        isEarly = _sslError(ssl, count) == _WANT_READ
+        return b"", False, "" if isEarly else ", ".join(_drainErrors()) or "no reason given"
+    count = _bioRead(connection._from_ssl, _scratch, _SIZE)
+    taken = 0 if offer is None else offer(_view[:count])
+    rest = _octets[taken:count] if taken else _octets[:count]
+    return rest if count < _SIZE else rest + takeOutput(connection), True, ""
 
 
 def takeOutput(connection: SSL.Connection) -> bytes:
     """
     @return: all bytes that wait for the peer.
     """
-    pieces = []
-    while (count := lib.BIO_read(connection._from_ssl, _scratch, len(_scratchView))) > 0:
-        pieces.append(bytes(_scratchView[:count]))
-        if count < len(_scratchView):
-            break
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if type(connection) is not _Connection:
+        return _tried(connection.bio_read, _SIZE)[0] or b""
+    count = _bioRead(connection._from_ssl, _scratch, _SIZE)
+    data: bytes = _octets[: max(count, 0)]
+    return data if count < _SIZE else data + takeOutput(connection)
+
+
+def _tried(call: Callable[..., Any], *arguments: Any) -> tuple[Any, Received | None, str]:
+    """
+    A public method of a connection that is not pyOpenSSL's own, or no longer.
+
+    @return: its result, and why there is none and OpenSSL's words if so.
+    """
+    try:
+        return call(*arguments), None, ""
+    except SSL.WantReadError:
+        return None, Received.starved, ""
+    except SSL.ZeroReturnError:
+        return None, Received.ended, ""
+    except SSL.Error as e:
+        reasons = [str(each[-1]) for each in e.args[0]] if e.args and e.args[0] else []
+        return None, Received.broken, ", ".join(reasons) or "no reason given"
+
+
+def _receiveForeign(connection: Any, data: bytes) -> tuple[bytes, Received, str]:
+    if data:
+        connection.bio_write(data)
+    pieces: list[bytes] = []
+    while True:
+        piece, why, reasons = _tried(connection.recv, _RECORD)
+        if why is not None:
+            return b"".join(pieces), why, reasons
+        pieces.append(piece)
+
+
+def renewBuffers(connection: SSL.Connection) -> None:
+    """
+    Give the memory back that earlier traffic has taken, if nothing is in it.
+    """
+    if (
+        type(connection) is _Connection
+        and _address(connection._ssl) not in _occupied
+        and not _bioSize(connection._into_ssl, _NULL)
+        and not _bioSize(connection._from_ssl, _NULL)
+    ):
+        connection._into_ssl = lib.BIO_new(lib.BIO_s_mem())
+        connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
+        # It frees those that it had.
+        lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1206,8 +1215,8 @@ def takeUnread(connection: SSL.Connection) -> bytes:
         behind its C{close_notify}.
     """
     pieces = []
-    while (count := lib.BIO_read(connection._into_ssl, _scratch, len(_scratchView))) > 0:
-        pieces.append(bytes(_scratchView[:count]))
+    while (count := lib.BIO_read(connection._into_ssl, _scratch, _SIZE)) > 0:
+        pieces.append(_octets[:count])
     return b"".join(pieces)
 
 
@@ -1238,7 +1247,7 @@ def _pathIn(context: Any) -> Presented:
     return _presented(ders)
 
 
-def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
+def _presented(ders: Sequence[bytes], staple: bytes | None = None) -> Presented:
     """
     @raise ValueError: the first certificate cannot be read.
     """
@@ -1246,7 +1255,7 @@ def _presented(ders: list[bytes], staple: bytes | None = None) -> Presented:
     readable = (_readable(each) for each in others)
     return Presented(
         (
-            x509.load_der_x509_certificate(own),
+            _parsed(own),
             *(each for each in readable if each is not None),
         ),
         staple,
@@ -1270,9 +1279,24 @@ def _readable(der: bytes) -> x509.Certificate | None:
     @return: the certificate, unless it cannot be read: then no chain needs it.
     """
     try:
-        return x509.load_der_x509_certificate(der)
+        return _parsed(der)
     except (ValueError, x509.InvalidVersion):
         return None
+
+
+#: Peers choose them, and parsed they take more.
+_SMALL_BYTES = 4096
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    """
+    @raise ValueError: it is no certificate.
+    """
+    return (_parsedSmall if len(der) <= _SMALL_BYTES else x509.load_der_x509_certificate)(der)
+
+
+# Whoever comes again shows the same ones.
+_parsedSmall = lru_cache(maxsize=128)(x509.load_der_x509_certificate)
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -1293,6 +1317,9 @@ def _callback(signature: str) -> Callable[[_Function], _Function]:
 
 _engines: WeakValueDictionary[int, TlsEngine] = WeakValueDictionary()
 
+#: The C{SSL*} in whose calls somebody of us is deciding.
+_occupied: set[int] = set()
+
 #: The servers that wait for a client's answer in mid-conversation.
 _asking: WeakSet[TlsEngine] = WeakSet()
 
@@ -1307,12 +1334,18 @@ def _guarded(ssl: Any, refusal: _Result, decide: Callable[[TlsEngine], _Result])
 
     @return: its decision, or C{refusal} where there is none to be had.
     """
+    address = _address(ssl)
+    isOutermost = address not in _occupied
+    _occupied.add(address)
     try:
-        engine = _engines.get(_address(ssl))
+        engine = _engines.get(address)
         return refusal if engine is None else decide(engine)
     except BaseException:
         _log.failure("while OpenSSL waited for a decision")
         return refusal
+    finally:
+        if isOutermost:
+            _occupied.discard(address)
 
 
 @_callback("int (*)(int, X509_STORE_CTX *)")
@@ -1354,12 +1387,24 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
-    if where & SSL.SSL_CB_ALERT:
-        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
-    elif where == SSL.SSL_CB_HANDSHAKE_START:
-        _guarded(ssl, None, TlsEngine._noteBeginning)
+    # More than twenty times in each handshake: decide quickly.
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
+
+
+@_callback("void (*)(const SSL *, int, int)")
+def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
+    if where & _OF_INTEREST:
+        _note(ssl, where, result)
     elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
         _guarded(ssl, None, TlsEngine._noteMove)
+
+
+def _note(ssl: Any, where: int, result: int) -> None:
+    if where & SSL.SSL_CB_ALERT:
+        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+    else:
+        _guarded(ssl, None, TlsEngine._noteBeginning)
 
 
 @_callback("void (*)(const SSL *, const char *)")

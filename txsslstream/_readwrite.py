@@ -34,7 +34,7 @@ class ReadWrite:
         """
         raise NotImplementedError
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         """
         Take what is written.
         """

@@ -24,7 +24,6 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
-    IStreamClientEndpoint,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory
@@ -33,7 +32,8 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from ._forwarding import nameOf
-from ._tap import CertificateOptions, StartError, parameter
+from ._tap import CertificateOptions, StartError, parameter, positive
+from ._workers import MakeService, Workers, checkShareable
 from .access import AccessRule
 from .ciphersuites import TlsCipherSuite
 from .endpoints import SslStreamClientEndpoint
@@ -61,6 +61,9 @@ Examples:
   TLS for a client that speaks none, with a certificate of its own:
     sslstream serve --originate --listen tcp:5432:interface=127.0.0.1 \\
         --connect tcp:db.example.com:5433 --trust ca.pem --certificate me.pem
+  Handshakes on four cores, with tickets that are good for all:
+    sslstream serve --processes 4 --listen tcp:443 \\
+        --connect unix:/run/app.sock --certificate server.pem
 """
 
 
@@ -93,13 +96,6 @@ def _secondsOrNone(text: str) -> float:
     return seconds
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError("it must be at least 1")
-    return count
-
-
 class Options(CertificateOptions):
     """
     The command line of C{sslstream serve} and C{twistd sslserve}.
@@ -128,7 +124,8 @@ class Options(CertificateOptions):
         parameter(
             "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone
         ),
-        parameter("max-connections", None, 500, "Most clients at once.", _count),
+        parameter("max-connections", None, 500, "Most clients at once, of each process.", positive),
+        parameter("processes", None, 1, "How many processes share the clients.", positive),
         parameter(
             "drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone
         ),
@@ -266,9 +263,10 @@ def _complaint(options: Options) -> str | None:
     return None
 
 
-def serviceFor(reactor: Any, options: Options, program: str) -> ForwardService:
+def serviceFor(reactor: Any, options: Options, program: str) -> Service:
     """
     @param program: what the user has called.
+    @return: a L{ForwardService}, or what runs several.
     @raise StartError: a file cannot be used, a description is none, or options
         contradict each other.
     """
@@ -276,14 +274,20 @@ def serviceFor(reactor: Any, options: Options, program: str) -> ForwardService:
     if complaint is not None:
         raise StartError(f"{program}: {complaint}")
 
-    def parsed(parse: Callable[[Any, str], Any], name: str) -> Any:
+    def parsed(parse: Callable[[Any, str], Any], reactor: Any, name: str) -> Any:
         try:
             return parse(reactor, options[name])
         except (ValueError, TypeError, LookupError) as e:
             raise StartError(f"{program}: --{name} {options[name]}: {e}") from None
 
-    endpoint = parsed(serverFromString, "listen")
-    target = parsed(clientFromString, "connect")
+    def listening(reactor: Any) -> Any:
+        return parsed(serverFromString, reactor, "listen")
+
+    def target(reactor: Any) -> Any:
+        return parsed(clientFromString, reactor, "connect")
+
+    endpoint = listening(reactor)
+    target(reactor)
     mayLeave = options["originate"] or options["unsafe-plaintext"]
     if not mayLeave and not _staysHere(options["connect"]):
         raise StartError(
@@ -291,51 +295,71 @@ def serviceFor(reactor: Any, options: Options, program: str) -> ForwardService:
             "machine without: use TLS there as well, or say --unsafe-plaintext"
         )
     try:
-        certificate = options.reloadingCertificate()
-        return _service(reactor, options, program, endpoint, target, certificate)
+        make = _maker(options, program, target)
+        if options["processes"] == 1:
+            return make(reactor, endpoint, True)
+        checkShareable(options["listen"])
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"{program}: {e}") from None
+    return Workers(reactor, options["processes"], listening, make, options["drain"])
 
 
-def _service(
-    reactor: Any,
-    options: Options,
-    program: str,
-    endpoint: IStreamServerEndpoint,
-    target: IStreamClientEndpoint,
-    certificate: ReloadingCertificate | None,
-) -> ForwardService:
-    if options["originate"]:
-        name = options["servername"] or _hostIn(options["connect"])
-        if not name:
-            raise ValueError("--originate needs --servername: there is no host in --connect")
-        client = SslClientAuthenticationOptions(
-            name, clientCertificateContext=certificate, **options.common()
+def _maker(options: Options, program: str, target: Callable[[Any], Any]) -> MakeService:
+    """
+    Do once what several processes share: read files, and make options.
+
+    @param target: makes the endpoint of the target, for a reactor.
+    @return: what makes the service of each.
+    """
+    certificate = options.reloadingCertificate()
+    client = _client(options, certificate) if options["originate"] else None
+    server = None if options["originate"] else _server(options, certificate)
+
+    def make(reactor: Any, endpoint: IStreamServerEndpoint, announces: bool) -> ForwardService:
+        connecting = target(reactor)
+        if client is not None:
+            connecting = SslStreamClientEndpoint(connecting, client, reactor)
+        forwarder = Forwarder(
+            connecting,
+            reactor,
+            connectTimeout=options["connect-timeout"],
+            idleTimeout=options["idle-timeout"] or None,
+            mostConnections=options["max-connections"],
+            tellsAddress=bool(options["proxy-protocol"]),
+            isQuiet=bool(options["quiet"]),
         )
-        target = SslStreamClientEndpoint(target, client, reactor)
-    forwarder = Forwarder(
-        target,
-        reactor,
-        connectTimeout=options["connect-timeout"],
-        idleTimeout=options["idle-timeout"] or None,
-        mostConnections=options["max-connections"],
-        tellsAddress=bool(options["proxy-protocol"]),
-        isQuiet=bool(options["quiet"]),
+        listener = forwarder if server is None else forwarder.secured(server)
+        return ForwardService(
+            reactor, options, program, endpoint, forwarder, listener, certificate, announces
+        )
+
+    return make
+
+
+def _client(
+    options: Options, certificate: ReloadingCertificate | None
+) -> SslClientAuthenticationOptions:
+    name = options["servername"] or _hostIn(options["connect"])
+    if not name:
+        raise ValueError("--originate needs --servername: there is no host in --connect")
+    return SslClientAuthenticationOptions(
+        name, clientCertificateContext=certificate, **options.common()
     )
-    listener: Factory[Any] = forwarder
-    if not options["originate"]:
-        rule = options.rule()
-        server = SslServerAuthenticationOptions(
-            serverCertificateContext=certificate,
-            clientCertificateRequired=bool(options["require-client-certificate"]) or bool(rule),
-            remoteCertificateValidationCallback=rule or None,
-            **options.common(),
-        )
-        listener = forwarder.secured(server)
-    return ForwardService(reactor, options, program, endpoint, forwarder, listener, certificate)
 
 
-def makeService(options: Options) -> ForwardService:
+def _server(
+    options: Options, certificate: ReloadingCertificate | None
+) -> SslServerAuthenticationOptions:
+    rule = options.rule()
+    return SslServerAuthenticationOptions(
+        serverCertificateContext=certificate,
+        clientCertificateRequired=bool(options["require-client-certificate"]) or bool(rule),
+        remoteCertificateValidationCallback=rule or None,
+        **options.common(),
+    )
+
+
+def makeService(options: Options) -> Service:
     """
     See C{IServiceMaker}.
 
@@ -362,11 +386,13 @@ class ForwardService(Service):
         forwarder: Forwarder,
         listener: Factory[Any],
         certificate: ReloadingCertificate | None,
+        announces: bool = True,
     ) -> None:
         """
         @param program: what the user has called.
         @param listener: what listens, for the forwarder.
         @param certificate: what to watch.
+        @param announces: whether to say where it listens.
         """
         self.forwarder = forwarder
         self._reactor = reactor
@@ -375,6 +401,7 @@ class ForwardService(Service):
         self._endpoint = endpoint
         self._listener = listener
         self._certificate = certificate
+        self._announces = announces
         self._port: IListeningPort | None = None
         self._restoreSignal: Callable[[], object] | None = None
 
@@ -411,6 +438,8 @@ class ForwardService(Service):
                     "--unsafe-plaintext"
                 )
         self._port = port
+        if not self._announces:
+            return
         self._log.info(
             "Listening on {host}, forwarding to {target}",
             host=nameOf(host),

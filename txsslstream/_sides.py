@@ -83,7 +83,10 @@ class Reader:
         self._pause = pause
         self._isPaused = False
         self._state = ReaderState.idle
-        self._buffer = bytearray()
+        # What is unread is the buffer from here on: one delivery, which needs no
+        # copy, or more than one, joined.
+        self._buffer: bytes | bytearray = b""
+        self._start = 0
         self._take: _Take | None = None
         self._operation: _Operation | None = None
 
@@ -124,7 +127,7 @@ class Reader:
         """
         So many bytes.
         """
-        if len(self._buffer) >= size:
+        if self._size >= size:
             return self._cut(size)
         if self._state is ReaderState.ended and self.error is None:
             partial = self._cut(size)
@@ -141,15 +144,16 @@ class Reader:
 
         @param searched: one number: where no separator begins any more.
         """
-        found = self._buffer.find(separator, searched[0])
-        end = found + len(separator)
+        size = self._size
+        found = self._buffer.find(separator, self._start + searched[0])
+        end = found + len(separator) - self._start
         if found >= 0 and end <= limit:
             return self._cut(end)
-        if found >= 0 or len(self._buffer) >= limit:
+        if found >= 0 or size >= limit:
             return LimitExceededError(f"no {separator!r} within {limit} bytes")
-        searched[0] = max(0, len(self._buffer) - len(separator) + 1)
+        searched[0] = max(0, size - len(separator) + 1)
         if self._state is ReaderState.ended and self.error is None:
-            partial = self._cut(len(self._buffer))
+            partial = self._cut(size)
             return IncompleteReadError(f"the stream ended before {separator!r}", partial)
         return self._atEnd(b"")
 
@@ -158,10 +162,18 @@ class Reader:
             return None
         return clean if self.error is None else self.error
 
+    @property
+    def _size(self) -> int:
+        return len(self._buffer) - self._start
+
     def _cut(self, size: int) -> bytes:
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
+        data, start = self._buffer, self._start
+        end = start + size
+        if end < len(data):
+            self._start = end
+        else:
+            self._buffer, self._start = b"", 0
+        return data[start:end] if isinstance(data, bytes) else bytes(memoryview(data)[start:end])
 
     def received(self, data: bytes) -> None:
         """
@@ -169,7 +181,13 @@ class Reader:
         """
         if self._state in (ReaderState.idle, ReaderState.reading):
             self.total += len(data)
-            self._buffer += data
+            if not self._buffer:
+                self._buffer = data
+            else:
+                if self._start or isinstance(self._buffer, bytes):
+                    self._buffer = bytearray(memoryview(self._buffer)[self._start :])
+                    self._start = 0
+                self._buffer += data
             self._serve()
 
     def ended(self, error: BaseException | None) -> None:
@@ -214,7 +232,7 @@ class Reader:
         self._done().end(ReadTimeout(f"nothing was read within {self.timeout} s"))
 
     def _regulate(self) -> None:
-        isFull = self._operation is None and len(self._buffer) > self.HIGH_WATER
+        isFull = self._operation is None and self._size > self.HIGH_WATER
         if isFull is not self._isPaused:
             self._isPaused = isFull
             self._pause(isFull)
@@ -237,7 +255,7 @@ class Reader:
         """
         @return: all that is unread.
         """
-        data = self._cut(len(self._buffer))
+        data = self._cut(self._size)
         self._regulate()
         return data
 
@@ -259,7 +277,7 @@ class Reader:
             return
         operation = None if self._operation is None else self._done()
         self._moved(ReaderState.closed)
-        self._buffer.clear()
+        self._buffer, self._start = b"", 0
         self._regulate()
         if operation is not None:
             operation.end(error)
@@ -277,7 +295,7 @@ class Writer:
     def __init__(
         self,
         clock: IReactorTime,
-        write: Callable[[bytes], None],
+        write: Callable[[bytes | memoryview], None],
         breakOff: Callable[[BaseException], None],
     ) -> None:
         """
@@ -352,7 +370,9 @@ class Writer:
         @return: what came out as broken meanwhile, or L{None}.
         """
         while self.rest and not self._isHeldBack:
-            chunk = self._data[self._handedOver : self._handedOver + self.CHUNK]
+            chunk: bytes | memoryview = self._data
+            if len(chunk) > self.CHUNK:
+                chunk = memoryview(chunk)[self._handedOver : self._handedOver + self.CHUNK]
             self._handedOver += len(chunk)
             self._write(chunk)
         if not self.rest:

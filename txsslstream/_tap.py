@@ -20,9 +20,10 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from ._openssl import libraryVersion
+from ._workers import Workers, checkShareable
 from .certificates import SslStreamCertificateContext, passwordFrom
 from .devcert import DevelopmentCertificate
-from .echo import SampleServer
+from .echo import TIMEOUT, SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .options import SslServerAuthenticationOptions
 from .reload import ReloadingCertificate
@@ -144,6 +145,17 @@ class CertificateOptions(VersionOptions):
         return SslCertificateTrust.fromPEM(self["trust"]) if self["trust"] else None
 
 
+def positive(text: str) -> int:
+    """
+    @return: a number of something.
+    @raise ValueError: it is less than 1.
+    """
+    count = int(text)
+    if count < 1:
+        raise ValueError("it must be at least 1")
+    return count
+
+
 class Options(CertificateOptions):
     """
     The command line of C{twistd sslecho}.
@@ -154,11 +166,13 @@ class Options(CertificateOptions):
     longdesc = (
         "The secure sample server: TLS on port 8080. Without a certificate it "
         "makes itself one for localhost; its first lines say which file clients "
-        "have to trust."
+        "have to trust. With --processes 4 others share the handshakes: workers "
+        "behind one socket, whose tickets are good for all."
     )
 
     optParameters: ClassVar[list[Any]] = [
         ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
+        parameter("processes", None, 1, "How many processes share the clients.", positive),
     ]
 
     optFlags: ClassVar[list[Any]] = [
@@ -168,7 +182,7 @@ class Options(CertificateOptions):
     ]
 
 
-def makeService(options: Options) -> SampleService:
+def makeService(options: Options) -> Service:
     """
     See C{IServiceMaker}.
 
@@ -199,11 +213,24 @@ def makeService(options: Options) -> SampleService:
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"twistd sslecho: {e}") from None
     description = options["listen"]
+
+    def endpointFor(reactor: Any) -> IStreamServerEndpoint:
+        try:
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+            return endpoint
+        except (ValueError, TypeError, LookupError) as e:
+            raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
+
+    def make(_: object, endpoint: IStreamServerEndpoint, announces: bool) -> SampleService:
+        return SampleService(endpoint, description, server, authority, announces)
+
+    if options["processes"] == 1:
+        return make(reactor, endpointFor(reactor), True)
     try:
-        endpoint = serverFromString(reactor, description)
-    except (ValueError, TypeError, LookupError) as e:
-        raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
-    return SampleService(endpoint, description, server, authority)
+        checkShareable(description)
+    except ValueError as e:
+        raise StartError(f"twistd sslecho: {e}") from None
+    return Workers(reactor, options["processes"], endpointFor, make, TIMEOUT)
 
 
 class SampleService(Service):
@@ -219,14 +246,17 @@ class SampleService(Service):
         description: str,
         server: SampleServer,
         authority: Path | None,
+        announces: bool = True,
     ) -> None:
         """
         @param authority: the file that clients may trust, if it is to be told.
+        @param announces: whether to say where it listens.
         """
         self._endpoint = endpoint
         self._description = description
         self._server = server
         self._authority = authority
+        self._announces = announces
         self._port: IListeningPort | None = None
 
     @classmethod
@@ -252,6 +282,8 @@ class SampleService(Service):
 
     def _listening(self, port: IListeningPort) -> None:
         self._port = port
+        if not self._announces:
+            return
         self.say(f"Waiting for a client to connect to {port.getHost()}...")
         if self._authority is not None:
             self.say(f"Clients may trust the development authority in {self._authority}")

@@ -18,6 +18,9 @@ Rules that keep this sound:
     left;
   - user code never runs in the greenlet, only in the caller's context.
 
+A greenlet's first frame costs as much as a signature of OpenSSL's (CPython maps
+memory for it), so that one whose call is over is used for the next.
+
 Nothing here knows OpenSSL, TLS or Deferreds.
 """
 
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from threading import local
 from typing import Any, Generic, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -34,10 +38,61 @@ _T = TypeVar("_T")
 _parked: set[PausableCall[Any]] = set()
 
 
+#: How many greenlets of a thread wait for another call at most.
+_MOST_IDLE = 8
+
+
+class _Idle(local):
+    """
+    The greenlets that wait for another call.  Each belongs to its thread.
+    """
+
+    def __init__(self) -> None:
+        self.greenlets: list[_CallGreenlet] = []
+
+
+_idle = _Idle()
+
+
 class _CallGreenlet(greenlet):
     """
-    Tells our greenlets from those that an application runs us in.
+    Runs calls, one after the other.  (The class tells ours from those that an
+    application runs us in.)
+
+    @ivar isOver: whether what it has switched out with is a call's result.
     """
+
+    isOver = True
+
+    def run(self) -> Any:
+        """
+        Run the functions that it is switched to with.
+        """
+        # What it is first switched to with is kept as long as it runs.
+        outcome: list[Any] = [None]
+        while self.parent is not None:
+            function = self.parent.switch(outcome.pop())
+            self.isOver = False
+            outcome.append(function())
+            # Nothing of it is kept.
+            del function
+            self.isOver = True
+            if len(_idle.greenlets) >= _MOST_IDLE:
+                break
+            _idle.greenlets.append(self)
+        return outcome.pop()
+
+
+def _runner() -> _CallGreenlet:
+    """
+    @return: a greenlet that waits for a function.
+    """
+    if _idle.greenlets:
+        return _idle.greenlets.pop()
+    runner = _CallGreenlet()
+    runner.parent = getcurrent()
+    runner.switch()
+    return runner
 
 
 class PausableCall(Generic[_T]):
@@ -61,7 +116,8 @@ class PausableCall(Generic[_T]):
         @param finished: called with the function's result.
         @param refusal: the answer for a question that nobody will answer.
         """
-        self._greenlet = _CallGreenlet(function)
+        self._function = function
+        self._greenlet: _CallGreenlet | None = None
         self._asked = asked
         self._finished = finished
         self._refusal = refusal
@@ -71,17 +127,18 @@ class PausableCall(Generic[_T]):
         """
         Run until the end or to the first question.
         """
-        self._step()
+        self._greenlet = _runner()
+        self._step(self._greenlet, self._function)
 
     def answer(self, answer: object) -> None:
         """
         Go on with the answer to the open question, to the end or to the next
         question.  Without an open question nothing happens.
         """
-        if self.isParked:
+        if self.isParked and self._greenlet is not None:
             self.isParked = False
             _parked.discard(self)
-            self._step(answer)
+            self._step(self._greenlet, answer)
 
     def refuse(self) -> None:
         """
@@ -89,11 +146,13 @@ class PausableCall(Generic[_T]):
         """
         self.answer(self._refusal)
 
-    def _step(self, *answer: object) -> None:
+    def _step(self, runner: _CallGreenlet, argument: object) -> None:
         # The answer may come from any stack, so the way back leads there.
-        self._greenlet.parent = getcurrent()
-        outcome = self._greenlet.switch(*answer)
-        if self._greenlet.dead:
+        runner.parent = getcurrent()
+        outcome = runner.switch(argument)
+        if runner.isOver:
+            # It may be another's already.
+            self._greenlet = None
             self._finished(outcome)
         else:
             self.isParked = True

@@ -7,22 +7,20 @@ to go, and goes on.
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from ._deferreds import again
-from ._openssl import hasUnread, isSecretUnique
+from ._openssl import hasUnread, isSecretUnique, receive
+from ._traffic import TrafficProtocol
 from .authentication import Authentication
 from .crossing import Received
 from .errors import InvalidOperationError, NotSupportedError
-from .inspection import InspectableProtocol
 from .reauthentication import Reauthentication
 from .states import WireState
 
 
-class AskingProtocol(InspectableProtocol):
+class AskingProtocol(TrafficProtocol):
     """
     A TLS protocol in whose conversation somebody may have to decide.
 
@@ -30,7 +28,6 @@ class AskingProtocol(InspectableProtocol):
         itself.
     """
 
-    transport: Any
     callbackSender: object = None
 
     _hasPausedTransport = False
@@ -129,12 +126,6 @@ class AskingProtocol(InspectableProtocol):
         """
         return self._reauthentication is not None and self._reauthentication.isAsking
 
-    def flush(self) -> None:
-        """
-        Hand over to the inner transport what is kept back to be sent together.
-        """
-        self._aggregator.flush()
-
     # What is kept back
 
     @property
@@ -156,7 +147,13 @@ class AskingProtocol(InspectableProtocol):
             or self._appSendBuffer
         )
 
-    def _withhold(self, data: bytes) -> None:
+    def _takeDeciding(self, data: bytes) -> None:
+        """
+        Take bytes from the transport, unless somebody is deciding.
+        """
+        if not self._isDeciding:
+            self._take(data)
+            return
         self._withheld += data
         if len(self._withheld) >= Reauthentication.WITHHELD_LIMIT:
             self._hasPausedTransport = True
@@ -167,8 +164,22 @@ class AskingProtocol(InspectableProtocol):
         Read what came.  Unlike Twisted's, this writes nothing before: OpenSSL
         would ask from there, where nobody can wait.
         """
-        self._tlsConnection.bio_write(data)
-        self._flushReceiveBIO()
+        reauthentication = self._reauthentication
+        assert reauthentication is not None
+        if not reauthentication.isQuiet:
+            self._tlsConnection.bio_write(data)
+            self._flushReceiveBIO()
+            return
+        plain, why, reasons = receive(self._tlsConnection, data)
+        if why is Received.asking:
+            # The question is no news of a session that may be kept.
+            reauthentication.dismissNews()
+            # What came before it does not wait for the answer.
+            self._read(plain, Received.starved, "")
+            if reauthentication.isQuiet:
+                self._flushReceiveBIO()
+        else:
+            self._read(plain, why, reasons)
 
     def _readAgain(self, data: bytes, why: Received, reasons: str) -> None:
         """
@@ -181,6 +192,8 @@ class AskingProtocol(InspectableProtocol):
                 self._unbufferPendingWrites()
             if self._closesLater:
                 self._shutdownTLS()
+        # An answer to what came, such as to a renegotiation, goes first.
+        self._flushSendBIO()
         self._read(data, why, reasons)
         if self._isDeciding or self._reauthentication is None:
             return

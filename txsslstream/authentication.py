@@ -130,6 +130,8 @@ class Authentication:
         self._decision = Decision()
         self._held: tuple[bytes, Step] | None = None
         self._withheld = bytearray()
+        # Whether the peer has said something while somebody decided.
+        self._hasFed = False
         # Whether the hello that a client begins with is still being held back.
         self._isSilent = False
         self.facts: Negotiated | None = None
@@ -209,8 +211,7 @@ class Authentication:
         self._proceed()
 
     def _takeWithheld(self) -> bytes:
-        data = bytes(self._withheld)
-        self._withheld.clear()
+        data, self._withheld = bytes(self._withheld), bytearray()
         return data
 
     def _preselected(self, answer: object) -> None:
@@ -227,7 +228,11 @@ class Authentication:
     def _greet(self, choice: SslStreamCertificateContext | None) -> None:
         if self._resumption is not None:
             self._resumption.offer(choice)
-        self._proceed()
+        if self.isServer:
+            # It is the client that begins.
+            self._changed(WireState.handshaking)
+        else:
+            self._proceed()
 
     @property
     def isWaiting(self) -> bool:
@@ -291,7 +296,8 @@ class Authentication:
 
         def decided(result: Any) -> None:
             self._changed(WireState.handshaking)
-            if self._withheld and self.hello is None:
+            self._hasFed = bool(self._withheld and self.hello is None)
+            if self._hasFed:
                 self.engine.feed(self._takeWithheld())
             if isinstance(result, Failure):
                 self._decisionFailed(result)
@@ -312,7 +318,6 @@ class Authentication:
         if self.hello is None:
             self.reason.note(AuthenticationError("deciding about the connection failed"), error)
             return
-        alert: TlsAlert
         if isinstance(error, ChoiceRefused):
             self.reason.note(AuthenticationError(str(error)))
             alert = error.alert
@@ -333,33 +338,25 @@ class Authentication:
             self._write(output)
             self._fail()
             return
-        isFlight = step is Step.complete or APPLICATION_DATA in recordKinds(output)
+        isOver = step is Step.complete
         # On a client OpenSSL itself asks about a session that goes on.
         isResumed = self.isServer and self.engine.isResumed
+        mayEnd = isOver or isResumed or not self.engine.parameters.asksForCertificate
         if (
-            (isFlight or isResumed)
+            mayEnd
             and not self.judgement.isMade
-            and (
-                step is Step.complete or isResumed or not self.engine.parameters.asksForCertificate
-            )
+            and (isOver or isResumed or APPLICATION_DATA in recordKinds(output))
         ):
             self._held = (output, step)
-            self._await(maybeDeferred(self._judgeUnasked, step), self._letGo, self._refuseHeld)
+            if self.judgement.isAboutNobody:
+                self._letGo(self.judgement.ofNobodyAtOnce())
+            else:
+                judged = maybeDeferred(self.judgement.ofUnasked, isOver)
+                self._await(judged, self._letGo, self._refuseHeld)
             return
         self._write(output)
-        if step is Step.complete:
+        if isOver:
             self._finish(None)
-
-    def _judgeUnasked(self, step: Step) -> Deferred[TlsAlert | None]:
-        """
-        Judge a peer about which OpenSSL does not ask: one without certificate,
-        or a client whose session goes on.
-        """
-        isKnown = step is Step.complete or self.engine.isResumed
-        # Who was asked later, in mid-conversation, is nobody in another one.
-        wasAsked = not self.isServer or self.engine.parameters.asksForCertificate
-        known = self.engine.presented() if isKnown and wasAsked else None
-        return self.judgement.ofNobody() if known is None else self.judgement.of(known)
 
     def _letGo(self, refusal: TlsAlert | None) -> None:
         """
@@ -368,12 +365,11 @@ class Authentication:
         if refusal is not None:
             self._refuseHeld(refusal)
         elif self._held is not None:
-            output, step = self._held
-            self._held = None
+            (output, step), self._held = self._held, None
             self._write(output)
             if step is Step.complete:
                 self._finish(None)
-            else:
+            elif self._hasFed:
                 self._proceed()
 
     def _refuseHeld(self, alert: TlsAlert = TlsAlert.internal_error) -> None:
@@ -508,7 +504,7 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        refusal = verdict(lambda: self.judgement.of(presented))
+        refusal = self.judgement.verdictOn(presented)
         if refusal is None:
             self._presented = presented
         return refusal
@@ -534,9 +530,8 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
-        answer: object = UNCHANGED
-        if self.judgement.hasChoice:
-            answer = pause(self.judgement.choose, None)
+        judgement = self.judgement
+        answer: object = pause(judgement.choose, None) if judgement.hasChoice else UNCHANGED
         chosen = answer if isinstance(answer, TlsParameters) else None
         if chosen is not None or answer is UNCHANGED:
             if self._isStapleReady(chosen or self.engine.parameters):

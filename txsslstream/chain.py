@@ -6,12 +6,11 @@ The chain of a certificate with everything that is wrong with it.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Generator, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography import x509
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from typing_extensions import Self
 
@@ -30,7 +29,8 @@ from .enums import (
 )
 from .interfaces import IRetriever
 from .issuers import fetchIssuers
-from .paths import Path, anchorsOf, bestPath
+from .knownpaths import knownPaths
+from .paths import Path, anchorsOf
 from .policy import X509ChainPolicy
 from .revocation import RevocationChecker
 from .sources import Retrievals
@@ -93,7 +93,6 @@ class X509Chain:
     """
     The chain of a certificate up to a trusted root (.NET: C{X509Chain}).
 
-    @ivar chainPolicy: what L{build} judges by; it may be changed or replaced.
     @ivar chainElements: the certificate itself first, the root last; empty
         before L{build}.
     @ivar presentedCertificates: what the peer sent, in its order, if a peer
@@ -108,8 +107,6 @@ class X509Chain:
         with RSA key transport (RFC 5246 section 7.4.2).
     """
 
-    chainPolicy: X509ChainPolicy
-
     def __init__(
         self, chainPolicy: X509ChainPolicy | None = None, *, clock: IReactorTime | None = None
     ) -> None:
@@ -119,7 +116,8 @@ class X509Chain:
         @param clock: measures time where something is fetched; L{None}: the
             reactor.
         """
-        self.chainPolicy = X509ChainPolicy() if chainPolicy is None else chainPolicy
+        self._policy = X509ChainPolicy() if chainPolicy is None else chainPolicy
+        self._isShared = False
         self.chainElements: tuple[X509ChainElement, ...] = ()
         self.presentedCertificates: tuple[x509.Certificate, ...] = ()
         self.stapledResponse: bytes | None = None
@@ -129,6 +127,31 @@ class X509Chain:
         self._clock = clock
         # What the elements were built with, whatever becomes of the policy.
         self._flags = _V.NoFlag
+
+    @classmethod
+    def judging(cls, policy: X509ChainPolicy, clock: IReactorTime) -> Self:
+        """
+        @param policy: frozen; whoever looks at the chain's policy gets a copy
+            that can be changed.
+        """
+        chain = cls(policy, clock=clock)
+        chain._isShared = True
+        return chain
+
+    @property
+    def chainPolicy(self) -> X509ChainPolicy:
+        """
+        What L{build} judges by; it may be changed or replaced.
+        """
+        if self._isShared:
+            self._isShared = False
+            self._policy = self._policy.clone()
+        return self._policy
+
+    @chainPolicy.setter
+    def chainPolicy(self, policy: X509ChainPolicy) -> None:
+        self._isShared = False
+        self._policy = policy
 
     @classmethod
     def found(cls, certificates: Iterable[x509.Certificate]) -> Self:
@@ -205,8 +228,7 @@ class X509Chain:
             excused |= _UNKNOWN_REVOCATION
         return bool(status.status & ~excused)
 
-    @inlineCallbacks
-    def build(self, certificate: SomeCertificate) -> Generator[Deferred[Any], Any, bool]:
+    def build(self, certificate: SomeCertificate) -> Deferred[bool]:
         """
         Find the best way from a certificate to a trusted root, and everything
         that is wrong with it (.NET: C{X509Chain.Build}).
@@ -218,12 +240,66 @@ class X509Chain:
             those of before.  It fails with L{CertificateError} if a file or a
             store cannot be read.
         """
-        policy = self.chainPolicy.frozen()
-        first, *others = loadCertificates(certificate)
-        path: Path = yield self._path(first, [*others, *policy.extraStore], policy)
-        findings = list(path.findings)
-        if policy.revocationMode is not X509RevocationMode.NoCheck:
-            findings += yield self._revocation(path, policy)
+        return maybeDeferred(self._build, certificate, self._policy.frozen())
+
+    def buildAtOnce(self, certificate: x509.Certificate) -> bool | None:
+        """
+        The same where nothing may have to be fetched.
+
+        @return: what L{build} would fire with; L{None} if L{build} has to be
+            called.
+        @raise CertificateError: a store cannot be read.
+        """
+        policy = self._policy.frozen()
+        if _checksRevocation(policy) or not policy.disableCertificateDownloads:
+            return None
+        others = [*policy.extraStore, *userIntermediates()]
+        return self._checked(self._find(certificate, others, policy), (), policy)
+
+    def _build(self, certificate: SomeCertificate, policy: X509ChainPolicy) -> Deferred[bool]:
+        first, *more = loadCertificates(certificate)
+        others = [*more, *policy.extraStore, *userIntermediates()]
+
+        def find(others: list[x509.Certificate]) -> Path:
+            return self._find(first, others, policy)
+
+        def found(path: Path) -> bool | Deferred[bool]:
+            if not _checksRevocation(policy):
+                return self._checked(path, (), policy)
+            return self._revocation(path, policy).addCallback(
+                lambda findings: self._checked(path, findings, policy)
+            )
+
+        path = find(others)
+        if path.isAnchored or policy.disableCertificateDownloads:
+            return succeed(path).addCallback(found)
+        retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
+        fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
+        return fetched.addCallback(found)
+
+    def _find(
+        self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy
+    ) -> Path:
+        isCustom = policy.trustMode is X509ChainTrustMode.CustomRootTrust
+        anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else systemRoots())
+        criteria = Criteria(
+            time=_timeOf(policy),
+            usages=tuple(policy.applicationPolicy),
+            signsHandshakes=self.signsHandshakes,
+            decryptsSecrets=self.decryptsSecrets,
+            policies=tuple(policy.certificatePolicy),
+            maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
+            disallowed=disallowed(),
+        )
+        return knownPaths.find(certificate, others, anchors, criteria)
+
+    def _checked(self, path: Path, findings: Collection[Finding], policy: X509ChainPolicy) -> bool:
+        """
+        Note what was found.
+
+        @return: whether nothing that counts is wrong.
+        """
+        findings = (*path.findings, *findings)
         self.chainElements = tuple(
             X509ChainElement(
                 each,
@@ -237,32 +313,6 @@ class X509Chain:
         )
         self._flags = policy.verificationFlags
         return not self.countingFlags
-
-    def _path(
-        self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy
-    ) -> Deferred[Path]:
-        isCustom = policy.trustMode is X509ChainTrustMode.CustomRootTrust
-        anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else systemRoots())
-        criteria = Criteria(
-            time=_timeOf(policy),
-            usages=tuple(policy.applicationPolicy),
-            signsHandshakes=self.signsHandshakes,
-            decryptsSecrets=self.decryptsSecrets,
-            policies=tuple(policy.certificatePolicy),
-            maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
-            disallowed=disallowed(),
-        )
-
-        def find(others: list[x509.Certificate]) -> Path:
-            return bestPath(certificate, others, anchors, criteria)
-
-        others = [*others, *userIntermediates()]
-        path = find(others)
-        if path.isAnchored or policy.disableCertificateDownloads:
-            return succeed(path)
-        retrievals = Retrievals(_retrieverOf(policy), self._time, policy.urlRetrievalTimeout)
-        fetched: Deferred[Path] = fetchIssuers(path, others, find, retrievals)
-        return fetched
 
     @property
     def _time(self) -> IReactorTime:
@@ -297,6 +347,10 @@ def _isKnown(path: Path) -> bool:
     fetched.
     """
     return path.isAnchored and all(each.status in _HARMLESS for each in path.findings)
+
+
+def _checksRevocation(policy: X509ChainPolicy) -> bool:
+    return policy.revocationMode is not X509RevocationMode.NoCheck
 
 
 def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:

@@ -7,7 +7,7 @@ all of it and not the first alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -60,6 +60,13 @@ class Criteria:
     policies: tuple[x509.ObjectIdentifier, ...] = ()
     maximumDepth: int = DEFAULT_DEPTH
     disallowed: Collection[bytes] = field(default=frozenset(), compare=False)
+
+    @property
+    def timeless(self) -> Hashable:
+        """
+        All of it but the time.
+        """
+        return tuple(value for name, value in vars(self).items() if name != "time")
 
 
 def _day(moment: datetime.datetime) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from cryptography import x509
 
@@ -40,6 +40,8 @@ class Received(Enum):
 
     #: More has to come from the peer.
     starved = "starved"
+    #: OpenSSL has a question first, and will put it again where one can wait.
+    asking = "asking"
     #: The peer sent C{close_notify}.
     ended = "ended"
     #: The connection is broken.
@@ -79,12 +81,12 @@ class ResumableSession:
     """
     What a client needs to go on with an earlier session.
 
-    @ivar encoded: the session with its secrets, as only OpenSSL reads it.
+    @ivar handle: OpenSSL's session, with its secrets.
     @ivar presented: what the server showed when the session began.
     @ivar shown: what was shown to it.
     """
 
-    encoded: bytes = field(repr=False)
+    handle: Any = field(repr=False, compare=False)
     presented: Presented
     shown: SslStreamCertificateContext | None
 

@@ -46,6 +46,9 @@ from .selection import bestCandidate
 #: The answer of L{Judgement.choose} that everything is to stay as it is.
 UNCHANGED = object()
 
+_SERVER_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH,)
+_CLIENT_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+
 #: How many of a peer's problems an error's message tells.
 _MOST_PROBLEMS = 10
 
@@ -168,17 +171,45 @@ class Judgement:
 
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
+        chain = self._begin(peer)
+        return chain.build(peer.certificates[0]).addCallbacks(self._built, self._chainFailed)
+
+    def verdictOn(self, peer: Presented) -> TlsAlert | None:
+        """
+        Judge a peer while OpenSSL waits for that.
+
+        @return: as L{verdict}.
+        """
+        answer = self.atOnce(peer)
+        return verdict(lambda: self.of(peer)) if answer is None else refusalIn(answer)
+
+    def atOnce(self, peer: Presented) -> TlsAlert | object | None:
+        """
+        The same where nobody has to be asked, and nothing to be fetched.
+
+        @return: an L{acceptance}; L{None} if it is to be asked with L{of}.
+        """
+        if self._options.remoteCertificateValidationCallback is not None:
+            return None
+        chain = self._begin(peer)
+        try:
+            isFaultless = chain.buildAtOnce(peer.certificates[0])
+        except Exception:
+            return self._chainFailed(Failure())
+        if isFaultless is None:
+            return None
+        return acceptance(self._conclude(self._errorsIn(isFaultless)))
+
+    def _begin(self, peer: Presented) -> X509Chain:
         certificate, *others = peer.certificates
-        policy = self._options.chainPolicy.clone()
-        policy.extraStore = [*policy.extraStore, *others]
-        policy.applicationPolicy = policy.applicationPolicy or [
-            ExtendedKeyUsageOID.CLIENT_AUTH if self._isServer else ExtendedKeyUsageOID.SERVER_AUTH
-        ]
-        chain = X509Chain(policy, clock=self._clock)
+        policy = self._options.chainPolicy.extended(
+            others, _CLIENT_USAGES if self._isServer else _SERVER_USAGES
+        )
+        chain = X509Chain.judging(policy, self._clock)
         chain.presentedCertificates = peer.certificates
         chain.stapledResponse = peer.staple
         chain.expectsStaple = not self._isServer
-        suite = self._engine.negotiated().cipherSuite
+        suite = self._engine.cipherSuite()
         chain.decryptsSecrets = (
             not self._isServer
             and suite is not None
@@ -187,15 +218,18 @@ class Judgement:
         chain.signsHandshakes = not chain.decryptsSecrets
         self.remoteCertificate = certificate
         self.remoteChain = chain
-        return chain.build(certificate).addCallbacks(self._built, self._chainFailed)
+        return chain
 
     def _built(self, isFaultless: bool) -> Deferred[TlsAlert | None]:
+        return self._decide(self._errorsIn(isFaultless))
+
+    def _errorsIn(self, isFaultless: bool) -> SslPolicyErrors:
         errors = SslPolicyErrors.None_
         if not isFaultless:
             errors |= SslPolicyErrors.RemoteCertificateChainErrors
         if self._nameProblem():
             errors |= SslPolicyErrors.RemoteCertificateNameMismatch
-        return self._decide(errors)
+        return errors
 
     def _nameProblem(self) -> str:
         """
@@ -218,25 +252,67 @@ class Judgement:
 
         @return: as L{of}.
         """
-        errors = SslPolicyErrors.None_
+        return self._decide(self._errorsOfNobody())
+
+    def ofNobodyAtOnce(self) -> TlsAlert | None:
+        """
+        The same if L{isAboutNobody}.
+        """
+        return self._conclude(self._errorsOfNobody())
+
+    @property
+    def isAboutNobody(self) -> bool:
+        """
+        Whether a server neither asks clients for certificates nor anybody about
+        clients.
+        """
+        callback = self._options.remoteCertificateValidationCallback
+        asks = self._engine.parameters.asksForCertificate
+        return callback is None and self._isServer and not asks
+
+    def ofUnasked(self, isOver: bool) -> Deferred[TlsAlert | None]:
+        """
+        Judge a peer about which OpenSSL does not ask: one without certificate,
+        or a client whose session goes on.
+
+        @param isOver: whether the handshake is.
+        @return: as L{of}.
+        """
+        isKnown = isOver or self._engine.isResumed
+        # Who was asked later, in mid-conversation, is nobody in another one.
+        wasAsked = not self._isServer or self._engine.parameters.asksForCertificate
+        known = self._engine.presented() if isKnown and wasAsked else None
+        return self.ofNobody() if known is None else self.of(known)
+
+    def _errorsOfNobody(self) -> SslPolicyErrors:
         self.remoteCertificate = self.remoteChain = None
         if not self._isServer or self.isExpected or self._engine.parameters.asksForCertificate:
-            errors = SslPolicyErrors.RemoteCertificateNotAvailable
-        return self._decide(errors)
+            return SslPolicyErrors.RemoteCertificateNotAvailable
+        return SslPolicyErrors.None_
 
     def _decide(self, errors: SslPolicyErrors) -> Deferred[TlsAlert | None]:
         """
         @return: a Deferred of L{None} for acceptance or of the alert.
         """
-        self.isMade = True
-        self.sslPolicyErrors = errors
         callback = self._options.remoteCertificateValidationCallback
         if callback is None:
-            return succeed(self._refusal("is invalid") if errors else None)
+            return succeed(self._conclude(errors))
+        self._note(errors)
         answer = maybeDeferred(
             callback, self._sender, self.remoteCertificate, self.remoteChain, errors
         )
         return answer.addCallbacks(self._verdict, self._callbackFailed)
+
+    def _note(self, errors: SslPolicyErrors) -> None:
+        self.isMade = True
+        self.sslPolicyErrors = errors
+
+    def _conclude(self, errors: SslPolicyErrors) -> TlsAlert | None:
+        """
+        Judge without anybody's opinion.
+        """
+        self._note(errors)
+        return self._refusal("is invalid") if errors else None
 
     def _verdict(self, answer: object) -> TlsAlert | None:
         if answer is True:

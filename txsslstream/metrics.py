@@ -63,6 +63,8 @@ class Watch:
     What observers are told of one connection.
     """
 
+    __slots__ = ("__weakref__", "_began", "_clock", "_isServer", "_observers", "_open")
+
     def __init__(self, isServer: bool, clock: IReactorTime) -> None:
         self._isServer = isServer
         self._clock = clock

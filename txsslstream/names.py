@@ -31,11 +31,22 @@ _MAXIMUM_LENGTH = 253
 #: How many names of a certificate are told.
 _MOST_NAMES = 10
 
+#: How many certificates that were somebody's are remembered for that, and how
+#: large they may be: peers choose them.
+_MOST_MATCHES = 64
+_SMALL_BYTES = 4096
+
 #: Stands for the first label where it does not matter.
 _ANY_LABEL = "a"
 
 #: Labels of letters, digits and hyphens; underscores are no host's, but in use.
 _HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
+
+
+class _NotThatHost(Exception):
+    """
+    A certificate is another host's.
+    """
 
 
 def _address(targetHost: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -64,6 +75,7 @@ def asciiHostName(targetHost: str) -> str:
     return name
 
 
+@lru_cache(maxsize=256)
 def serverNameFor(targetHost: str) -> bytes | None:
     """
     @return: what a client sends as server name: nothing if it was given no
@@ -141,21 +153,37 @@ def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bo
     @param targetHost: a DNS name, possibly in Unicode, or an IP address.
     """
     try:
-        hosts, wildcards, addresses = _patterns(certificate)
-        address = _address(targetHost)
-        if address is not None:
-            return _isOneOf(addresses, IPAddress_ID(str(address)))
-        name = asciiHostName(targetHost)
-        if _isOneOf(hosts, DNS_ID(name)):
-            return True
-        # A wildcard stands for any first label, an international one too;
-        # service_identity would refuse that.
-        _, dot, rest = name.partition(".")
-        return _isOneOf(wildcards, DNS_ID(f"{_ANY_LABEL}{dot}{rest}"))
+        # The next connection may well be to the same.
+        isSmall = len(certificate.tbs_certificate_bytes) <= _SMALL_BYTES
+        require = _requireHost if isSmall else _requireHost.__wrapped__
+        require(certificate, targetHost)
     except Exception:
         # service_identity raises more than VerificationError, and reading a
         # damaged certificate raises ValueError: no reason to let anybody in.
         return False
+    return True
+
+
+@lru_cache(maxsize=_MOST_MATCHES)
+def _requireHost(certificate: x509.Certificate, targetHost: str) -> None:
+    """
+    @raise _NotThatHost: it is another's.  This and other exceptions are not
+        remembered, so that only what matches is.
+    """
+    hosts, wildcards, addresses = _patterns(certificate)
+    address = _address(targetHost)
+    if address is not None:
+        isMatching = _isOneOf(addresses, IPAddress_ID(str(address)))
+    else:
+        name = asciiHostName(targetHost)
+        # A wildcard stands for any first label, an international one too;
+        # service_identity would refuse that.
+        _, dot, rest = name.partition(".")
+        isMatching = _isOneOf(hosts, DNS_ID(name)) or _isOneOf(
+            wildcards, DNS_ID(f"{_ANY_LABEL}{dot}{rest}")
+        )
+    if not isMatching:
+        raise _NotThatHost
 
 
 def hostsOf(certificate: x509.Certificate) -> list[str]:

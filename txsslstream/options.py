@@ -383,7 +383,8 @@ class SslClientAuthenticationOptions(_AuthenticationOptions, _ClientChoices):
 
     @property
     def _sources(self) -> tuple[CertificateSource, ...]:
-        return super()._sources or _contexts(self.clientCertificates)
+        contexts: Any = self.clientCertificates
+        return super()._sources or tuple(contexts)
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
         """

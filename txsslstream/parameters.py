@@ -7,7 +7,8 @@ context is built from.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 from cryptography import x509
@@ -126,3 +127,11 @@ class TlsParameters:
     allowRsaPssPadding: bool = True
     allowRsaPkcs1Padding: bool = True
     context: Any = field(default=None, init=False, repr=False, compare=False)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self) if each.compare))
+
+    def __hash__(self) -> int:
+        # Each connection asks for it, and certificates make it slow.
+        return self._hash

@@ -13,9 +13,10 @@ its profile excludes and ours does not), its silence is no objection.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import datetime
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import islice
 
@@ -31,7 +32,7 @@ from cryptography.x509.verification import (
 )
 
 from .certificatefacts import comesFrom, factsOf
-from .chainchecks import Criteria, certificateFindings
+from .chainchecks import Criteria, certificateFindings, timeProblems
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
 from .nameconstraints import Comparison
@@ -71,11 +72,29 @@ class Anchors:
 
 
 @lru_cache(maxsize=64)
+def _equalAnchors(certificates: tuple[x509.Certificate, ...]) -> Anchors:
+    return Anchors(certificates)
+
+
+#: The last collections that were asked for, by their addresses: to tell whether
+#: hundreds of certificates are equal takes as long as a handshake.
+_sameAnchors: OrderedDict[int, tuple[tuple[x509.Certificate, ...], Anchors]] = OrderedDict()
+_MOST_SAME = 64
+
+
 def anchorsOf(certificates: tuple[x509.Certificate, ...]) -> Anchors:
     """
     @return: equal certificates share one.
     """
-    return Anchors(certificates)
+    address = id(certificates)
+    if address in _sameAnchors:
+        # It is kept, so that nothing else can have this address.
+        return _sameAnchors[address][1]
+    anchors = _equalAnchors(certificates)
+    _sameAnchors[address] = certificates, anchors
+    if len(_sameAnchors) > _MOST_SAME:
+        _sameAnchors.popitem(last=False)
+    return anchors
 
 
 @dataclass(frozen=True)
@@ -84,11 +103,26 @@ class Path:
     @ivar certificates: the first one's issuer second, and so on.
     @ivar isAnchored: whether the last one is trusted.
     @ivar findings: everything that is wrong.
+    @ivar steady: from when until when nothing about it changes, the end
+        excluded; L{None} if nobody has looked.
     """
 
     certificates: tuple[x509.Certificate, ...]
     isAnchored: bool
     findings: tuple[Finding, ...]
+    steady: tuple[datetime.datetime, datetime.datetime] | None = field(default=None, compare=False)
+
+    def isSteadyAt(self, time: datetime.datetime) -> bool:
+        """
+        @return: whether a search for that moment comes to the same, without a
+            fault.
+        """
+        if self.steady is None or self.findings or not self.isAnchored:
+            return False
+        begins, ends = self.steady
+        return begins <= time < ends and not any(
+            problem for each in self.certificates for problem in timeProblems(each, time)
+        )
 
     @property
     def _badness(self) -> tuple[bool, bool, int]:
@@ -161,6 +195,8 @@ class _Search:
         self._steps = 0
         self._effort = 0
         self._signed: dict[tuple[x509.Certificate, x509.Certificate], bool] = {}
+        # All whose validity mattered.
+        self.considered: set[x509.Certificate] = set()
 
     def from_(
         self, path: tuple[x509.Certificate, ...], between: int = 0
@@ -237,6 +273,7 @@ class _Search:
         if not name:
             return []
         found = dict.fromkeys([*self._anchors.bySubject.get(name, ()), *self._others.get(name, ())])
+        self.considered.update(found)
         time = self._criteria.time
 
         # Among equals, the anchors stay first.
@@ -269,8 +306,8 @@ def bestPath(
     """
     comparison = Comparison()
     best: Path | None = None
-    ways = _Search(others, anchors, criteria).from_((certificate,))
-    for certificates, ends in islice(ways, MOST_PATHS):
+    search = _Search(others, anchors, criteria)
+    for certificates, ends in islice(search.from_((certificate,)), MOST_PATHS):
         isAnchored = certificates[-1] in anchors
         path = _judged(certificates, ends, isAnchored, criteria, comparison)
         if not path.findings and _isInProfile(certificates):
@@ -281,10 +318,37 @@ def bestPath(
         if path.isBetterThan(best):
             best = path
         if not path.findings:
-            break
+            considered = search.considered.union(certificates)
+            return replace(path, steady=_steadiness(considered, criteria.time))
     if best is None:
         best = _judged((certificate,), (_NO_ISSUER,), False, criteria, comparison)
     return best
+
+
+#: What is valid up to it is valid for ever (RFC 5280 section 4.1.2.5).
+_LAST_SECOND = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.timezone.utc)
+_FOR_EVER = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+_RESOLUTIONS = (datetime.timedelta.resolution, datetime.timedelta(seconds=1))
+
+
+def _steadiness(
+    certificates: Collection[x509.Certificate], time: datetime.datetime
+) -> tuple[datetime.datetime, datetime.datetime]:
+    """
+    @return: the moments around that one at which another of the certificates
+        becomes valid or expires.  C{cryptography}'s verifier has looked at none
+        but these, and what it says changes then, too.
+    """
+    moments = {each.not_valid_before_utc for each in certificates}
+    for each in certificates:
+        # The last second is a whole one where faults are looked for, and a
+        # moment where it is only about what to try first.
+        last = each.not_valid_after_utc
+        moments |= {last + resolution for resolution in _RESOLUTIONS if last < _LAST_SECOND}
+    return (
+        max((each for each in moments if each <= time), default=time),
+        min((each for each in moments if each > time), default=_FOR_EVER),
+    )
 
 
 def _judged(

@@ -166,6 +166,7 @@ class X509ChainPolicy:
     retriever: IRetriever | None
 
     _isFrozen = False
+    _hash: int | None = None
 
     def __init__(
         self,
@@ -222,18 +223,44 @@ class X509ChainPolicy:
         object.__setattr__(policy, "_isFrozen", True)
         return policy
 
+    def extended(
+        self,
+        extraStore: Sequence[x509.Certificate],
+        applicationPolicy: Sequence[x509.ObjectIdentifier],
+    ) -> Self:
+        """
+        @param extraStore: more certificates that may be on the way.
+        @param applicationPolicy: what counts if none is asked for.
+        @return: a frozen policy that asks for the same, else; made for each
+            connection, so that nothing is brought into form again.
+        """
+        policy = type(self).__new__(type(self))
+        vars(policy).update(vars(self.frozen()))
+        vars(policy).pop("_hash", None)
+        vars(policy).update(
+            extraStore=(*self.extraStore, *extraStore),
+            applicationPolicy=tuple(self.applicationPolicy) or tuple(applicationPolicy),
+        )
+        return policy
+
     def _parts(self) -> tuple[object, ...]:
         values = (getattr(self, name) for name in _NORMALIZE)
         return tuple(tuple(each) if isinstance(each, list) else each for each in values)
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, X509ChainPolicy) and self._parts() == other._parts()
 
     def __hash__(self) -> int:
         if not self._isFrozen:
             raise TypeError("a policy that can be changed is not hashable: take frozen()")
-        # Revocation lists have no hash.
-        return hash(tuple(part for part in self._parts() if not _isOfLists(part)))
+        if self._hash is None:
+            # Revocation lists have no hash.
+            parts = tuple(part for part in self._parts() if not _isOfLists(part))
+            object.__setattr__(self, "_hash", hash(parts))
+        known: int = self._hash  # type: ignore[assignment]
+        return known
 
     def __repr__(self) -> str:
         return (

@@ -35,13 +35,12 @@ from ._openssl import (
     enableWholeWrites,
     keepResumable,
     receive,
-    send,
     sendCloseNotify,
-    takeOutput,
     takeUnread,
 )
 from ._patience import Patience
 from ._processes import isProcess, wireTo
+from ._traffic import LARGE
 from ._transports import abort, unsentBytes
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
@@ -70,8 +69,11 @@ classImplements(SslClientAuthenticationOptions, IOpenSSLClientConnectionCreator)
 classImplements(SslServerAuthenticationOptions, IOpenSSLServerConnectionCreator)
 classImplements(ServerOptionsSelection, IOpenSSLServerConnectionCreator)
 
-#: As much as OpenSSL gets at once, in bytes.
-_WRITE_SIZE = 1 << 16
+
+#: What a transport reads at once, in bytes, until there is much to read.
+_READ_SIZE = 1 << 16
+
+_STARVED = Received.starved
 
 
 class _NoConnectionYet:
@@ -206,6 +208,7 @@ class SslStreamProtocol(AskingProtocol):
             self._authenticated.failed(error)
             return
         self._handshakeDone = True
+        self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
         try:
@@ -238,19 +241,39 @@ class SslStreamProtocol(AskingProtocol):
         Take bytes from the transport.
         """
         authentication = self._authentication
+        if authentication is None or not self._handshakeDone:
+            self._receiveEarly(data)
+            return
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        if self._isReadingOver or self._lostTLSConnection:
+            # What comes behind close_notify nobody will read.
+            return
+        if len(data) >= LARGE:
+            self._grown()
+            if len(data) >= _READ_SIZE and self._socket is not None:
+                self._socket.readMuch()
+        outgoing = self._aggregator
+        outgoing.isAwaited = True
+        try:
+            if self._reauthentication is not None:
+                self._takeDeciding(data)
+            else:
+                self._read(*receive(self._tlsConnection, data))
+        finally:
+            outgoing.sleep()
+            if not outgoing.flush():
+                # There may be an answer to what came.
+                self._flushSendBIO()
+
+    def _receiveEarly(self, data: bytes) -> None:
+        authentication = self._authentication
         if self._tlsConnection is None and authentication is None:
             # None could be made, and the transport has yet to notice its end.
             return
         if self._boundary is not None:
             self._boundary.feed(data)
-        if self._isReadingOver:
-            # What comes behind close_notify nobody will read.
-            return
-        if self._isDeciding:
-            self._withhold(data)
-        elif self._reauthentication is not None:
-            self._take(data)
-        elif authentication is None or self._handshakeDone:
+        if authentication is None:
             super().dataReceived(data)
         elif not authentication.isFinished and not authentication.feed(data):
             self._hasPausedTransport = True
@@ -271,13 +294,11 @@ class SslStreamProtocol(AskingProtocol):
         authentication = self._authentication
         if authentication is not None and authentication.engine.hasNews:
             authentication.keepSession()
-        # An answer to what came, such as to a renegotiation, goes first.
-        self._flushSendBIO()
         if data and not self._isReadingOver and not self._aborted:
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
         # The application may have ended it all meanwhile.
-        if why is Received.starved or self._lostTLSConnection or self._tlsConnection is None:
+        if why is _STARVED or self._lostTLSConnection or self._tlsConnection is None:
             return
         if why is Received.ended:
             self._peerEnded()
@@ -335,32 +356,6 @@ class SslStreamProtocol(AskingProtocol):
         raise InvalidOperationError(
             "there is TLS already: for TLS in TLS use txsslstream.startTLS() or SslStream"
         )
-
-    # Sending
-
-    def _write(self, data: Any) -> None:
-        if self._authentication is None:
-            super()._write(data)
-        elif not self._handshakeDone or self._isSilent:
-            self._bufferedWrite(data)
-        elif not self._lostTLSConnection and not self._isWritingOver:
-            for start in range(0, len(data), _WRITE_SIZE):
-                isSent, reasons = send(self._tlsConnection, data[start : start + _WRITE_SIZE])
-                if reasons:
-                    self._broke(reasons)
-                    return
-                if not isSent:
-                    self._bufferedWrite(data[start:])
-                    return
-                self._flushSendBIO()
-
-    def _flushSendBIO(self) -> None:
-        if self._authentication is None:
-            super()._flushSendBIO()
-        elif self._tlsConnection is not None:
-            data = takeOutput(self._tlsConnection)
-            if data:
-                self.transport.write(data)
 
     # Closing
 

@@ -31,7 +31,7 @@ from ._openssl import isSecretUnique
 from ._waiting import PausableCall
 from .authentication import Authentication
 from .crossing import Presented, Received
-from .enums import TlsAlert
+from .enums import SslProtocols, TlsAlert
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -91,6 +91,9 @@ class Reauthentication:
         self._tellsPeer = True
         self._deadline = Deadline(clock)
         self._engine.decisions = self
+        facts = authentication.facts
+        self._isModern = facts is not None and facts.protocol is SslProtocols.Tls13
+        self._engine.isPuttingOff = self._isModern
 
     @property
     def error(self) -> AuthenticationError | None:
@@ -114,7 +117,27 @@ class Reauthentication:
         """
         return self._call is not None or self._held is not None
 
+    @property
+    def isQuiet(self) -> bool:
+        """
+        Whether reading needs nobody who can wait: in TLS 1.3 OpenSSL has but one
+        question to a client, which it puts again, and none to a server that has
+        not asked.
+        """
+        return (
+            self._isModern
+            and self._answered is None
+            and not self.isWaiting
+            and self._reason.error is None
+        )
+
     # Reading
+
+    def dismissNews(self) -> None:
+        """
+        What the peer has sent besides data is of no interest.
+        """
+        self._engine.hasNews = False
 
     def receive(self) -> None:
         """
@@ -122,6 +145,7 @@ class Reauthentication:
         """
         # What comes before the answer is to be told from what comes behind.
         isPatient = not self.isAsking or self.error is not None
+        self._engine.isPuttingOff = False
         pieces: list[bytes] = []
         self._call = PausableCall(
             lambda: self._engine.receive(pieces, isPatient),
@@ -175,6 +199,7 @@ class Reauthentication:
 
     def _read(self, outcome: Outcome) -> None:
         self._call = None
+        self._engine.isPuttingOff = self._isModern
         if outcome[1] is Received.broken:
             self._noteEnd(outcome[2])
         elif self._engine.isRenegotiating:

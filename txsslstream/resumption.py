@@ -65,7 +65,7 @@ class Resumption:
         choice = self._choice
         if self._isChosenByCallback and shown is not None:
             choice = shown
-        session = ResumableSession(self._engine.encodedSession(), presented, shown)
+        session = ResumableSession(self._engine.currentSession(), presented, shown)
         sessions.keep((self._purpose, choice), session)
 
 

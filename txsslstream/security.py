@@ -11,12 +11,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from ._openssl import certificatesOf, describe
+from ._openssl import describe
 from .certificatefacts import factsOf
 from .chain import X509Chain
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .codepoints import groupNamed
-from .crossing import Negotiated
+from .crossing import Certificates, Negotiated
 from .enums import (
     CipherAlgorithmType,
     ExchangeAlgorithmType,
@@ -218,6 +218,22 @@ def securityInfo(
         canSeek=False,
         canTimeout=True,
         leaveInnerStreamOpen=leaveInnerStreamOpen,
+    )
+
+
+def certificatesOf(connection: Any) -> Certificates:
+    """
+    @param connection: any pyOpenSSL connection after its handshake.
+    """
+    remote = connection.get_peer_certificate(as_cryptography=True)
+    presented = connection.get_peer_cert_chain(as_cryptography=True)
+    return Certificates(
+        # OpenSSL does not tell the role; a server's list of the peer's
+        # certificates lacks the peer's own one.
+        isServer=remote is None or not presented or presented[0] != remote,
+        local=connection.get_certificate(as_cryptography=True),
+        remote=remote,
+        verified=tuple(connection.get_verified_chain(as_cryptography=True) or ()),
     )
 
 

@@ -36,6 +36,9 @@ class WireState(Enum):
     #: Refused, broken or truncated; sticky.
     failed = "failed"
 
+    #: Each member is there once: Enum's own hashes the name, in Python.
+    __hash__ = object.__hash__
+
 
 class ReaderState(Enum):
     """

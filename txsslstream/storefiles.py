@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -373,6 +373,22 @@ def _explaining(directory: Path) -> Iterator[None]:
         raise CertificateError(f"{directory}: {e.strerror}") from e
 
 
+def _statOf(place: Path) -> os.stat_result | None:
+    """
+    @return: L{None} if it is not there.
+    @raise CertificateError: nobody can tell.
+    """
+    # Of all places where something could be most have nothing, and each judgement
+    # looks there: a context manager would be as expensive as the rest.
+    try:
+        return os.stat(place)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        with _explaining(place):
+            raise
+
+
 def contentOf(directory: Path, isAnybodys: bool = False) -> Content:
     """
     @param isAnybodys: whether it does not matter who owns the directory and its
@@ -381,9 +397,11 @@ def contentOf(directory: Path, isAnybodys: bool = False) -> Content:
     @raise CertificateError: it cannot be read; or it, or one of its files, is
         neither the current user's nor root's, or others may write to it.
     """
+    info = _statOf(directory)
+    if info is None:
+        return NOTHING
     try:
         with _explaining(directory):
-            info = directory.stat()
             found = _filesIn(directory)
     except FileNotFoundError:
         return NOTHING
@@ -405,19 +423,27 @@ def contentOf(directory: Path, isAnybodys: bool = False) -> Content:
     return last
 
 
-def systemPlaces() -> tuple[list[Path], list[Path], bool]:
+def systemPlaces() -> tuple[tuple[Path, ...], tuple[Path, ...], bool]:
     """
     @return: OpenSSL's files of roots, of which there may be one; its
         directories; and whether the directories are the default.
     """
-    paths = ssl.get_default_verify_paths()
+    paths = _verifyPaths()
     file = os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile)
     directories = os.environ.get(paths.openssl_capath_env)
-    listed = (paths.openssl_capath if directories is None else directories).split(os.pathsep)
+    listed = paths.openssl_capath if directories is None else directories
+    return *_placesIn(file, listed), directories is None
+
+
+#: What is built into OpenSSL, and the names of the variables that count instead.
+_verifyPaths = cache(ssl.get_default_verify_paths)
+
+
+@lru_cache(maxsize=16)
+def _placesIn(file: str, directories: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     return (
-        [Path(each) for each in [file] if each],
-        [Path(each) for each in listed if each],
-        directories is None,
+        tuple(Path(each) for each in [file] if each),
+        tuple(Path(each) for each in directories.split(os.pathsep) if each),
     )
 
 
@@ -431,8 +457,9 @@ def systemContent() -> Content:
     places = (*bundles, *directories, *([DEFAULT_ROOTS] if isDefault else []))
     identities: dict[Path, Identity] = {}
     for place in places:
-        with suppress(FileNotFoundError), _explaining(place):
-            identities[place] = identityOf(place.stat())
+        info = _statOf(place)
+        if info is not None:
+            identities[place] = identityOf(info)
     last = _systems.get(places)
     if last is None or last.identities != identities:
         files = {path: _attempt(_loadBundle, path) for path in bundles if path.is_file()}
@@ -493,4 +520,17 @@ def userStores() -> Path | None:
             home = pwd.getpwuid(os.geteuid()).pw_dir
         except KeyError:
             return None
+    return _storesIn(home)
+
+
+@lru_cache(maxsize=16)
+def _storesIn(home: str) -> Path:
     return Path(home) / USER_STORES
+
+
+@lru_cache(maxsize=64)
+def storeIn(stores: Path, name: str) -> Path:
+    """
+    @return: where a store is that is among those.
+    """
+    return stores / name

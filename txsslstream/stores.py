@@ -32,6 +32,7 @@ from .storefiles import (
     described,
     load,
     refusal,
+    storeIn,
     systemContent,
     systemPlaces,
     union,
@@ -316,7 +317,7 @@ class X509Store:
 
 def _contentOfUser(name: str) -> Content:
     stores = userStores()
-    return NOTHING if stores is None else contentOf(stores / name)
+    return NOTHING if stores is None else contentOf(storeIn(stores, name))
 
 
 def systemRoots() -> tuple[x509.Certificate, ...]:
@@ -346,7 +347,7 @@ def disallowed() -> frozenset[bytes]:
         others may write to it: what is not known cannot be refused.
     """
     fingerprints: frozenset[bytes] = frozenset()
-    for content in (_contentOfUser("disallowed"), contentOf(MACHINE_STORES / "disallowed")):
+    for content in (_contentOfUser("disallowed"), contentOf(storeIn(MACHINE_STORES, "disallowed"))):
         if content.skipped:
             raise CertificateError(f"disallowed certificates: {content.skipped[0][1]}")
         fingerprints |= content.fingerprints

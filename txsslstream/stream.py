@@ -336,10 +336,9 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
             return NotSupportedError("the client's certificate is awaited")
         return self._authenticated.error
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         if self._protocol is not None:
-            self._protocol.write(data)
-            self._protocol.flush()
+            self._protocol.writeNow(data)
 
     def _holdPeerBack(self, isFull: bool) -> None:
         transport = self._inner.inner

@@ -1,0 +1,152 @@
+# -*- test-case-name: tests.test_traffic -*-
+"""
+How a TLS protocol gets records to its transport, and what it keeps meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from ._gathering import Gatherer, Octets
+from ._openssl import renewBuffers, send, takeOutput
+from ._transports import Socket, socketOf
+from ._trimming import Trimmer, trimmerOf
+from .inspection import InspectableProtocol
+
+#: Chunks of this size, in bytes, make what OpenSSL reads from and writes to grow.
+LARGE = 1 << 12
+
+#: As much as OpenSSL gets at once, in bytes.
+_WRITE_SIZE = 1 << 16
+
+
+class TrafficProtocol(InspectableProtocol):
+    """
+    A TLS protocol that sends.
+
+    @ivar handsOverDirectly: whether what is encrypted goes straight to the
+        socket of a TCP connection of Twisted's own when nothing waits in front
+        of it, instead of in another turn of the reactor.
+    """
+
+    handsOverDirectly: bool = True
+
+    #: What L{txsslstream._trimming} knows of it.
+    notedIn: object = None
+    trimmedIn: object = None
+
+    transport: Any
+    _reauthentication: Any = None
+    _offer: Callable[[memoryview], int] | None = None
+    _socket: Socket | None = None
+    _trimmer: Trimmer | None = None
+
+    def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
+        super().__init__(factory, wrappedProtocol, _connectWrapped)
+        self._aggregator: Any = Gatherer(self._sendGathered, factory._clock)
+        self.write = self._aggregator.write  # type: ignore[method-assign]
+
+    def _beginTraffic(self) -> None:
+        """
+        From now on there is data to send and to receive.
+        """
+        self._trimmer = trimmerOf(self.factory._clock)
+        # The handshake has left something behind, too.
+        self._grown()
+        self._socket = socketOf(self.transport)
+        if self._socket is not None and self.handsOverDirectly:
+            self._offer = self._socket.offer
+
+    def _grown(self) -> None:
+        trimmer = self._trimmer
+        if trimmer is not None and trimmer.round is not self.notedIn:
+            trimmer.note(self)
+
+    def trim(self) -> None:
+        """
+        Give back what memory is only used for much traffic.
+        """
+        if self._tlsConnection is not None:
+            renewBuffers(self._tlsConnection)
+        if self._socket is not None:
+            self._socket.readLittle()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        The inner transport is gone.
+        """
+        if self._trimmer is not None:
+            self._trimmer.forget(self)
+        super().connectionLost(reason)
+
+    def flush(self) -> None:
+        """
+        Hand over to the inner transport what is kept back to be sent together.
+        """
+        self._aggregator.flush()
+
+    def writeNow(self, data: Octets) -> None:
+        """
+        Write, and do not wait for more.
+        """
+        if not self._lostTLSConnection:
+            self._aggregator.writeNow(data)
+
+    @property
+    def _isSilent(self) -> bool:
+        """
+        Whether nothing of the application's may be sent, or not yet.
+        """
+        raise NotImplementedError
+
+    def _broke(self, reasons: str) -> None:
+        """
+        Nothing can be sent any more.
+
+        @param reasons: OpenSSL's words.
+        """
+        raise NotImplementedError
+
+    def _sendGathered(self, data: Octets) -> None:
+        if len(data) >= LARGE:
+            self._grown()
+        # As Twisted's write(), which would be another call.
+        if not self.disconnecting or self._producer is not None:
+            self._write(data)
+        else:
+            self._flushSendBIO()
+
+    def _write(self, data: Octets) -> None:
+        if self._authentication is None:
+            super()._write(bytes(data))
+            return
+        if not self._handshakeDone or (self._reauthentication is not None and self._isSilent):
+            self._bufferedWrite(bytes(data))
+            return
+        while data and not self._lostTLSConnection and not self._isWritingOver:
+            isLast = len(data) <= _WRITE_SIZE
+            piece = data if isLast else memoryview(data)[:_WRITE_SIZE]
+            output, isSent, reasons = send(self._tlsConnection, piece, self._offer)
+            if output:
+                self.transport.write(output)
+            if reasons:
+                self._broke(reasons)
+                return
+            if not isSent:
+                self._bufferedWrite(bytes(data))
+                return
+            if isLast:
+                return
+            data = memoryview(data)[_WRITE_SIZE:]
+
+    def _flushSendBIO(self) -> None:
+        if self._authentication is None:
+            super()._flushSendBIO()
+        elif self._tlsConnection is not None:
+            data = takeOutput(self._tlsConnection)
+            if data:
+                self.transport.write(data)

@@ -1,0 +1,77 @@
+# -*- test-case-name: tests.test_knownpaths -*-
+"""
+Ways to a trusted root that were found before.
+
+Searching, comparing and verifying signatures takes longer than a handshake, and
+comes to the same for the same certificates, the same trust and the same
+criteria: all but the time.  So what is remembered is a way without a fault, and
+from when until when nothing about it changes: the latest moment before, and the
+first one after, at which a certificate that the search has looked at becomes
+valid or expires.  Each time it is compared with the moment to judge for, and
+outside of it, or with anything else different, the search begins anew.
+
+What is wrong with a certificate is never remembered, nor is anything about
+revocation, names of hosts or what callbacks think.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+
+from cryptography import x509
+
+from .chainchecks import Criteria
+from .paths import Anchors, Path, bestPath
+
+
+class KnownPaths:
+    """
+    Remembers ways, those that were used last.
+
+    @cvar LIMIT: so many.
+    @cvar SIZE: so many bytes for the certificates that one was looked for with:
+        peers choose them.
+    """
+
+    LIMIT = 128
+    SIZE = 16 * 1024
+
+    def __init__(self) -> None:
+        self._paths: OrderedDict[Hashable, Path] = OrderedDict()
+
+    def find(
+        self,
+        certificate: x509.Certificate,
+        others: Sequence[x509.Certificate],
+        anchors: Anchors,
+        criteria: Criteria,
+    ) -> Path:
+        """
+        @return: what L{bestPath} comes to.
+        """
+        key = (certificate, tuple(others), anchors, criteria.timeless)
+        known = self._paths.get(key)
+        if known is not None and known.isSteadyAt(criteria.time):
+            self._paths.move_to_end(key)
+            return known
+        path = bestPath(certificate, others, anchors, criteria)
+        if path.isSteadyAt(criteria.time) and self._isSmall(certificate, *others):
+            self._paths[key] = path
+            self._paths.move_to_end(key)
+            if len(self._paths) > self.LIMIT:
+                self._paths.popitem(last=False)
+        return path
+
+    def _isSmall(self, *certificates: x509.Certificate) -> bool:
+        return sum(len(each.tbs_certificate_bytes) for each in certificates) <= self.SIZE
+
+    def clear(self) -> None:
+        """
+        Forget all.
+        """
+        self._paths.clear()
+
+
+#: Those of this process.
+knownPaths = KnownPaths()
