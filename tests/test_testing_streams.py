@@ -28,6 +28,7 @@ from txsslstream import (
     TruncationError,
     X509ChainStatusFlags,
 )
+from txsslstream._waiting import _parked
 from txsslstream.testing import (
     VERSIONS,
     Authority,
@@ -136,11 +137,16 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_pending(self) -> None:
         """
-        A pair that waits for something is no pair yet, which is said.
+        A pair that waits for something is no pair yet, which is said, and nobody
+        waits for it any longer.
         """
-        waits: Any = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
+        cancelled: list[Deferred[bool]] = []
+        decision: Deferred[bool] = Deferred(cancelled.append)
+        waits: Any = {"remoteCertificateValidationCallback": lambda *_: decision}
         with self.assertRaisesRegex(AssertionError, "nothing has come of it"):
             connectedStreams(waits)
+        self.assertEqual(cancelled, [decision])
+        self.assertEqual(_parked, set())
 
     def test_clock(self) -> None:
         """

@@ -85,9 +85,11 @@ class TrafficProtocol(InspectableProtocol):
 
     def flush(self) -> None:
         """
-        Hand over to the inner transport what is kept back to be sent together.
+        Hand over to the inner transport what is kept back to be sent together,
+        and what OpenSSL has to say.
         """
-        self._aggregator.flush()
+        if not self._aggregator.flush():
+            self._flushSendBIO()
 
     def writeNow(self, data: Octets) -> None:
         """

@@ -289,6 +289,8 @@ class SslStreamProtocol(AskingProtocol):
             self._reauthentication.receive()
         else:
             self._read(*receive(self._tlsConnection))
+            # There may be an answer to what came.
+            self._flushSendBIO()
 
     def _read(self, data: bytes, why: Received, reasons: str) -> None:
         authentication = self._authentication

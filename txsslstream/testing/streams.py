@@ -175,9 +175,16 @@ def connectedStreams(
     # The server's error is the same story, told from the other side.
     errors: list[Failure] = []
     server.addErrback(errors.append)
-    resultOf(client)
-    for error in errors:
-        error.raiseException()
+    try:
+        resultOf(client)
+        for error in errors:
+            error.raiseException()
+    except BaseException:
+        # Whoever gets no pair cannot end it, and a callback may be waited for.
+        pair.client.abort()
+        pair.server.abort()
+        pair.flush()
+        raise
     return pair
 
 
