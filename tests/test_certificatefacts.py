@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.chains import withLongSignature
 from tests.corpus import changed
 from txsslstream import certificatefacts
 from txsslstream.certificatefacts import (
@@ -224,7 +225,6 @@ class ExtensionTests(SynchronousTestCase):
         """
 
         class Damaged:
-            tbs_certificate_bytes = b""
             serial_number = 1
             signature_hash_algorithm = hashes.SHA256()
             subject = issuer = distinguishedName("x")
@@ -236,6 +236,9 @@ class ExtensionTests(SynchronousTestCase):
 
             def public_key(self) -> None:
                 raise self.error
+
+            def public_bytes(self, _: object) -> bytes:
+                return b""
 
         damaged: Any = Damaged()
         said = factsOf(damaged)
@@ -530,6 +533,8 @@ class SignatureTests(SynchronousTestCase):
             self.assertIs(factsOf(issued), factsOf(issued))
         after = certificatefacts._readLarge.cache_info()
         self.assertEqual(after.currsize, certificatefacts._MOST_LARGE)
+        factsOf(withLongSignature(one, certificatefacts._SMALL_BYTES))
+        self.assertEqual(certificatefacts._readLarge.cache_info().misses, after.misses + 1)
 
     def test_enormous(self) -> None:
         """

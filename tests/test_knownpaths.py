@@ -24,7 +24,7 @@ from txsslstream.paths import Anchors, Path, bestPath
 from txsslstream.testing import DAY, NOW
 from txsslstream.testing.issuing import Issued, authority, certificate, ecKey, hosts, line
 
-from .chains import NOTHING_MORE
+from .chains import NOTHING_MORE, withLongSignature
 
 S = X509ChainStatusFlags
 SECOND = datetime.timedelta(seconds=1)
@@ -263,10 +263,12 @@ class KnownPathsTests(SynchronousTestCase):
         names = [f"{number}.{'x' * 60}.example.com" for number in range(self.known.SIZE // 70)]
         large = certificate("leaf", MIDDLE, ecKey(2), (hosts(*names),))
         small = certificate("leaf", MIDDLE, ecKey(2), (hosts(*names[:9]),))
+        signed = withLongSignature(LEAF.certificate, self.known.SIZE)
         for leaf, others, searches in (
             (large, (MIDDLE,), 2),
             (small, (MIDDLE,), 1),
             (LEAF, (MIDDLE, large), 2),
+            (LEAF, (MIDDLE, Issued(signed, LEAF.key)), 2),
         ):
             self.searches = 0
             self.assertEqual(self.find(leaf, others).findings, ())

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.chains import withLongSignature
 from tests.support import AUTHORITY
 from txsslstream import names as module
 from txsslstream.names import (
@@ -219,10 +220,12 @@ class RememberedTests(SynchronousTestCase):
         """
         A large certificate is not kept.
         """
+        name = f"7.{'x' * 60}"
         certificate = AUTHORITY.issue("one", *(f"{n}.{'x' * 60}" for n in range(99))).certificate
-        for _ in range(2):
-            self.assertTrue(certificateMatchesHost(certificate, f"7.{'x' * 60}"))
-        self.assertEqual(len(self.read), 2)
+        signed = withLongSignature(AUTHORITY.issue(name).certificate, 5000)
+        for each in (certificate, certificate, signed, signed):
+            self.assertTrue(certificateMatchesHost(each, name))
+        self.assertEqual(len(self.read), 4)
         self.assertEqual(module._requireHost.cache_info().currsize, 0)
 
 

@@ -1639,17 +1639,29 @@ class Questions(SynchronousTestCase):
 
     def test_heeded(self) -> None:
         """
-        What OpenSSL itself thinks of a server's certificate matters, to begin with
-        and from the beginning of each handshake on, until the server is accepted;
-        and again as soon as it is refused.  Of a client's it always does.
+        What OpenSSL itself thinks of a server's certificate matters, but for the
+        one call in which the server is accepted: it does before, behind, and as
+        soon as the server is refused.  Of a client's it always does.
         """
         modes: list[int] = []
+        heeded: list[bool] = []
+        heed = TlsEngine._heedOpenSSL
+
+        def note(engine: TlsEngine, isHeeded: bool) -> None:
+            heeded.append(isHeeded)
+            heed(engine, isHeeded)
+
+        self.patch(TlsEngine, "_heedOpenSSL", note)
         for version in VERSIONS:
+            heeded.clear()
             client, server = self.engines(version)
             clientSsl = client.connection._ssl
             self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
             self.assertEqual(shake(client, server), (Step.complete, Step.complete))
-            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_NONE)
+            self.assertEqual(heeded, [False, True])
+            self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
+            client._verdict = lib.X509_V_OK
+            client._heedOpenSSL(False)
             client._noteBeginning()
             self.assertEqual(lib.SSL_get_verify_mode(clientSsl), SSL.VERIFY_PEER)
             client._heedOpenSSL(False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -28,10 +29,12 @@ from txsslstream import (
     TlsAlert,
     TlsCipherSuite,
     TlsError,
+    _openssl,
 )
 from txsslstream._openssl import (
     _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION,
     MOST_HANDSHAKES,
+    TlsEngine,
     isSecretUnique,
 )
 from txsslstream.records import ALERT, RecordBoundary, recordKinds
@@ -202,6 +205,40 @@ class Allowed(RenegotiationMixin, SynchronousTestCase):
                 error = self.assertLost(link.near, TlsError)
                 self.assertIs(error.alertSent, TlsAlert.bad_certificate)
                 self.assertEqual(link.near.tls.remoteCertificate, SERVER.certificate)
+
+    def test_nobodyToAsk(self) -> None:
+        """
+        Where the beginning of a later handshake is not noticed, or nobody is
+        found who could judge, another server is refused all the same, be it in
+        the second handshake or in the third.
+        """
+
+        def forget(client: Any) -> None:
+            del _openssl._engines[_openssl._address(client._ssl)]
+
+        def fail(_: Any) -> None:
+            self.patch(TlsEngine, "_noteBeginning", lambda _: 1 // 0)
+
+        for break_, isAgain in product((forget, fail), (False, True)):
+            creator = RawCreator(lambda _: None)
+            near = (clientOptions(Tls12, **ALLOWED, allowTlsResume=False), Application())
+            link = Link(False, near, (creator, Application()))
+            link.wire.flush()
+            far = link.far.tls.getHandle()
+            lib.SSL_set_options(far._ssl, _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION)
+            if isAgain:
+                renegotiate(link.far.tls)
+                link.wire.flush()
+                self.assertTalking(link)
+            far.use_certificate(OTHER_SERVER.certificate)
+            far.use_privatekey(OTHER_SERVER.privateKey)
+            noteBeginning = TlsEngine._noteBeginning
+            break_(link.near.tls.getHandle())
+            renegotiate(link.far.tls)
+            link.wire.flush()
+            self.patch(TlsEngine, "_noteBeginning", noteBeginning)
+            self.assertLost(link.near, TlsError)
+            self.assertEqual(bool(self.flushLoggedErrors(ZeroDivisionError)), break_ is fail)
 
     def test_anotherServerInTheSession(self) -> None:
         """

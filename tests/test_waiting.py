@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from random import Random
 from typing import Any
 
@@ -166,6 +167,47 @@ class PausableCallTests(WaitingTestCase):
         thread.start()
         thread.join()
         self.assertFinished(asker, "one")
+
+    def test_endOfThread(self) -> None:
+        """
+        With a thread go its greenlets.
+        """
+        runners: list[Any] = []
+        call = PausableCall(lambda: weakref.ref(getcurrent()), self.fail, runners.append, None)
+        thread = threading.Thread(target=call.start)
+        thread.start()
+        thread.join()
+        self.assertIsNone(runners[0]())
+
+    def test_contextVariables(self) -> None:
+        """
+        What a call sets the next one in the same greenlet does not see.
+        """
+        variable: ContextVar[int] = ContextVar("variable", default=0)
+        found: list[tuple[int, greenlet]] = []
+
+        def function() -> None:
+            found.append((variable.get(), getcurrent()))
+            variable.set(1)
+
+        for _ in range(2):
+            PausableCall(function, self.fail, lambda _: None, None).start()
+        self.assertEqual([value for value, _ in found], [0, 0])
+        self.assertIs(found[0][1], found[1][1])
+
+    def test_applicationsGreenlet(self) -> None:
+        """
+        A greenlet that an application has called in is not kept.
+        """
+        callers: list[Any] = []
+
+        def application() -> None:
+            callers.append(weakref.ref(getcurrent()))
+            PausableCall(lambda: None, self.fail, lambda _: None, None).start()
+
+        for _ in range(2):
+            greenlet(application).switch()
+        self.assertEqual([caller() for caller in callers], [None, None])
 
     def test_notStarted(self) -> None:
         """

@@ -288,6 +288,41 @@ class ParentTests(SynchronousTestCase):
         self.reactor.advance(LONGEST_DELAY)
         self.assertEqual(self.pidsNow(), [1002, 1500])
 
+    def test_noDescriptors(self) -> None:
+        """
+        The same if it has no more descriptors.
+        """
+
+        def refuse() -> Any:
+            raise OSError(errno.EMFILE, "too many")
+
+        patch = self.patch(socket, "socketpair", refuse)
+        self.reactor.advance(EARLY)
+        with capturedLogs() as events:
+            self.die(self.reactor.channels[0], 256)
+            self.reactor.advance(0)
+        self.assertIn("worker 1 cannot begin: [Errno 24] too many", map(formatEvent, events))
+        patch.restore()
+        self.reactor.advance(LONGEST_DELAY)
+        self.assertEqual(self.pidsNow(), [1002, 1003])
+
+    def test_letGo(self) -> None:
+        """
+        A new worker closes what ties the others to the parent; of one that says
+        nothing any more, and has not ended yet, there is nothing to close.
+        """
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            for worker in self.reactor.channels:
+                worker.transport.socket = ours
+            silent = self.reactor.channels[1]
+            silent.connectionLost()
+            del silent.transport.socket
+            self.assertEqual(self.pidsNow(), [1001, 1002])
+            for worker in self.workers.workers:
+                worker.letGo()
+            self.assertEqual(ours.fileno(), -1)
+
     def test_reapedLater(self) -> None:
         """
         One that says nothing any more is waited for until it has ended.

@@ -617,6 +617,7 @@ class TlsEngine:
         """
         lib.ERR_clear_error()
         result = lib.SSL_do_handshake(self.connection._ssl)
+        self._forgetVerdict()
         if result == 1:
             return Step.complete
         if lib.SSL_get_error(self.connection._ssl, result) == lib.SSL_ERROR_WANT_READ:
@@ -635,7 +636,6 @@ class TlsEngine:
         ssl = self.connection._ssl
         mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if insists else 0)
         lib.SSL_set_verify(ssl, mode, _verifyCallback)
-        self._verdict = None
         self.hasAnswered = False
         lib.ERR_clear_error()
         if lib.SSL_version(ssl) == SSL.TLS1_3_VERSION:
@@ -671,6 +671,7 @@ class TlsEngine:
         ssl = self.connection._ssl
         while True:
             count = lib.SSL_read(ssl, _scratch, _SIZE)
+            self._forgetVerdict()
             if count > 0:
                 pieces.append(_octets[:count])
                 if isPatient:
@@ -808,6 +809,16 @@ class TlsEngine:
         self._heedOpenSSL(not isAccepted)
         return 0
 
+    def _forgetVerdict(self) -> None:
+        """
+        What OpenSSL was told about the peer was about one handshake.  OpenSSL
+        judges within one call, so that behind it nothing is accepted any more,
+        not even if no callback finds its engine.
+        """
+        if self._verdict is not None and not self.parameters.isServer:
+            self._heedOpenSSL(True)
+        self._verdict = None
+
     def _heedOpenSSL(self, isHeeded: bool) -> None:
         mode = SSL.VERIFY_PEER if isHeeded else SSL.VERIFY_NONE
         lib.SSL_set_verify(self.connection._ssl, mode, _verifyCallback)
@@ -880,9 +891,7 @@ class TlsEngine:
         A handshake begins, the first or, before TLS 1.3, another.
         """
         # Who is accepted was so in the one before.
-        if not self.parameters.isServer:
-            self._heedOpenSSL(True)
-        self._verdict = None
+        self._forgetVerdict()
         self._handshakes += 1
         self.isRenegotiating = self._handshakes > 1
         if self._handshakes > MOST_HANDSHAKES:

@@ -64,23 +64,46 @@ class _CallGreenlet(greenlet):
 
     isOver = True
 
-    def run(self) -> Any:
+    def rest(self) -> None:
         """
-        Run the functions that it is switched to with.
+        A call is over: wait for another, and keep nothing of it.  One greenlet
+        too many ends with the last reference to it.
         """
-        # What it is first switched to with is kept as long as it runs.
-        outcome: list[Any] = [None]
-        while self.parent is not None:
-            function = self.parent.switch(outcome.pop())
-            self.isOver = False
-            outcome.append(function())
-            # Nothing of it is kept.
-            del function
-            self.isOver = True
-            if len(_idle.greenlets) >= _MOST_IDLE:
-                break
+        # What its callbacks have set is not the next one's to see.
+        self.gr_context = None
+        # It keeps whom it has switched to: if not the thread's own, an
+        # application's greenlet.
+        isOurs = getcurrent().parent is None
+        if isOurs and len(_idle.greenlets) < _MOST_IDLE:
             _idle.greenlets.append(self)
-        return outcome.pop()
+
+
+def _runCalls() -> None:
+    """
+    Run the functions that the greenlet is switched to with.
+    """
+    # What it is first switched to with is kept as long as it runs.
+    outcome: list[Any] = [None]
+    while True:
+        # While it waits it does not refer to itself: it would outlive its thread.
+        function = _switchBack(outcome.pop())
+        _setOver(False)
+        outcome.append(function())
+        # Nothing of it is kept.
+        del function
+        _setOver(True)
+
+
+def _switchBack(result: object) -> Any:
+    parent = getcurrent().parent
+    assert parent is not None
+    return parent.switch(result)
+
+
+def _setOver(isOver: bool) -> None:
+    runner = getcurrent()
+    assert isinstance(runner, _CallGreenlet)
+    runner.isOver = isOver
 
 
 def _runner() -> _CallGreenlet:
@@ -89,8 +112,7 @@ def _runner() -> _CallGreenlet:
     """
     if _idle.greenlets:
         return _idle.greenlets.pop()
-    runner = _CallGreenlet()
-    runner.parent = getcurrent()
+    runner = _CallGreenlet(_runCalls)
     runner.switch()
     return runner
 
@@ -151,8 +173,9 @@ class PausableCall(Generic[_T]):
         runner.parent = getcurrent()
         outcome = runner.switch(argument)
         if runner.isOver:
-            # It may be another's already.
             self._greenlet = None
+            runner.rest()
+            del runner
             self._finished(outcome)
         else:
             self.isParked = True

@@ -237,6 +237,15 @@ class _Worker(Int32StringReceiver):
         text = string[1:].decode("utf-8", "replace")
         Workers._log.emit(level, "{name}: {text}", name=self.name, text=text)
 
+    def letGo(self) -> None:
+        """
+        In another worker: else this one would not notice the parent's end.
+        """
+        # One that says nothing any more has no socket, though it may be there.
+        if self._workers is not None:
+            transport: Any = self.transport
+            transport.socket.close()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
         It has ended, or is about to.
@@ -348,12 +357,13 @@ class Workers(Service):
             os.kill(worker.pid, what)
 
     def _begin(self, number: int) -> None:
-        ours, theirs = socket.socketpair()
+        line: tuple[socket.socket, ...] = ()
         try:
+            ours, theirs = line = socket.socketpair()
             pid = os.fork()
         except OSError as e:
-            ours.close()
-            theirs.close()
+            for each in line:
+                each.close()
             self._log.error("worker {number} cannot begin: {e}", number=number, e=str(e))
             self._replaceLater(number, LONGEST_DELAY)
             return
@@ -468,9 +478,7 @@ class Workers(Service):
             signal.signal(each, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         for worker in self.workers:
-            # Else nobody would notice the parent's end.
-            transport: Any = worker.transport
-            transport.socket.close()
+            worker.letGo()
         for observer in tuple(globalLogPublisher._observers):
             globalLogPublisher.removeObserver(observer)
 

@@ -19,6 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
 from .errors import legible
@@ -247,7 +248,7 @@ def factsOf(certificate: x509.Certificate) -> CertificateFacts:
     """
     Read a certificate.  Nothing that is in it makes this raise.
     """
-    isSmall = len(certificate.tbs_certificate_bytes) <= _SMALL_BYTES
+    isSmall = len(certificate.public_bytes(Encoding.DER)) <= _SMALL_BYTES
     return _readSmall(certificate) if isSmall else _readLarge(certificate)
 
 

@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from .chainchecks import Criteria
 from .paths import Anchors, Path, bestPath
@@ -64,7 +65,7 @@ class KnownPaths:
         return path
 
     def _isSmall(self, *certificates: x509.Certificate) -> bool:
-        return sum(len(each.tbs_certificate_bytes) for each in certificates) <= self.SIZE
+        return sum(len(each.public_bytes(Encoding.DER)) for each in certificates) <= self.SIZE
 
     def clear(self) -> None:
         """

@@ -14,6 +14,7 @@ from typing import Any
 
 import idna
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from publicsuffixlist import PublicSuffixList
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import (
@@ -154,7 +155,7 @@ def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bo
     """
     try:
         # The next connection may well be to the same.
-        isSmall = len(certificate.tbs_certificate_bytes) <= _SMALL_BYTES
+        isSmall = len(certificate.public_bytes(Encoding.DER)) <= _SMALL_BYTES
         require = _requireHost if isSmall else _requireHost.__wrapped__
         require(certificate, targetHost)
     except Exception:
