@@ -56,6 +56,7 @@ from txsslstream import (
 from txsslstream._fetching import NothingForStrangers
 from txsslstream._forwarding import End
 from txsslstream._processes import ProcessAddress, wireTo
+from txsslstream._workers import SharedEndpoint, _Lifeline
 from txsslstream.prometheus import PrometheusObserver
 from txsslstream.testing import MemoryTransport, StreamPair, Wire
 
@@ -260,6 +261,8 @@ class EveryTests(SynchronousTestCase):
             wireTo(process),
             ProcessAddress(None),
             End(None, "", Clock()),  # type: ignore[arg-type]
+            SharedEndpoint(None, None),  # type: ignore[arg-type]
+            _Lifeline(None, lambda: None),  # type: ignore[arg-type]
             txsslstream_dropin.sslstreamParser,
         )
         declaring = {kind for kind in implementers() if declared(kind)}

@@ -690,7 +690,7 @@ class Failures(Observed):
         """
         What we do ourselves fails.
         """
-        self.patch(Judgement, "of", lambda *_: 1 / 0)
+        self.patch(Judgement, "_begin", lambda *_: 1 / 0)
         _, side = self.begin("client")
         self.assertWhy(side, R.internalError)
         self.assertHeard(self.failed(R.internalError), self.failed(R.alertReceived))

@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509 import ocsp
@@ -126,9 +127,12 @@ class FlawTests(SynchronousTestCase):
         @return: what becomes of a client that trusts an authority.
         """
         pair = StreamPair(authority=by)
-        # A server must be talked into presenting a weak key.
+        # A server must be talked into presenting a weak key, and with some versions
+        # of OpenSSL a weak signature.
         lax = SslProtocols.Tls | SslProtocols.Tls11 | SslProtocols.Tls12
-        isWeak = getattr(presented.privateKey, "key_size", 2048) == 1024
+        isWeak = getattr(presented.privateKey, "key_size", 2048) == 1024 or isinstance(
+            presented.certificate.signature_hash_algorithm, hashes.SHA1
+        )
         options: dict[str, Any] = {"serverCertificate": presented}
         if isWeak:
             options["enabledSslProtocols"] = lax

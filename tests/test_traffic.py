@@ -25,15 +25,20 @@ from zope.interface import implementer
 from tests.applications import ProtocolMixin
 from tests.support import CLIENT, SERVER
 from txsslstream import (
+    AuthenticationError,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStreamFactory,
+    TlsAlert,
     TruncationError,
 )
 from txsslstream._transports import Socket
 from txsslstream._trimming import Trimmer, trimmerOf
+from txsslstream.records import alertRecord
 from txsslstream.testing.applications import Application, Link
 from txsslstream.testing.cases import perVersion
+from txsslstream.testing.messages import clientHello, inRecords
+from txsslstream.testing.outcomes import failureOf
 
 MIB = 1 << 20
 
@@ -509,9 +514,11 @@ class HandOverTests(SynchronousTestCase):
 
     tls: Any
 
-    def opened(self, transportClass: type[tcp.Server] = tcp.Server, isDirect: bool = True) -> None:
+    def connected(
+        self, transportClass: type[tcp.Server] = tcp.Server, isDirect: bool = True
+    ) -> None:
         """
-        A server on such a transport, with a client that is a bare connection.
+        A server on such a transport.
         """
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
@@ -533,6 +540,12 @@ class HandOverTests(SynchronousTestCase):
             self.reactor,  # type: ignore[arg-type]
         )
         self.tls.makeConnection(self.transport)
+
+    def opened(self, transportClass: type[tcp.Server] = tcp.Server, isDirect: bool = True) -> None:
+        """
+        Such a server, with a client that is a bare connection.
+        """
+        self.connected(transportClass, isDirect)
         self.client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
         self.client.set_connect_state()
         while not self.application.events:
@@ -559,7 +572,7 @@ class HandOverTests(SynchronousTestCase):
         for each in list(self.reactor.writers):
             why = each.doWrite()
             if why is not None:
-                self.reactor.writers.remove(each)
+                self.reactor.removeWriter(each)
                 each.connectionLost(Failure(why))
 
     def clientGot(self) -> bytes:
@@ -601,6 +614,26 @@ class HandOverTests(SynchronousTestCase):
         self.receive(self.client.bio_read(MIB))
         self.assertEqual(self.reactor.writers, [])
         self.assertEqual(self.clientGot(), b"answer")
+
+    def test_alert(self) -> None:
+        """
+        That includes the alert for a peer that is refused, and close_notify: they
+        are out even if the process ends at once.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect)
+            self.receive(inRecords(clientHello(suites=(0x1234,))))
+            error = failureOf(self.tls.whenAuthenticated(), AuthenticationError)
+            self.assertIs(error.alertSent, TlsAlert.handshake_failure)
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.turn()
+            self.assertEqual(b"".join(self.socket.sent), alertRecord(TlsAlert.handshake_failure))
+            self.opened(isDirect=isDirect)
+            self.tls.loseConnection()
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.turn()
+            self.assertEqual(self.clientGot(), b"")
+            self.assertEqual(self.client.get_shutdown(), SSL.RECEIVED_SHUTDOWN)
 
     def test_notDirectly(self) -> None:
         """

@@ -195,7 +195,10 @@ def interpreter(name: str, isMarked: bool = True) -> Path:
     place = sharedDirectory() / name
     venv.EnvBuilder(symlinks=True).create(place)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        # Where the tests are run the package may be installed as well.
+        if not each.name.startswith("txsslstream"):
+            (packages / each.name).symlink_to(each)
     # That a wheel has the marker is another test's business.
     without = shutil.ignore_patterns(*([] if isMarked else ["py.typed"]))
     shutil.copytree(ROOT / "txsslstream", packages / "txsslstream", ignore=without)

@@ -1,13 +1,12 @@
 """
-The check of a wheel's list of files, and of the oldest dependencies.
+The checks of a wheel's list of files, and of a source distribution's.
 """
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.matrix import oldest
-from tests.wheel import ROOT, problems
+from tests.wheel import ROOT, missing, problems
 
 
 class WheelTests(SynchronousTestCase):
@@ -59,14 +58,26 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(problems(self.names), ["superfluous: tests/__init__.py"])
 
 
-class OldestTests(SynchronousTestCase):
+class SourceTests(SynchronousTestCase):
     """
-    L{oldest}.
+    L{missing}.
     """
 
-    def test_everyDependency(self) -> None:
+    def test_complete(self) -> None:
         """
-        Every dependency has a lower bound that can be tried.
+        A source distribution with all of the repository lacks nothing, whatever
+        setuptools adds.
         """
-        names = {line.partition("==")[0] for line in oldest()}
-        self.assertLessEqual({"Twisted", "pyOpenSSL", "cryptography", "greenlet"}, names)
+        names = {
+            "txsslstream-1.0/README.md",
+            "txsslstream-1.0/tests/a.py",
+            "txsslstream-1.0/PKG-INFO",
+        }
+        self.assertEqual(missing(names, {"README.md", "tests/a.py"}), [])
+
+    def test_missing(self) -> None:
+        """
+        A file of the repository that is not in it is named.
+        """
+        names = {"txsslstream-1.0/README.md", "txsslstream-1.0/other/tests/a.py"}
+        self.assertEqual(missing(names, {"README.md", "tests/a.py"}), ["missing: tests/a.py"])

@@ -1,11 +1,15 @@
 """
-Checks what is in a wheel: C{python -m tests.wheel FILE}.
+Checks what is in a wheel or in a source distribution:
+C{python -m tests.wheel FILE...}.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -35,15 +39,33 @@ def problems(names: set[str]) -> list[str]:
     return lines
 
 
+def missing(names: Iterable[str], tracked: set[str]) -> list[str]:
+    """
+    @param names: the files of a source distribution, which are all in one folder.
+    @param tracked: the files of the repository.
+    @return: what the distribution lacks of them, a line each.
+    """
+    found = {name.partition("/")[2] for name in names}
+    return [f"missing: {name}" for name in sorted(tracked - found)]
+
+
 def main() -> None:
     """
-    Check the wheel that the command line names.
+    Check the files that the command line names.
     """
-    with zipfile.ZipFile(sys.argv[1]) as wheel:
-        lines = problems(set(wheel.namelist()))
-    if lines:
-        raise SystemExit("\n".join(lines))
-    print("the wheel holds what it should")
+    for name in sys.argv[1:]:
+        if name.endswith(".whl"):
+            with zipfile.ZipFile(name) as wheel:
+                lines = problems(set(wheel.namelist()))
+        else:
+            listed = subprocess.run(
+                ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+            )
+            with tarfile.open(name) as source:
+                lines = missing(source.getnames(), set(listed.stdout.decode().split("\0")) - {""})
+        if lines:
+            raise SystemExit("\n".join([name, *lines]))
+        print(f"{Path(name).name} holds what it should")
 
 
 if __name__ == "__main__":

@@ -786,10 +786,10 @@ class TlsEngine:
             count = lib.sk_X509_num(stack) if stack else 0
             shown = [lib.sk_X509_value(stack, index) for index in range(count)]
             own = lib.SSL_get_peer_certificate(ssl)
+            ders = [*map(_encoded, shown)]
             if own and own not in shown:
                 # A server's list lacks the peer's own one.
-                shown.insert(0, own)
-            ders = list(dict.fromkeys(map(_encoded, shown)))
+                ders = list(dict.fromkeys((_encoded(own), *ders)))
             lib.X509_free(own)
         if not ders:
             return None

@@ -50,6 +50,14 @@ class TrafficProtocol(InspectableProtocol):
         self._aggregator: Any = Gatherer(self._sendGathered, factory._clock)
         self.write = self._aggregator.write  # type: ignore[method-assign]
 
+    def _findSocket(self) -> None:
+        """
+        There is a transport.
+        """
+        self._socket = socketOf(self.transport)
+        if self._socket is not None and self.handsOverDirectly:
+            self._offer = self._socket.offer
+
     def _beginTraffic(self) -> None:
         """
         From now on there is data to send and to receive.
@@ -57,9 +65,6 @@ class TrafficProtocol(InspectableProtocol):
         self._trimmer = trimmerOf(self.factory._clock)
         # The handshake has left something behind, too.
         self._grown()
-        self._socket = socketOf(self.transport)
-        if self._socket is not None and self.handsOverDirectly:
-            self._offer = self._socket.offer
 
     def _grown(self) -> None:
         trimmer = self._trimmer
@@ -151,4 +156,13 @@ class TrafficProtocol(InspectableProtocol):
         elif self._tlsConnection is not None:
             data = takeOutput(self._tlsConnection)
             if data:
-                self.transport.write(data)
+                self._handOver(data)
+
+    def _handOver(self, data: bytes) -> None:
+        """
+        Send what OpenSSL has to say.  An alert is out then even if the process
+        ends at once.
+        """
+        taken = 0 if self._offer is None else self._offer(memoryview(data))
+        if taken < len(data):
+            self.transport.write(data[taken:])

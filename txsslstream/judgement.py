@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -189,7 +189,12 @@ class Judgement:
 
         @return: as L{verdict}.
         """
-        answer = self.atOnce(peer)
+        try:
+            answer = self.atOnce(peer)
+        except Exception:
+            # As if it had been asked for: our own fault, and told so.
+            failed = fail(Failure())
+            return verdict(lambda: failed)
         return verdict(lambda: self.of(peer)) if answer is None else refusalIn(answer)
 
     def atOnce(self, peer: Presented) -> TlsAlert | object | None:

@@ -170,9 +170,10 @@ class SslStreamProtocol(AskingProtocol):
         elif self._state is WireState.fresh:
             if self._authentication.hello is not None:
                 self._tlsConnection = None
+            self._findSocket()
             self._authentication.begin(
                 Owner(
-                    self.transport.write,
+                    self._handOver,
                     self._equipped,
                     self._moved,
                     self._authenticationFinished,
