@@ -91,6 +91,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sessions",
         "resumption",
         "metrics",
+        "outcome",
         "authentication",
         "reauthentication",
     ),

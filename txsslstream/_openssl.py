@@ -51,7 +51,7 @@ from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
-from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign
+from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign, versionsSigned
 
 _log = Logger()
 
@@ -270,18 +270,7 @@ def _chooseSignatures(
     """
     algorithms = _signaturesOf(parameters)
     if algorithms is not None:
-        isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
-        if isFixed and versions & UNNEGOTIATED:
-            raise InvalidOperationError(
-                "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
-            )
-        for version in (SslProtocols.Tls12, SslProtocols.Tls13):
-            if all(each.keyIn(version) is None for each in algorithms):
-                versions &= ~version
-        if not versions:
-            raise InvalidOperationError(
-                "the signature algorithms and the enabled protocols exclude each other"
-            )
+        versions = versionsSigned(parameters, algorithms, versions)
         names = [each.name for each in algorithms]
         _tell(lib.SSL_CTX_set1_sigalgs_list, context, names, ":".join(names))
     if parameters.certificate is not None:
@@ -535,9 +524,8 @@ class TlsEngine:
         @param isSettled: whether a server shows the certificate of its
             parameters without asking.
         """
-        self._keyLogs: tuple[KeyLog, ...] = ()
-        if keyLog is not None or _keyLogOfAll is not None:
-            self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
+        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        if self._keyLogs:
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
         self.decisions: Decisions | None = decisions
@@ -546,10 +534,8 @@ class TlsEngine:
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
         self.isPeerUnreadable = False
-        self.hasNews = False
-        self.hasAnswered = False
-        self.isRenegotiating = False
-        self.isPuttingOff = False
+        self.hasNews = self.hasAnswered = False
+        self.isRenegotiating = self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.reasons: Sequence[str] = ()
@@ -708,10 +694,8 @@ class TlsEngine:
         """
         kinds = {kind for each in self._outputs for kind in recordKinds(each)}
         # In TLS 1.3 the other means nothing (RFC 8446 section 5).
-        return APPLICATION_DATA in kinds or (
-            CHANGE_CIPHER_SPEC in kinds
-            and lib.SSL_version(self.connection._ssl) != SSL.TLS1_3_VERSION
-        )
+        isClassic = self.protocol is not SslProtocols.Tls13
+        return APPLICATION_DATA in kinds or (CHANGE_CIPHER_SPEC in kinds and isClassic)
 
     @property
     def protocol(self) -> SslProtocols:
@@ -735,9 +719,8 @@ class TlsEngine:
         """
         The suite that is agreed on.
         """
-        ssl = self.connection._ssl
-        suite = _suiteOf(ssl)
-        if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
+        suite = _suiteOf(self.connection._ssl)
+        if suite is None and self.protocol is not SslProtocols.Tls13:
             code = self._flight.cipherSuite()
             if code is not None and code in TlsCipherSuite._value2member_map_:
                 return TlsCipherSuite(code)
@@ -946,7 +929,7 @@ class TlsEngine:
         """
         The peer sent a message that OpenSSL has not read yet.
         """
-        protocol = _PROTOCOLS[lib.SSL_version(self.connection._ssl)]
+        protocol = self.protocol
         if kind == _CERTIFICATE_REQUEST:
             self.keyTypes = keyTypes(body, protocol)
             ours = _signaturesOf(self.parameters)
@@ -972,9 +955,9 @@ def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
     return _suiteAt(_address(cipher)) if cipher else None
 
 
+# OpenSSL has one of each for as long as it is there.
 @cache
 def _suiteAt(address: int) -> TlsCipherSuite | None:
-    # OpenSSL has one of each for as long as it is there.
     name = lib.SSL_CIPHER_get_name(ffi.cast("SSL_CIPHER *", address))
     return _suitesByName().get(ffi.string(name).decode())
 

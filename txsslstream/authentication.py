@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cryptography import x509
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -50,9 +49,10 @@ from .options import (
     ServerOptionsSelection,
     SslClientAuthenticationOptions,
 )
+from .outcome import Outcome
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
-from .resumption import Resumption, resumptionFor
+from .resumption import resumptionFor
 from .stapling import Stapler, staplerOf
 from .states import WireState
 
@@ -75,16 +75,10 @@ class Owner:
     finished: Callable[[AuthenticationError | None], None]
 
 
-class Authentication:
+class Authentication(Outcome):
     """
     One handshake with its verdict.
 
-    @ivar options: what was asked for.
-    @ivar engine: OpenSSL's side of it.
-    @ivar judgement: what is thought of the peer.
-    @ivar hello: as long as a server has to choose by the client's hello: there is
-        neither engine nor judgement then, nor options if they are to be chosen.
-    @ivar isAccepted: whether it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
     @ivar reason: why the connection is refused.
     @ivar watch: tells observers.
@@ -93,15 +87,8 @@ class Authentication:
     #: More than this, in bytes, is not taken from a peer while somebody decides.
     WITHHELD_LIMIT = 64 * 1024
 
-    options: AuthenticationOptions
-    engine: TlsEngine
-    judgement: Judgement
-
-    isAccepted = False
-    _resumption: Resumption | None = None
     # What the peer is told if there is no engine.
     _alertSent: TlsAlert | None = None
-    _offersLater = False
     _owner: Owner | None = None
     _call: PausableCall[Step] | None = None
     _held: tuple[bytes, Step] | None = None
@@ -110,11 +97,8 @@ class Authentication:
     _hasFed = False
     # Whether the hello that a client begins with is still being held back.
     _isSilent = False
-    # Whether the version is one in which there is no other handshake.
-    _isModern = False
     # Whether OpenSSL's questions are answered without asking anybody.
     _asksNobody = False
-    _facts: Negotiated | None = None
     _presented: Presented | None = None
     _stapler: Stapler | None = None
     _tellsPeer = True
@@ -430,13 +414,6 @@ class Authentication:
         error.reason = reasonOf(error)
         self._finish(error)
 
-    @property
-    def _isEquipped(self) -> bool:
-        """
-        Whether there are options and an engine.
-        """
-        return hasattr(self, "engine")
-
     def _finish(self, error: AuthenticationError | None) -> None:
         self._deadline.end()
         owner, self._owner = self._owner, None
@@ -466,29 +443,6 @@ class Authentication:
             if not self._isModern:
                 self.keepSession()
         self.engine.release()
-
-    @property
-    def facts(self) -> Negotiated | None:
-        """
-        What was negotiated, once it has succeeded.
-        """
-        if self._facts is None and self.isAccepted:
-            self._facts = self.engine.negotiated()
-        return self._facts
-
-    @facts.setter
-    def facts(self, facts: Negotiated) -> None:
-        self._facts = facts
-
-    @property
-    def mayBeAsked(self) -> bool:
-        """
-        Whether OpenSSL may have questions in mid-conversation, once the peer
-        wants to.
-        """
-        if not self.isAccepted:
-            return False
-        return self._offersLater if self._isModern else self.engine.parameters.renegotiates
 
     def keepSession(self) -> None:
         """
@@ -614,38 +568,6 @@ class Authentication:
         return None if self._stapler is None else self._stapler.current()
 
     # What came of it
-
-    @property
-    def targetHostName(self) -> str:
-        """
-        The server's name: what a client asked for, in Unicode; empty if it
-        asked for none.
-        """
-        if self.hello is not None or not self._isEquipped:
-            return "" if self.hello is None else self.hello.serverName
-        return self.judgement.targetHost(self.facts or self.engine.negotiated())
-
-    @property
-    def checksRevocation(self) -> bool:
-        """
-        Whether the peer's certificate was to be checked for revocation.
-        """
-        return (
-            self._isEquipped
-            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
-        )
-
-    @property
-    def localCertificate(self) -> x509.Certificate | None:
-        """
-        Our certificate, if the peer was shown one.
-        """
-        shown = self.engine.parameters.certificate
-        if self._resumption is not None:
-            shown = self._resumption.shown
-        elif not self.isServer and not self.engine.wasAskedForCertificate:
-            shown = None
-        return None if shown is None else shown.certificate
 
     @property
     def factsSoFar(self) -> Negotiated | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -192,9 +192,8 @@ class Judgement:
         try:
             answer = self.atOnce(peer)
         except Exception:
-            # As if it had been asked for: our own fault, and told so.
-            failed = fail(Failure())
-            return verdict(lambda: failed)
+            # Our own fault, and told so.
+            return self._reason.callbackFailed(Failure())
         return verdict(lambda: self.of(peer)) if answer is None else refusalIn(answer)
 
     def atOnce(self, peer: Presented) -> TlsAlert | object | None:

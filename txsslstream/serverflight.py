@@ -58,7 +58,8 @@ class ServerFlight:
     def _look(self) -> None:
         if not self._unseen:
             return
-        data, self._unseen = self._unseen, bytearray()
+        data = bytes(self._unseen)
+        self._unseen.clear()
         records = self._records = self._records or RecordBoundary()
         for start, end in records.contents(data):
             # Nothing behind another kind of record is of interest.

@@ -100,3 +100,26 @@ def canSign(
     if algorithms is None or version & UNNEGOTIATED:
         return True
     return any(each.keyIn(version) in kinds for each in algorithms)
+
+
+def versionsSigned(
+    parameters: TlsParameters, algorithms: list[SignatureAlgorithm], versions: SslProtocols
+) -> SslProtocols:
+    """
+    @return: the versions in which a signature is possible with these algorithms.
+    @raise InvalidOperationError: there is none, or they are chosen for one that
+        does not heed them.
+    """
+    isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
+    if isFixed and versions & UNNEGOTIATED:
+        raise InvalidOperationError(
+            "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
+        )
+    for version in (SslProtocols.Tls12, SslProtocols.Tls13):
+        if all(each.keyIn(version) is None for each in algorithms):
+            versions &= ~version
+    if not versions:
+        raise InvalidOperationError(
+            "the signature algorithms and the enabled protocols exclude each other"
+        )
+    return versions
