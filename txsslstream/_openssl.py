@@ -1170,7 +1170,7 @@ def takeOutput(connection: SSL.Connection) -> bytes:
     if type(connection) is not _Connection:
         return _tried(connection.bio_read, _SIZE)[0] or b""
     count = _bioRead(connection._from_ssl, _scratch, _SIZE)
-    data: bytes = _octets[: max(count, 0)]
+    data: bytes = _octets[:count] if count > 0 else b""
     return data if count < _SIZE else data + takeOutput(connection)
 
 

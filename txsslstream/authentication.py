@@ -147,7 +147,9 @@ class Authentication(Outcome):
             wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
             # As in .NET: whoever has something to show.
             self._offersLater = bool(
-                options.candidates or options.localCertificateSelectionCallback
+                options.clientCertificates
+                or options.clientCertificateContext
+                or options.localCertificateSelectionCallback
             )
         keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
         if self.isServer:

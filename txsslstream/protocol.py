@@ -263,7 +263,7 @@ class SslStreamProtocol(AskingProtocol):
                 self._read(*receive(self._tlsConnection, data))
         finally:
             outgoing.sleep()
-            if not outgoing.flush():
+            if not outgoing.flush() and not self._lostTLSConnection:
                 # There may be an answer to what came.
                 self._flushSendBIO()
 
