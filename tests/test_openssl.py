@@ -2100,6 +2100,19 @@ class Records(SynchronousTestCase):
         self.engines = engines
         return client, server
 
+    def test_settled(self) -> None:
+        """
+        A server whose certificate is settled shows it and asks nobody; others ask.
+        """
+        for version in VERSIONS:
+            for isSettled, times in ((True, 0), (False, 1)):
+                client = TlsEngine(forClient(protocols=version), Answers())
+                answers = Answers()
+                server = TlsEngine(forServer(protocols=version), answers, isSettled=isSettled)
+                self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                self.assertEqual(client.peerCertificate(), SERVER.certificate)
+                self.assertEqual(answers.timesWanted, times)
+
     def sent(self, connection: SSL.Connection, data: bytes | memoryview) -> bytes:
         """
         Send successfully.
