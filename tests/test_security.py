@@ -721,6 +721,10 @@ class ReadingTests(SecurityMixin):
             self.assertTrue(info.canRead)
 
 
+#: What servers take only if they are told.
+CLASSIC = CipherSuitesPolicy([TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA])
+
+
 class ReportTests(SecurityMixin, SynchronousTestCase):
     """
     L{SecurityInfo} as a value, as text and as data.
@@ -737,12 +741,10 @@ class ReportTests(SecurityMixin, SynchronousTestCase):
         pair = self.connected(
             SslProtocols.Tls12,
             client={
-                "cipherSuitesPolicy": CipherSuitesPolicy(
-                    [TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA]
-                ),
+                "cipherSuitesPolicy": CLASSIC,
                 **client,
             },
-            server={"serverCertificate": server},
+            server={"serverCertificate": server, "cipherSuitesPolicy": CLASSIC},
         )
         return pair.client.security, pair.server.security
 

@@ -166,6 +166,8 @@ class OptionsTests(SynchronousTestCase):
             "--drain nan",
             "--max-connections 0",
             "--max-connections many",
+            "--max-handshakes 0",
+            "--max-handshakes-per-address -1",
         ):
             error = self.assertRaises(UsageError, optionsFor, *arguments.split())
             option, *value = arguments.split()

@@ -32,7 +32,14 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from ._forwarding import nameOf
-from ._tap import CertificateOptions, StartError, parameter, positive
+from ._tap import (
+    HANDSHAKE_LIMITS,
+    CertificateOptions,
+    StartError,
+    handshakeLimit,
+    parameter,
+    positive,
+)
 from ._workers import MakeService, Workers, checkShareable
 from .access import AccessRule
 from .ciphersuites import TlsCipherSuite
@@ -125,6 +132,7 @@ class Options(CertificateOptions):
             "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone
         ),
         parameter("max-connections", None, 500, "Most clients at once, of each process.", positive),
+        *HANDSHAKE_LIMITS,
         parameter("processes", None, 1, "How many processes share the clients.", positive),
         parameter(
             "drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone
@@ -251,6 +259,8 @@ def _complaint(options: Options) -> str | None:
             return "--originate: clients without TLS have no certificates to require or allow"
         if options["proxy-protocol"]:
             return "--originate: --proxy-protocol would be inside of TLS"
+        if handshakeLimit(options) is not None:
+            return "--originate: clients without TLS have no handshakes to limit"
         return None
     if options["servername"]:
         return "--servername needs --originate"
@@ -411,7 +421,9 @@ class ForwardService(Service):
 
         @raise StartError: the address cannot be had, or must not.
         """
-        listening = self._endpoint.listen(self._listener).addCallback(self._listening)
+        limit = handshakeLimit(self._options)
+        listener = self._listener if limit is None else limit.guard(self._listener)
+        listening = self._endpoint.listen(listener).addCallback(self._listening)
         if not listening.called:
             listening.addErrback(
                 lambda failure: self._log.error("{why}", why=self._refusal(failure))

@@ -16,6 +16,22 @@ from .parameters import TlsParameters
 UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
 
 
+#: With forward secrecy and authenticated encryption (RFC 9325 section 4.2).
+_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!eNULL:!PSK:!SRP:!DSS"
+
+#: What clients take as well, for the sake of old servers, and servers where older
+#: versions are enabled, which have no others.
+_OLD_SUITES = "ECDHE+AES:DHE+AES:RSA+AESGCM:RSA+AES:!AESCCM8"
+
+
+def defaultSuites(isServer: bool, versions: SslProtocols) -> str:
+    """
+    @return: the suites before TLS 1.3 that are offered unless a policy names
+        others, in OpenSSL's words.
+    """
+    return f"{_SUITES}:{_OLD_SUITES}" if versions & UNNEGOTIATED or not isServer else _SUITES
+
+
 def agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:
     """
     @raise InvalidOperationError: a suite encrypts, or does not, against the
