@@ -16,14 +16,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import (
     AuthenticationError,
-    CipherSuitesPolicy,
     HandshakeFailureReason,
     HandshakeTimeout,
     ServerOptionsSelection,
     SslProtocols,
     SslStream,
     TlsAlert,
-    TlsCipherSuite,
     TlsError,
 )
 from txsslstream.asking import MOST_IDLE_MESSAGES
@@ -33,7 +31,6 @@ from txsslstream.testing import (
     Application,
     Link,
     MisbehavingPeer,
-    StreamPair,
     Wire,
     connectedStreams,
     perVersion,
@@ -317,51 +314,6 @@ class HostileTests(Case):
 
         self.both(few)
         self.both(many)
-
-
-class DefaultSuites(SynchronousTestCase):
-    """
-    Suites of TLS 1.2 that attacks are known on (RFC 9325 section 4.1).
-    """
-
-    OLD = CipherSuitesPolicy(
-        [
-            TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384,
-            TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
-        ]
-    )
-
-    def outcome(self, client: dict[str, Any], server: dict[str, Any]) -> Any:
-        """
-        @return: the suite, or the server's alert.
-        """
-        pair = StreamPair()
-        sides = pair.authenticate(Tls12, client=client, server=server)
-        failures = [each.addErrback(lambda failure: failure.value) for each in sides]
-        error = self.successResultOf(failures[1])
-        self.successResultOf(failures[0])
-        if isinstance(error, AuthenticationError):
-            return error.alertSent
-        return pair.server.security.negotiatedCipherSuite
-
-    def test_server(self) -> None:
-        """
-        By default a server takes none of them, and does once a policy names one
-        or older versions are enabled.
-        """
-        client = {"cipherSuitesPolicy": self.OLD}
-        self.assertIs(self.outcome(client, {}), TlsAlert.handshake_failure)
-        old = Tls12 | SslProtocols.Tls11
-        for server in ({"cipherSuitesPolicy": self.OLD}, {"enabledSslProtocols": old}):
-            self.assertIn(self.outcome(client, server), self.OLD.allowedCipherSuites)
-
-    def test_client(self) -> None:
-        """
-        A client talks to servers that have nothing else, but prefers better.
-        """
-        suite = self.outcome({}, {"cipherSuitesPolicy": self.OLD})
-        self.assertIn(suite, self.OLD.allowedCipherSuites)
-        self.assertIs(self.outcome({}, {}), TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384)
 
 
 class KeyUpdateTests(SynchronousTestCase):

@@ -900,7 +900,7 @@ class Groups(SynchronousTestCase):
         dhe = TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
         ecdhe = TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
         for suite in (rsa, dhe, ecdhe):
-            self.assertEqual(self.serverPermits(suite), suite is not rsa)
+            self.assertTrue(self.serverPermits(suite))
             for names, permitted in (
                 (("x25519",), (ecdhe,)),
                 (("ffdhe2048",), (dhe,)),

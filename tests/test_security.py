@@ -721,10 +721,6 @@ class ReadingTests(SecurityMixin):
             self.assertTrue(info.canRead)
 
 
-#: What servers take only if they are told.
-CLASSIC = CipherSuitesPolicy([TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA])
-
-
 class ReportTests(SecurityMixin, SynchronousTestCase):
     """
     L{SecurityInfo} as a value, as text and as data.
@@ -741,10 +737,12 @@ class ReportTests(SecurityMixin, SynchronousTestCase):
         pair = self.connected(
             SslProtocols.Tls12,
             client={
-                "cipherSuitesPolicy": CLASSIC,
+                "cipherSuitesPolicy": CipherSuitesPolicy(
+                    [TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA]
+                ),
                 **client,
             },
-            server={"serverCertificate": server, "cipherSuitesPolicy": CLASSIC},
+            server={"serverCertificate": server},
         )
         return pair.client.security, pair.server.security
 

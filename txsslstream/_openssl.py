@@ -52,7 +52,7 @@ from .parameters import TlsParameters
 from .plaintext import OPENING_SIZE
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
-from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign, defaultSuites
+from .suitability import DEFAULT_SUITES, UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign
 
 _log = Logger()
 
@@ -175,7 +175,7 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> tuple[Ssl
     if asked:
         raise NotSupportedError("SSL 2 and SSL 3 do not exist in this OpenSSL")
     versions = parameters.protocols or SslProtocols.Tls12 | SslProtocols.Tls13
-    ciphers = defaultSuites(parameters.isServer, versions)
+    ciphers = DEFAULT_SUITES
     if parameters.cipherSuites is not None:
         agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
         names = _suiteNames()

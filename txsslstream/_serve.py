@@ -50,6 +50,7 @@ from .forward import Forwarder
 from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
 from .parameters import CipherSuitesPolicy
 from .reload import ReloadingCertificate
+from .suitability import RECOMMENDED_SUITES
 
 _VERSIONS = {"1.2": SslProtocols.Tls12, "1.3": SslProtocols.Tls13}
 
@@ -361,11 +362,13 @@ def _server(
     options: Options, certificate: ReloadingCertificate | None
 ) -> SslServerAuthenticationOptions:
     rule = options.rule()
+    common = options.common()
+    common["cipherSuitesPolicy"] = common["cipherSuitesPolicy"] or RECOMMENDED_SUITES
     return SslServerAuthenticationOptions(
         serverCertificateContext=certificate,
         clientCertificateRequired=bool(options["require-client-certificate"]) or bool(rule),
         remoteCertificateValidationCallback=rule or None,
-        **options.common(),
+        **common,
     )
 
 

@@ -28,6 +28,7 @@ from .echo import TIMEOUT, SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .options import SslServerAuthenticationOptions
 from .reload import ReloadingCertificate
+from .suitability import RECOMMENDED_SUITES
 from .trust import SslCertificateTrust
 
 _Certificate = TypeVar("_Certificate", SslStreamCertificateContext, ReloadingCertificate)
@@ -227,6 +228,7 @@ def makeService(options: Options) -> Service:
                 serverCertificateContext=certificate,
                 clientCertificateRequired=bool(options["require-client-certificate"]),
                 trust=options.trusted(),
+                cipherSuitesPolicy=RECOMMENDED_SUITES,
                 # The client's end is the end of what there is to echo, and .NET
                 # clients end without close_notify.
                 requireCloseNotify=not options["echo"],

@@ -10,26 +10,38 @@ from .algorithms import SignatureAlgorithm, groupNamed
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .enums import CipherAlgorithmType, EncryptionPolicy, SslProtocols
 from .errors import InvalidOperationError
-from .parameters import TlsParameters
+from .parameters import CipherSuitesPolicy, TlsParameters
 
 #: The versions in which signature algorithms are not negotiated.
 UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
 
 
-#: With forward secrecy and authenticated encryption (RFC 9325 section 4.2).
-_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!eNULL:!PSK:!SRP:!DSS"
+#: The suites of TLS 1.2 that are offered unless a policy names others, in
+#: OpenSSL's words: forward secrecy and authenticated encryption first, nothing
+#: anonymous.
+DEFAULT_SUITES = (
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
+    "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
+)
 
-#: What clients take as well, for the sake of old servers, and servers where older
-#: versions are enabled, which have no others.
-_OLD_SUITES = "ECDHE+AES:DHE+AES:RSA+AESGCM:RSA+AES:!AESCCM8"
-
-
-def defaultSuites(isServer: bool, versions: SslProtocols) -> str:
-    """
-    @return: the suites before TLS 1.3 that are offered unless a policy names
-        others, in OpenSSL's words.
-    """
-    return f"{_SUITES}:{_OLD_SUITES}" if versions & UNNEGOTIATED or not isServer else _SUITES
+#: What servers that everybody can reach need at most: forward secrecy and
+#: authenticated encryption (RFC 9325 section 4.2).
+RECOMMENDED_SUITES = CipherSuitesPolicy(
+    (
+        TlsCipherSuite.TLS_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    )
+)
 
 
 def agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:

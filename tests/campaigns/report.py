@@ -43,10 +43,10 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_hostile.HostileTests.test_renegotiation",
     ),
     (
-        "By default servers took suites of TLS 1.2 with CBC, and with RSA for the exchange of "
-        "keys (testssl.sh: `LUCKY13` and `cipherlist_AVERAGE`, both LOW). They take those with "
-        "forward secrecy and authenticated encryption alone.",
-        "tests.test_hostile.DefaultSuites.test_server",
+        "By default `sslecho` and `serve` took suites of TLS 1.2 with CBC, and with RSA for the "
+        "exchange of keys (testssl.sh: `LUCKY13` and `cipherlist_AVERAGE`, both LOW). They take "
+        "those with forward secrecy and authenticated encryption alone.",
+        "tests.test_tap.MakeServiceTests.test_suites, tests.test_serve.ServiceForTests.test_suites",
     ),
     (
         "Nothing kept a flood of clients that never finish their handshakes from using up memory "
