@@ -496,7 +496,7 @@ class FailedAuthenticationTests(ServerCase):
         self.connect()
         self.wire.client.write(b"GET / HTTP/1.0\r\n\r\n")
         self.wire.flush()
-        self.assertPrinted("Exception: the peer does not speak TLS: ")
+        self.assertPrinted("Exception: the peer does not speak TLS but plain HTTP: ")
 
     def test_lost(self) -> None:
         """

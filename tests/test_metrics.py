@@ -1114,7 +1114,8 @@ class Counting(SynchronousTestCase):
             "durations": dict.fromkeys(versions, took),
         }
         self.assertEqual(
-            self.metrics.asdict(), {**counters, "client": counters, "server": counters}
+            self.metrics.asdict(),
+            {**counters, "turnedAway": 0, "client": counters, "server": counters},
         )
 
     def test_counts(self) -> None:

@@ -26,6 +26,7 @@ import twisted.internet
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint, clientFromString
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -63,6 +64,7 @@ from txsslstream import (
 )
 from txsslstream._inner import InnerStream
 from txsslstream._sides import Reader
+from txsslstream.asking import MOST_IDLE_MESSAGES
 from txsslstream.authentication import Authentication
 from txsslstream.ciphersuites import TlsCipherSuite, propertiesOf
 from txsslstream.clienthello import ClientHelloReader, SslClientHelloInfo
@@ -70,7 +72,15 @@ from txsslstream.enums import CipherAlgorithmType
 from txsslstream.reauthentication import Reauthentication
 from txsslstream.serverflight import ServerFlight
 from txsslstream.sessions import SessionCache
-from txsslstream.testing import Authority, StreamPair, certificatePEM, keyPEM, pfx
+from txsslstream.testing import (
+    Authority,
+    MemoryEndpoint,
+    MisbehavingPeer,
+    StreamPair,
+    certificatePEM,
+    keyPEM,
+    pfx,
+)
 
 from .interop._pages import programs
 from .programs import ROOT, temporaryDirectory
@@ -121,6 +131,7 @@ RUN: Mapping[str, Mapping[str, str]] = {
     "reauthentication.md": {
         "from twisted.internet": "tests.test_docs.ReauthenticationTests.test_example"
     },
+    "security.md": {"from txsslstream import HandshakeLimit,": "FragmentTests.test_limit"},
     "speed.md": {"from txsslstream import SslStreamProtocol": "FragmentTests.test_notDirectly"},
     "testing.md": {
         "from txsslstream.testing import connectedStreams,": (
@@ -278,6 +289,27 @@ class FragmentTests(SynchronousTestCase):
         Write a file.
         """
         (self.directory / name).write_bytes(data)
+
+    def test_limit(self) -> None:
+        """
+        An endpoint under a limit turns away who is one too many.
+        """
+        secured = self.run_("security.md", "test_limit")["secured"]
+        memory = MemoryEndpoint()
+        endpoint = secured(memory, serverOptions())
+        self.successResultOf(endpoint.listen(Factory.forProtocol(Protocol)))
+        # They have the same address, and say nothing.
+        clients = [MisbehavingPeer.silent() for _ in range(21)]
+        for client in clients:
+            factory = Factory()
+            factory.protocol = iter((client,)).__next__
+            self.successResultOf(memory.connect(factory))
+        memory.flush()
+        gone = [each for each in clients if each.reason is not None]
+        self.assertEqual(gone, clients[-1:])
+        for client in clients[:-1]:
+            client.transport.loseConnection()
+        memory.flush()
 
     def run_(self, page: str, test: str, *replaced: str, **known: Any) -> dict[str, Any]:
         """
@@ -767,6 +799,7 @@ class SecurityTests(SynchronousTestCase):
             (size, Authentication.WITHHELD_LIMIT),
             (size, Reauthentication.WITHHELD_LIMIT),
             ("{:,}", _openssl.MOST_HANDSHAKES),
+            ("{:,}", MOST_IDLE_MESSAGES),
             (size, ServerFlight.LIMIT),
             (size, Reader.HIGH_WATER),
             (size, InnerStream.LIMIT),

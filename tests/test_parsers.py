@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from twisted.application import strports
 from twisted.application.internet import ClientService, StreamServerEndpointService
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -719,6 +720,35 @@ class UnderneathTests(ParsingMixin, SynchronousTestCase):
         self.assertNoResult(endpoint.connect(Factory.forProtocol(Application)))
         _, port, _, timeout, bindAddress = self.reactor.tcpClients.pop()
         return port, timeout, bindAddress
+
+    def test_handshakeLimit(self) -> None:
+        """
+        A server's clients may be limited, in all or per address, and are not by
+        default.
+        """
+        certificate = SERVER_PARTS
+        self.assertIsNone(self.server(**certificate)._limit)
+        for options, expected in (
+            ({"maximumUnauthenticated": "2"}, (2, None)),
+            ({"maximumUnauthenticatedPerAddress": "3"}, (None, 3)),
+            ({"maximumUnauthenticated": "2", "maximumUnauthenticatedPerAddress": "3"}, (2, 3)),
+        ):
+            limit = self.server(**certificate, **options)._limit
+            self.assertEqual((limit.maximum, limit.maximumPerAddress), expected)
+            self.successResultOf(
+                self.server(**certificate, **options).listen(Factory.forProtocol(Application))
+            )
+            _, factory, _, _ = self.reactor.tcpServers.pop()
+            client = IPv4Address("TCP", "192.0.2.1", 1)
+            built = [factory.buildProtocol(client) for _ in range(4)]
+            wanted = min(each for each in expected if each)
+            self.assertEqual(
+                [hasattr(each, "admission") for each in built], [n < wanted for n in range(4)]
+            )
+        for name in ("maximumUnauthenticated", "maximumUnauthenticatedPerAddress"):
+            for value in ("0", "many", "-1"):
+                with self.assertRaisesRegex(ValueError, f"^{name}: "):
+                    self.server(**certificate, **{name: value})
 
     def test_server(self) -> None:
         """

@@ -466,9 +466,12 @@ class AbsentTests(ProbeCase, SynchronousTestCase):
         """
         A server that speaks something else is told.
         """
-        for lines in ((b"SSH-2.0-OpenSSH_9.2\r\n",), (b"", b"HTTP/1.1 400 Bad Request\r\n")):
+        for lines, what in (
+            ((b"SSH-2.0-OpenSSH_9.2\r\n",), "SSH"),
+            ((b"", b"HTTP/1.1 400 Bad Request\r\n"), "plain HTTP"),
+        ):
             endpoint, inspecting = self.script(*lines)
-            words = "the peer does not speak TLS: wrong version number"
+            words = f"the peer does not speak TLS but {what}: wrong version number"
             self.assertAbsent(endpoint, inspecting, words)
 
     def test_silent(self) -> None:

@@ -85,10 +85,24 @@ class PrometheusTests(SynchronousTestCase):
                 "txsslstream_handshake_duration_seconds": "histogram",
                 "txsslstream_handshakes_current": "gauge",
                 "txsslstream_open_connections": "gauge",
+                "txsslstream_clients_turned_away": "counter",
             },
         )
         for each in families.values():
             self.assertIn("TLS", each.documentation)
+
+    def test_turnedAway(self) -> None:
+        """
+        Clients that are turned away are counted.
+        """
+        self.observer.clientTurnedAway()
+        self.observer.clientTurnedAway()
+        self.assertEqual(
+            self.registry.get_sample_value(
+                "txsslstream_clients_turned_away_total", {"role": "server"}
+            ),
+            2,
+        )
 
     def test_zeros(self) -> None:
         """

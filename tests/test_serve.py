@@ -54,6 +54,7 @@ from txsslstream._tap import StartError
 from txsslstream._workers import Workers
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
+from txsslstream.suitability import RECOMMENDED_SUITES
 from txsslstream.testing import certificatePEM, keyPEM
 
 from .interop._tools import LOOPBACK, background
@@ -166,6 +167,8 @@ class OptionsTests(SynchronousTestCase):
             "--drain nan",
             "--max-connections 0",
             "--max-connections many",
+            "--max-handshakes 0",
+            "--max-handshakes-per-address -1",
         ):
             error = self.assertRaises(UsageError, optionsFor, *arguments.split())
             option, *value = arguments.split()
@@ -238,6 +241,19 @@ class ServiceForTests(SynchronousTestCase):
             self.service(*ENDPOINTS, *self.own, *arguments)
         (options,) = captured
         return options
+
+    def test_suites(self) -> None:
+        """
+        Servers take no suites without forward secrecy or authenticated encryption,
+        unless they are asked for.
+        """
+        only = TlsCipherSuite.TLS_RSA_WITH_AES_128_CBC_SHA
+        for arguments, expected in (
+            ((), RECOMMENDED_SUITES),
+            (("--tls", "1.2"), RECOMMENDED_SUITES),
+            (("--ciphers", only.name), CipherSuitesPolicy([only])),
+        ):
+            self.assertEqual(self.server(*arguments).cipherSuitesPolicy, expected)
 
     def client(self, *arguments: str) -> SslClientAuthenticationOptions:
         """

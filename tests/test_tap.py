@@ -25,6 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from txsslstream import SslStreamClientEndpoint
 from txsslstream._tap import Options, SampleService, StartError, makeService
 from txsslstream.echo import converse
+from txsslstream.suitability import RECOMMENDED_SUITES
 from txsslstream.testing import Authority, certificatePEM, keyPEM, pfx
 
 from .interop._tools import LOOPBACK
@@ -193,6 +194,15 @@ class MakeServiceTests(SynchronousTestCase):
             service = makeService(optionsFor("--certificate", self.files.both, *arguments))
             assert isinstance(service, SampleService)
             self.assertIs(service._server._options.requireCloseNotify, isStrict)
+
+    def test_suites(self) -> None:
+        """
+        Suites without forward secrecy or authenticated encryption are not taken.
+        """
+        service = makeService(optionsFor("--certificate", self.files.both))
+        assert isinstance(service, SampleService)
+        suites = service._server._options.cipherSuitesPolicy
+        self.assertEqual(suites, RECOMMENDED_SUITES)
 
     def test_badFiles(self) -> None:
         """

@@ -4,6 +4,7 @@
 wait, and the truth about what was negotiated.
 """
 
+from .admission import HandshakeLimit
 from .certdir import CertificateDirectory
 from .certificates import SslStreamCertificateContext
 from .chain import X509Chain, X509ChainElement, X509ChainStatus
@@ -49,7 +50,7 @@ from .errors import (
     WriteTimeout,
 )
 from .inspectable import ISslStream
-from .interfaces import IHandshakeObserver, IRetriever
+from .interfaces import IAdmissionObserver, IHandshakeObserver, IRetriever
 from .metrics import SslStreamMetrics
 from .names import certificateMatchesHost
 from .options import (
@@ -82,9 +83,11 @@ __all__ = [
     "HandshakeCancelled",
     "HandshakeFailureReason",
     "HandshakeInterrupted",
+    "HandshakeLimit",
     "HandshakeTimeout",
     "HashAlgorithmType",
     "HttpRetriever",
+    "IAdmissionObserver",
     "IHandshakeObserver",
     "IRetriever",
     "ISslStream",

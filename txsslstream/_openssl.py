@@ -49,9 +49,17 @@ from .enums import (
 )
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .parameters import TlsParameters
+from .plaintext import OPENING_SIZE
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
-from .suitability import UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign, versionsSigned
+from .suitability import (
+    DEFAULT_SUITES,
+    UNNEGOTIATED,
+    agreeOnEncryption,
+    agreeOnGroups,
+    canSign,
+    versionsSigned,
+)
 
 _log = Logger()
 
@@ -63,13 +71,6 @@ _VERSIONS: dict[SslProtocols, int] = {
     SslProtocols.Tls13: SSL.TLS1_3_VERSION,
 }
 _PROTOCOLS = {version: protocol for protocol, version in _VERSIONS.items()}
-
-#: The suites of TLS 1.2 that are offered unless a policy names others: forward
-#: secrecy and authenticated encryption first, nothing anonymous.
-_DEFAULT_CIPHERS = (
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
-    "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
-)
 
 #: Whether a server heeds the groups for DHE before TLS 1.3, too (RFC 7919).
 _HEEDS_GROUPS_OF_DHE = lib.OpenSSL_version_num() >= 0x40000000
@@ -90,7 +91,8 @@ _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 #: The events that matter while the first handshake goes on.
 _OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
 
-_CLOSE_NOTIFY = TlsAlert.close_notify.value
+#: By their numbers, but for C{close_notify}.
+_ALERTS = {each.value: each for each in TlsAlert if each is not TlsAlert.close_notify}
 
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
@@ -180,7 +182,7 @@ def _chooseCiphers(context: SSL.Context, parameters: TlsParameters) -> tuple[Ssl
     if asked:
         raise NotSupportedError("SSL 2 and SSL 3 do not exist in this OpenSSL")
     versions = parameters.protocols or SslProtocols.Tls12 | SslProtocols.Tls13
-    ciphers = _DEFAULT_CIPHERS
+    ciphers = DEFAULT_SUITES
     if parameters.cipherSuites is not None:
         agreeOnEncryption(parameters.cipherSuites, parameters.encryptionPolicy)
         names = _suiteNames()
@@ -462,6 +464,8 @@ class TlsEngine:
     @ivar connection: pyOpenSSL's object, for the record path.
     @ivar alertReceived: the last alert from the peer but C{close_notify}.
     @ivar alertSent: the last alert to the peer but C{close_notify}.
+    @ivar idleMessages: how many messages have come since the last data, or since
+        whoever reads has set this to 0, that ask for work and say nothing.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
     @ivar isPuttingOff: whether the question for our certificate is not to be
@@ -472,6 +476,7 @@ class TlsEngine:
     @ivar hasAnswered: whether a client has answered to L{requestCertificate}.
     @ivar hasNews: whether the peer has sent a message of the handshake's since
         that was over, such as a ticket.
+    @ivar opening: what the peer has begun with.
     @ivar reasons: OpenSSL's words for a failure, outermost first.
     @ivar session: the earlier session that the server is offered to go on with.
     @ivar wasAskedForCertificate: whether the peer wanted a certificate of ours.
@@ -494,10 +499,12 @@ class TlsEngine:
         "decisions",
         "hasAnswered",
         "hasNews",
+        "idleMessages",
         "isPeerUnreadable",
         "isPuttingOff",
         "isRenegotiating",
         "keyTypes",
+        "opening",
         "parameters",
         "reasons",
         "session",
@@ -535,9 +542,11 @@ class TlsEngine:
         self.wasAskedForCertificate = False
         self.isPeerUnreadable = False
         self.hasNews = self.hasAnswered = False
+        self.idleMessages = 0
         self.isRenegotiating = self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
+        self.opening = b""
         self.reasons: Sequence[str] = ()
         # What OpenSSL is told about the peer, once that is known.
         self._verdict: int | None = None
@@ -595,6 +604,7 @@ class TlsEngine:
         """
         Take bytes from the peer.
         """
+        self.opening += data[: OPENING_SIZE - len(self.opening)]
         if not self.parameters.isServer:
             self._flight.feed(data)
         if self._awaitsStaple:
@@ -889,10 +899,8 @@ class TlsEngine:
         return int(lib.SSL_TLSEXT_ERR_OK)
 
     def _noteAlert(self, where: int, alert: int) -> None:
-        try:
-            description = TlsAlert(alert)
-        except ValueError:
-            return
+        description = _ALERTS[alert]
+        self.idleMessages += description is TlsAlert.no_renegotiation
         if where & SSL.SSL_CB_READ:
             self.alertReceived = description
         else:
@@ -913,13 +921,12 @@ class TlsEngine:
         """
         A client is about to look at a message, or a server has done so.
         """
-        if self.parameters.isServer:
-            state = ffi.string(lib.SSL_state_string_long(self.connection._ssl))
-            if state == _FINISHED and self in _asking:
-                _asking.discard(self)
-                self.hasAnswered = True
-        else:
-            self.hasNews = True
+        self.hasNews = not self.parameters.isServer
+        state = ffi.string(lib.SSL_state_string_long(self.connection._ssl))
+        self.idleMessages += b" read " in state and state.endswith(b" key update")
+        if state == _FINISHED and self in _asking:
+            _asking.discard(self)
+            self.hasAnswered = True
 
     def _logSecret(self, line: bytes) -> None:
         for keyLog in self._keyLogs:
@@ -1414,7 +1421,7 @@ def _infoCallback(ssl: Any, where: int, result: int) -> None:
 def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
     if where & _OF_INTEREST:
         _note(ssl, where, result)
-    elif where == SSL.SSL_CB_CONNECT_LOOP or (_asking and where == SSL.SSL_CB_ACCEPT_LOOP):
+    elif where & SSL.SSL_CB_LOOP:
         _guarded(ssl, None, TlsEngine._noteMove)
 
 
@@ -1422,7 +1429,7 @@ def _note(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
         alert = result & 0xFF
         # Each connection ends with two of the other kind.
-        if alert != _CLOSE_NOTIFY:
+        if alert in _ALERTS:
             _guarded(ssl, None, lambda engine: engine._noteAlert(where, alert))
     else:
         _guarded(ssl, None, TlsEngine._noteBeginning)

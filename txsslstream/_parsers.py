@@ -31,6 +31,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.interfaces import IReactorTime
 
+from .admission import HandshakeLimit
 from .algorithms import groupNamed, signatureNamed
 from .certdir import CertificateDirectory
 from .certificates import SslStreamCertificateContext, passwordFrom
@@ -208,6 +209,7 @@ _AGREEING = (*_IDENTITY, "protocols", "alpn", "ciphers", "groups", "signatureAlg
 #: Of our own endpoint underneath.
 _CLIENT_ADDRESS = ("host", "port", "timeout", "bindAddress")
 _SERVER_ADDRESS = ("port", "interface", "backlog")
+_SERVER_LIMITS = ("maximumUnauthenticated", "maximumUnauthenticatedPerAddress")
 
 _ONLY_OF_SERVERS = ("certificates", "default")
 _OF_BOTH = (*(name for name in _IDENTITY if name not in _ONLY_OF_SERVERS), *_FIELDS)
@@ -218,6 +220,7 @@ SERVER_OPTIONS = (
     *_SERVER_ADDRESS,
     "endpoint",
     *_ONLY_OF_SERVERS,
+    *_SERVER_LIMITS,
     "clientCertificate",
     *_OF_BOTH,
 )
@@ -449,6 +452,8 @@ def serverEndpoint(
     port = given.read("port", _number(0, 65535))
     interface = given.read("interface", str)
     backlog = given.read("backlog", _number(1, 65535))
+    limits = [given.read(name, _number(1, 1_000_000)) for name in _SERVER_LIMITS]
+    limit = None if limits == [None, None] else HandshakeLimit(*limits)
     fields = given.fields()
     asking = given.read("clientCertificate", _oneOf(_ASKING))
     if asking:
@@ -476,4 +481,4 @@ def serverEndpoint(
             identity.keepFitFor(options.parameters)
         else:
             options = SslServerAuthenticationOptions(identity, **fields)
-    return SslStreamServerEndpoint(wrapped, options, clock)
+    return SslStreamServerEndpoint(wrapped, options, clock, handshakeLimit=limit)

@@ -32,7 +32,14 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from ._forwarding import nameOf
-from ._tap import CertificateOptions, StartError, parameter, positive
+from ._tap import (
+    HANDSHAKE_LIMITS,
+    CertificateOptions,
+    StartError,
+    handshakeLimit,
+    parameter,
+    positive,
+)
 from ._workers import MakeService, Workers, checkShareable
 from .access import AccessRule
 from .ciphersuites import TlsCipherSuite
@@ -43,6 +50,7 @@ from .forward import Forwarder
 from .options import SslClientAuthenticationOptions, SslServerAuthenticationOptions
 from .parameters import CipherSuitesPolicy
 from .reload import ReloadingCertificate
+from .suitability import RECOMMENDED_SUITES
 
 _VERSIONS = {"1.2": SslProtocols.Tls12, "1.3": SslProtocols.Tls13}
 
@@ -125,6 +133,7 @@ class Options(CertificateOptions):
             "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone
         ),
         parameter("max-connections", None, 500, "Most clients at once, of each process.", positive),
+        *HANDSHAKE_LIMITS,
         parameter("processes", None, 1, "How many processes share the clients.", positive),
         parameter(
             "drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone
@@ -251,6 +260,8 @@ def _complaint(options: Options) -> str | None:
             return "--originate: clients without TLS have no certificates to require or allow"
         if options["proxy-protocol"]:
             return "--originate: --proxy-protocol would be inside of TLS"
+        if handshakeLimit(options) is not None:
+            return "--originate: clients without TLS have no handshakes to limit"
         return None
     if options["servername"]:
         return "--servername needs --originate"
@@ -351,11 +362,13 @@ def _server(
     options: Options, certificate: ReloadingCertificate | None
 ) -> SslServerAuthenticationOptions:
     rule = options.rule()
+    common = options.common()
+    common["cipherSuitesPolicy"] = common["cipherSuitesPolicy"] or RECOMMENDED_SUITES
     return SslServerAuthenticationOptions(
         serverCertificateContext=certificate,
         clientCertificateRequired=bool(options["require-client-certificate"]) or bool(rule),
         remoteCertificateValidationCallback=rule or None,
-        **options.common(),
+        **common,
     )
 
 
@@ -411,7 +424,9 @@ class ForwardService(Service):
 
         @raise StartError: the address cannot be had, or must not.
         """
-        listening = self._endpoint.listen(self._listener).addCallback(self._listening)
+        limit = handshakeLimit(self._options)
+        listener = self._listener if limit is None else limit.guard(self._listener)
+        listening = self._endpoint.listen(listener).addCallback(self._listening)
         if not listening.called:
             listening.addErrback(
                 lambda failure: self._log.error("{why}", why=self._refusal(failure))

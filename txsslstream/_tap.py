@@ -21,12 +21,14 @@ from twisted.python.failure import Failure
 
 from ._openssl import libraryVersion
 from ._workers import Workers, checkShareable
+from .admission import HandshakeLimit
 from .certificates import SslStreamCertificateContext, passwordFrom
 from .devcert import DevelopmentCertificate
 from .echo import TIMEOUT, SampleServer
 from .errors import CertificateError, InvalidOperationError, NotSupportedError
 from .options import SslServerAuthenticationOptions
 from .reload import ReloadingCertificate
+from .suitability import RECOMMENDED_SUITES
 from .trust import SslCertificateTrust
 
 _Certificate = TypeVar("_Certificate", SslStreamCertificateContext, ReloadingCertificate)
@@ -156,6 +158,29 @@ def positive(text: str) -> int:
     return count
 
 
+#: Options of commands that listen, for L{handshakeLimit}.
+HANDSHAKE_LIMITS: list[list[Any]] = [
+    parameter(
+        "max-handshakes",
+        None,
+        None,
+        "Most clients at once that have yet to authenticate.",
+        positive,
+    ),
+    parameter(
+        "max-handshakes-per-address", None, None, "The same, of one address or /64.", positive
+    ),
+]
+
+
+def handshakeLimit(options: usage.Options) -> HandshakeLimit | None:
+    """
+    @return: the limit that a command line asks for, if any.
+    """
+    limits = options["max-handshakes"], options["max-handshakes-per-address"]
+    return None if limits == (None, None) else HandshakeLimit(*limits)
+
+
 class Options(CertificateOptions):
     """
     The command line of C{twistd sslecho}.
@@ -172,6 +197,7 @@ class Options(CertificateOptions):
 
     optParameters: ClassVar[list[Any]] = [
         ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
+        *HANDSHAKE_LIMITS,
         parameter("processes", None, 1, "How many processes share the clients.", positive),
     ]
 
@@ -202,6 +228,7 @@ def makeService(options: Options) -> Service:
                 serverCertificateContext=certificate,
                 clientCertificateRequired=bool(options["require-client-certificate"]),
                 trust=options.trusted(),
+                cipherSuitesPolicy=RECOMMENDED_SUITES,
                 # The client's end is the end of what there is to echo, and .NET
                 # clients end without close_notify.
                 requireCloseNotify=not options["echo"],
@@ -209,6 +236,7 @@ def makeService(options: Options) -> Service:
             SampleService.say,
             echoes=bool(options["echo"]),
             isVerbose=bool(options["verbose"]),
+            handshakeLimit=handshakeLimit(options),
         )
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"twistd sslecho: {e}") from None
@@ -273,7 +301,7 @@ class SampleService(Service):
         @raise StartError: the address cannot be had.
         """
         failures: list[Failure] = []
-        self._endpoint.listen(self._server).addCallbacks(self._listening, failures.append)
+        self._endpoint.listen(self._server.listener).addCallbacks(self._listening, failures.append)
         if failures:
             raise StartError(
                 f"twistd sslecho: cannot listen on {self._description}: "

@@ -11,13 +11,18 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from ._deferreds import again
-from ._openssl import hasUnread, isSecretUnique, receive
+from ._openssl import TlsEngine, hasUnread, isSecretUnique, receive
 from ._traffic import TrafficProtocol
 from .authentication import Authentication
 from .crossing import Received
 from .errors import InvalidOperationError, NotSupportedError
 from .reauthentication import Reauthentication
+from .records import FORBIDDEN
 from .states import WireState
+
+#: So many new keys and refused renegotiations in a row, without any data; more
+#: would be for nothing but the work (BoringSSL has the same for new keys).
+MOST_IDLE_MESSAGES = 32
 
 
 class AskingProtocol(TrafficProtocol):
@@ -210,6 +215,26 @@ class AskingProtocol(TrafficProtocol):
     def _read(self, data: bytes, why: Received, reasons: str) -> None:
         """
         What was read.
+        """
+        raise NotImplementedError
+
+    def _isStormy(self, engine: TlsEngine, data: bytes) -> bool:
+        """
+        @return: whether that was too much for nothing, and the end of it.
+        """
+        if engine.idleMessages <= MOST_IDLE_MESSAGES:
+            if data:
+                engine.idleMessages = 0
+            return False
+        # OpenSSL has no alert to spend but for what it is fed.
+        receive(self._tlsConnection, FORBIDDEN)
+        self._flushSendBIO()
+        self._broke(f"more than {MOST_IDLE_MESSAGES} messages in a row asked for nothing but work")
+        return True
+
+    def _broke(self, reasons: str) -> None:
+        """
+        The connection has broken.
         """
         raise NotImplementedError
 

@@ -189,7 +189,7 @@ class Authentication(Outcome):
         if state is HelloState.complete:
             self._await(maybeDeferred(hello.choose), self._chosen, self._fail)
         elif state is HelloState.invalid:
-            self.reason.note(notTls(hello.reader.reason))
+            self.reason.note(notTls(hello.reader.reason, hello.reader.received))
             output, self._alertSent = judgeHello(hello.reader.received, self)
             self._write(output)
             self._fail()

@@ -18,6 +18,7 @@ from twisted.internet.error import ConnectionLost, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 
+from .admission import Admission, HandshakeLimit
 from .errors import AuthenticationError, LimitExceededError, StreamClosedError
 from .options import SslServerAuthenticationOptions
 from .security import SecurityInfo
@@ -120,18 +121,28 @@ class SampleServer(Factory):
         *,
         echoes: bool = False,
         isVerbose: bool = False,
+        handshakeLimit: HandshakeLimit | None = None,
     ) -> None:
         """
         @param write: prints a line.
         @param echoes: whether to send back what comes until the client closes,
             instead of the sample's conversation.
+        @param handshakeLimit: how many clients may be unauthenticated at once.
         """
         self._options = options
         self._write = write
         self._clock = clock
         self._echoes = echoes
         self._isVerbose = isVerbose
+        self._limit = handshakeLimit
         self._streams: set[SslStream] = set()
+
+    @property
+    def listener(self) -> Factory:
+        """
+        What to listen with: this, under its limit.
+        """
+        return self if self._limit is None else self._limit.guard(self)
 
     def buildProtocol(self, addr: Any) -> Protocol:
         """
@@ -139,14 +150,20 @@ class SampleServer(Factory):
         """
         return _Connection(self)
 
-    async def process(self, transport: Any) -> None:
+    async def process(self, transport: Any, admission: Admission | None = None) -> None:
         """
         See one connection through, from the handshake to the end.
+
+        @param admission: is released when it is authenticated or gone.
         """
         stream = SslStream(transport, clock=self._clock)
         self._streams.add(stream)
         try:
-            await stream.authenticateAsServer(self._options)
+            try:
+                await stream.authenticateAsServer(self._options)
+            finally:
+                if admission is not None:
+                    admission.release()
             report(stream.security, self._write, self._isVerbose)
             stream.readTimeout = stream.writeTimeout = None if self._echoes else TIMEOUT
             await (self._echo(stream) if self._echoes else self._answer(stream))
@@ -182,8 +199,10 @@ class _Connection(Protocol):
     Hands its transport to the server.
     """
 
+    admission: Admission | None = None
+
     def __init__(self, server: SampleServer) -> None:
         self._server = server
 
     def connectionMade(self) -> None:
-        Deferred.fromCoroutine(self._server.process(self.transport))
+        Deferred.fromCoroutine(self._server.process(self.transport, self.admission))

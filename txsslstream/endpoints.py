@@ -26,6 +26,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from .admission import Admission, HandshakeLimit
 from .errors import AuthenticationError
 from .options import (
     ServerOptions,
@@ -111,12 +112,16 @@ class SslStreamServerEndpoint:
         wrappedEndpoint: IStreamServerEndpoint,
         options: ServerOptions | ServerOptionsSelectionCallback,
         clock: IReactorTime | None = None,
+        *,
+        handshakeLimit: HandshakeLimit | None = None,
     ) -> None:
         """
         @param wrappedEndpoint: where to listen.
         @param options: the options, or what chooses them for each client: a
             L{txsslstream.ServerOptionsSelection}, or its callback alone.
         @param clock: for time-outs; by default the reactor.
+        @param handshakeLimit: how many clients may be unauthenticated at once.
+            It may be shared with other endpoints.
         @raise TypeError: C{options} are not a server's.
         """
         if callable(options):
@@ -126,6 +131,7 @@ class SslStreamServerEndpoint:
         self._wrapped = wrappedEndpoint
         self._options = options
         self._clock = clock
+        self._limit = handshakeLimit
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -135,9 +141,10 @@ class SslStreamServerEndpoint:
         connected once the connection is authenticated.  Of a refused one only
         the log tells.
         """
-        return self._wrapped.listen(
-            SslStreamFactory(self._options, False, protocolFactory, self._clock)
-        )
+        return self._listen(SslStreamFactory(self._options, False, protocolFactory, self._clock))
+
+    def _listen(self, factory: Factory[Any]) -> Deferred[IListeningPort]:
+        return self._wrapped.listen(factory if self._limit is None else self._limit.guard(factory))
 
     def listenStreams(self, handler: Callable[[SslStream], Any]) -> Deferred[IListeningPort]:
         """
@@ -147,7 +154,7 @@ class SslStreamServerEndpoint:
             Deferred or coroutine is done the stream is closed; if that failed,
             it is aborted and the error logged.
         """
-        return self._wrapped.listen(_Streams(self._options, handler, self._clock))
+        return self._listen(_Streams(self._options, handler, self._clock))
 
 
 class _Streams(Factory):
@@ -171,9 +178,11 @@ class _Streams(Factory):
     def buildProtocol(self, addr: Any) -> Protocol:
         return _Handled(self)
 
-    async def handle(self, transport: Any) -> None:
+    async def handle(self, transport: Any, admission: Admission | None) -> None:
         """
         See one connection through.
+
+        @param admission: is released when it is authenticated or gone.
         """
         stream = SslStream(transport, clock=self._clock)
         try:
@@ -181,6 +190,9 @@ class _Streams(Factory):
         except AuthenticationError as e:
             self._tell("TLS with {peer} failed: {error}", transport, e)
             return
+        finally:
+            if admission is not None:
+                admission.release()
         try:
             await maybeDeferred(self._handler, stream)
         except AuthenticationError as e:
@@ -205,8 +217,10 @@ class _Handled(Protocol):
     Hands over its transport.
     """
 
+    admission: Admission | None = None
+
     def __init__(self, streams: _Streams) -> None:
         self._streams = streams
 
     def connectionMade(self) -> None:
-        Deferred.fromCoroutine(self._streams.handle(self.transport))
+        Deferred.fromCoroutine(self._streams.handle(self.transport, self.admission))

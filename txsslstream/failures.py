@@ -8,6 +8,7 @@ from __future__ import annotations
 from ._openssl import TlsEngine
 from .enums import SslPolicyErrors, X509ChainStatusFlags
 from .errors import AuthenticationError, HandshakeFailureReason
+from .plaintext import OPENING_SIZE, spokenBy
 
 #: What OpenSSL says about bytes that are no TLS.
 _NOT_TLS = (
@@ -34,17 +35,21 @@ def handshakeError(engine: TlsEngine) -> AuthenticationError:
     if engine.alertReceived is not None:
         return AuthenticationError(f"the peer refused the handshake: {reasons}")
     if any(reason in _NOT_TLS for reason in engine.reasons):
-        return notTls(reasons)
+        return notTls(reasons, engine.opening)
     errors = SslPolicyErrors.None_
     if "peer did not return a certificate" in engine.reasons:
         errors = SslPolicyErrors.RemoteCertificateNotAvailable
     return AuthenticationError(f"the handshake failed: {reasons}", sslPolicyErrors=errors)
 
 
-def notTls(reason: str) -> AuthenticationError:
+def notTls(reason: str, opening: bytes) -> AuthenticationError:
     """
-    @return: the error that tells of bytes that are no TLS.
+    @param opening: what the peer has begun with.
+    @return: the error that tells of bytes that are no TLS, and of what they are
+        if that is known.
     """
+    spoken = spokenBy(opening[:OPENING_SIZE])
+    what = "TLS" if spoken is None else f"TLS but {spoken}"
     return AuthenticationError(
-        f"the peer does not speak TLS: {reason}", reason=HandshakeFailureReason.notTls
+        f"the peer does not speak {what}: {reason}", reason=HandshakeFailureReason.notTls
     )

@@ -81,3 +81,15 @@ class IHandshakeObserver(Interface):
         """
         A connection whose handshake was completed is gone, for whatever reason.
         """
+
+
+class IAdmissionObserver(Interface):
+    """
+    An L{IHandshakeObserver} that is told as well of the clients whom a
+    L{HandshakeLimit<txsslstream.admission.HandshakeLimit>} turns away.
+    """
+
+    def clientTurnedAway() -> None:
+        """
+        A client was one too many; no handshake has begun.
+        """

@@ -26,7 +26,7 @@ from .chain import alertFor
 from .crossing import Negotiated
 from .enums import SslPolicyErrors, SslProtocols, TlsAlert
 from .errors import AuthenticationError, HandshakeFailureReason
-from .interfaces import IHandshakeObserver
+from .interfaces import IAdmissionObserver, IHandshakeObserver
 
 _log = Logger()
 
@@ -56,6 +56,15 @@ def removeObserver(observer: IHandshakeObserver) -> None:
     """
     global _observers
     _observers = tuple(each for each in _observers if each is not observer)
+
+
+def noteTurnedAway() -> None:
+    """
+    Tell those observers that want to know that a client was one too many.
+    """
+    for observer in _observers:
+        if IAdmissionObserver.providedBy(observer):
+            _tellOne(observer, lambda each: each.clientTurnedAway())
 
 
 class Watch:
@@ -122,7 +131,7 @@ class Watch:
             _tellOne(observer, event)
 
 
-def _tellOne(observer: IHandshakeObserver, event: Callable[[IHandshakeObserver], None]) -> None:
+def _tellOne(observer: IHandshakeObserver, event: Callable[[Any], None]) -> None:
     try:
         event(observer)
     except Exception:
@@ -277,17 +286,20 @@ class Counters:
         }
 
 
-@implementer(IHandshakeObserver)
+@implementer(IHandshakeObserver, IAdmissionObserver)
 class SslStreamMetrics(Counters):
     """
     Counts all connections, and those of either role apart.
 
+    @ivar turnedAway: clients that a
+        L{HandshakeLimit<txsslstream.admission.HandshakeLimit>} has turned away.
     @ivar client: those where we are the client, as L{Counters}.
     @ivar server: those where we are the server.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.turnedAway = 0
         self.client = Counters()
         self.server = Counters()
 
@@ -326,13 +338,20 @@ class SslStreamMetrics(Counters):
         for each in self._of(isServer):
             each._closed(protocol)
 
+    def clientTurnedAway(self) -> None:
+        """
+        See L{IAdmissionObserver}.
+        """
+        self.turnedAway += 1
+
     def asdict(self) -> dict[str, Any]:
         """
-        @return: as L{Counters.asdict}, with the same of C{client} and
-            C{server}.
+        @return: as L{Counters.asdict}, with C{turnedAway}, and the same of
+            C{client} and C{server}.
         """
         return {
             **super().asdict(),
+            "turnedAway": self.turnedAway,
             "client": self.client.asdict(),
             "server": self.server.asdict(),
         }

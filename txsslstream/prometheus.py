@@ -11,13 +11,13 @@ from zope.interface import implementer
 
 from .enums import SslProtocols
 from .errors import HandshakeFailureReason
-from .interfaces import IHandshakeObserver
+from .interfaces import IAdmissionObserver, IHandshakeObserver
 from .metrics import DURATION_BOUNDS
 
 _ROLES = ("client", "server")
 
 
-@implementer(IHandshakeObserver)
+@implementer(IHandshakeObserver, IAdmissionObserver)
 class PrometheusObserver:
     """
     Keeps Prometheus' metrics of all connections, which are
@@ -31,7 +31,9 @@ class PrometheusObserver:
         those that have not;
       - C{txsslstream_handshakes_current{role}}: a gauge of those under way;
       - C{txsslstream_open_connections{role,protocol}}: a gauge of the
-        connections that are open.
+        connections that are open;
+      - C{txsslstream_clients_turned_away_total{role}}: a counter of clients that were
+        too many (L{HandshakeLimit<txsslstream.admission.HandshakeLimit>}).
 
     The role is C{client} or C{server}; the protocol has the name that it has in
     L{SslProtocols}.
@@ -80,6 +82,13 @@ class PrometheusObserver:
             ["role", "protocol"],
             registry=registry,
         )
+        self._turnedAway = Counter(
+            "txsslstream_clients_turned_away_total",
+            "Clients that were too many to begin a TLS handshake",
+            ["role"],
+            registry=registry,
+        )
+        self._turnedAway.labels(_ROLES[True])
         # What is not there before it first happens has no rate when it does.
         for role in _ROLES:
             self._handshakes.labels(role)
@@ -124,3 +133,9 @@ class PrometheusObserver:
         See L{IHandshakeObserver}.
         """
         self._open.labels(_ROLES[isServer], protocol.name).dec()
+
+    def clientTurnedAway(self) -> None:
+        """
+        See L{IAdmissionObserver}.
+        """
+        self._turnedAway.labels(_ROLES[True]).inc()

@@ -42,6 +42,7 @@ from ._patience import Patience
 from ._processes import isProcess, wireTo
 from ._traffic import LARGE
 from ._transports import abort, unsentBytes
+from .admission import Admission
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
 from .chain import REFUSALS
@@ -99,6 +100,7 @@ class SslStreamProtocol(AskingProtocol):
     @ivar shutdownTimeout: how long the peer may take to answer
         C{close_notify}, in seconds, or L{None}.  The time starts anew as long
         as it still takes data that was written before.
+    @ivar admission: is released when the connection is authenticated or gone.
     @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
         that of the options.
     @ivar localCertificateSelectionCallback: a server's; see
@@ -106,6 +108,7 @@ class SslStreamProtocol(AskingProtocol):
     """
 
     shutdownTimeout: float | None = 5
+    admission: Admission | None = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
@@ -166,6 +169,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._authentication is None:
             super()._checkHandshakeStatus()
             if self._handshakeDone and not self._authenticated.hasHappened:
+                self._release()
                 self._authenticated.happened(None)
         elif self._state is WireState.fresh:
             if self._authentication.hello is not None:
@@ -191,7 +195,12 @@ class SslStreamProtocol(AskingProtocol):
         if self._authentication is not None:
             self._authentication.cancel()
 
+    def _release(self) -> None:
+        if self.admission is not None:
+            self.admission.release()
+
     def _authenticationFinished(self, error: AuthenticationError | None) -> None:
+        self._release()
         if self._hasPausedTransport:
             self._hasPausedTransport = False
             self.transport.resumeProducing()
@@ -295,8 +304,11 @@ class SslStreamProtocol(AskingProtocol):
 
     def _read(self, data: bytes, why: Received, reasons: str) -> None:
         authentication = self._authentication
-        if authentication is not None and authentication.engine.hasNews:
-            authentication.keepSession()
+        if authentication is not None:
+            if authentication.engine.hasNews:
+                authentication.keepSession()
+            if authentication.engine.idleMessages and self._isStormy(authentication.engine, data):
+                return
         if data and not self._isReadingOver and not self._aborted:
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
@@ -466,6 +478,7 @@ class SslStreamProtocol(AskingProtocol):
         The inner transport is gone.
         """
         authentication = self._authentication
+        self._release()
         self._questionsLost(reason)
         if authentication is not None:
             self._noteEnd(authentication, reason)

@@ -10,10 +10,38 @@ from .algorithms import SignatureAlgorithm, groupNamed
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .enums import CipherAlgorithmType, EncryptionPolicy, SslProtocols
 from .errors import InvalidOperationError
-from .parameters import TlsParameters
+from .parameters import CipherSuitesPolicy, TlsParameters
 
 #: The versions in which signature algorithms are not negotiated.
 UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
+
+
+#: The suites of TLS 1.2 that are offered unless a policy names others, in
+#: OpenSSL's words: forward secrecy and authenticated encryption first, nothing
+#: anonymous.
+DEFAULT_SUITES = (
+    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:"
+    "RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!DSS:!MD5:!AESCCM8"
+)
+
+#: What servers that everybody can reach need at most: forward secrecy and
+#: authenticated encryption (RFC 9325 section 4.2).
+RECOMMENDED_SUITES = CipherSuitesPolicy(
+    (
+        TlsCipherSuite.TLS_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_AES_256_GCM_SHA384,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256,
+        TlsCipherSuite.TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    )
+)
 
 
 def agreeOnEncryption(suites: tuple[TlsCipherSuite, ...], policy: EncryptionPolicy) -> None:

@@ -1,0 +1,223 @@
+"""
+The page of the campaigns' results: C{python -m tests.campaigns.report}.
+
+It reads what the campaigns have written into F{docs/campaigns/} and writes
+F{docs/campaigns.md}.  Each campaign has a section, made by a function in
+L{SECTIONS}; one whose results are not there is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import tlsfuzzer
+
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+RESULTS = DOCS / "campaigns"
+PAGE = DOCS / "campaigns.md"
+
+_HEAD = """\
+# Campaigns: what attacks have shown
+
+Other people's programs against the sample server, and what came of it. This page is made of the
+results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
+section names, from a checkout of the sources, and exits with 0 only if everything is as is said
+here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
+[security.md](security.md#hostile-peers).
+
+What the campaigns have found and this package has mended has tests of its own, without the
+programs that have found it:
+"""
+
+#: What the campaigns have found, and the tests of that.
+DEFECTS: Sequence[tuple[str, str]] = (
+    (
+        "A peer could ask for new keys (TLS 1.3), or for another handshake that was refused each "
+        "time (TLS 1.2), without end, and was answered each time, although it need not read the "
+        "answers. More than 32 in a row without data end the connection.",
+        "tests.test_hostile.KeyUpdateTests.test_storm, "
+        "tests.test_hostile.HostileTests.test_renegotiation",
+    ),
+    (
+        "By default `sslecho` and `serve` took suites of TLS 1.2 with CBC, and with RSA for the "
+        "exchange of keys (testssl.sh: `LUCKY13` and `cipherlist_AVERAGE`, both LOW). They take "
+        "those with forward secrecy and authenticated encryption alone.",
+        "tests.test_tap.MakeServiceTests.test_suites, tests.test_serve.ServiceForTests.test_suites",
+    ),
+    (
+        "Nothing kept a flood of clients that never finish their handshakes from using up memory "
+        "and descriptors.",
+        "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
+    ),
+)
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """
+    @return: the lines of a table.
+    """
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(map(_cell, row)) + " |"
+    yield ""
+
+
+def _who(scan: Mapping[str, Any]) -> str:
+    asks = ", insisting on certificates of clients" if scan["asks"] else ""
+    return f"`{scan['server']}`, {scan['key']} key{asks}"
+
+
+def _tlsfuzzer(results: Mapping[str, Any]) -> Iterator[str]:
+    scripts = results["scripts"]
+    total = sum(each.get("conversations", 0) for each in scripts)
+    excepted = sum(each.get("failed", 0) for each in scripts if each["isAsExpected"])
+    left = {name: each for name, each in tlsfuzzer.SCRIPTS.items() if "why" in each}
+    yield (
+        f"{len(scripts)} scripts with {total} conversations against the sample server; "
+        f"{sum(each['isAsExpected'] for each in scripts)} scripts are as expected. In "
+        f"{excepted} conversations the server does "
+        "something else than the script expects, on purpose or by OpenSSL's choice; the tables "
+        "say why. tlsfuzzer is "
+        f"[{results['commit'][:12]}]({results['source']}/tree/{results['commit']}), with "
+        f"{', '.join(f'`{each}`' for each in results['packages'])}."
+    )
+    yield ""
+    yield (
+        "Old scripts need old things: “everything enabled” is the same server with TLS 1.0 to "
+        "1.3 and every suite that "
+        "OpenSSL has, which is the harder target."
+    )
+    yield ""
+    rows = []
+    for each in scripts:
+        entry = tlsfuzzer.SCRIPTS[each["name"]]
+        asks = ", asks for certificates" if entry.get("asks") else ""
+        server = f"{entry.get('server', 'the sample server')}, {entry.get('key', 'RSA')}{asks}"
+        arguments = " ".join(entry["arguments"]).replace("{home}/", "")
+        counts = f"{each.get('passed', 0)} of {each.get('conversations', 0)}"
+        outcome = "as expected" if each["isAsExpected"] else "**not as expected**"
+        rows.append(
+            (f"`{each['name']}`", f"`{arguments}`" if arguments else "", server, counts, outcome)
+        )
+    yield from table(("script", "arguments", "server", "passed", "outcome"), rows)
+    yield "What the server does otherwise, and why that is right:"
+    yield ""
+    exceptions = [
+        (f"`{name}`", f"`{each['names']}`", each["why"])
+        for name, entry in sorted(tlsfuzzer.SCRIPTS.items())
+        for each in entry.get("except", ())
+    ]
+    yield from table(("script", "conversations", "why"), exceptions)
+    yield f"The {len(left)} scripts that do not apply:"
+    yield ""
+    yield from table(("script", "why"), ((f"`{name}`", left[name]["why"]) for name in sorted(left)))
+    yield "Memory and descriptors of the servers, before and after:"
+    yield ""
+    servers = (
+        (
+            f"{each['server']}, {each['key']}{', asks' if each['asks'] else ''}",
+            *(f"{size / (1 << 20):.1f} MiB" for size in each["memory"]),
+            *each["descriptors"],
+        )
+        for each in results["servers"]
+    )
+    head = ("server", "memory before", "after", "descriptors before", "after")
+    yield from table(head, servers)
+
+
+def _testssl(results: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{results['tool']}. Nothing about the server is worse than informational where the last "
+        "column is empty."
+    )
+    yield ""
+    rows = (
+        (
+            _who(scan),
+            ", ".join(f"{scan['counts'][name]} {name}" for name in sorted(scan["counts"])),
+            ", ".join(f"{each['severity']} {each['id']}" for each in scan["worse"]),
+        )
+        for scan in results["scans"]
+    )
+    yield from table(("server", "findings", "worse"), rows)
+    elsewhere = {
+        (each["id"], each["severity"], each["why"])
+        for scan in results["scans"]
+        for each in scan["elsewhere"]
+    }
+    yield "What is not about the server:"
+    yield ""
+    yield from table(("finding", "severity", "why"), sorted(elsewhere))
+
+
+def _sslyze(results: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"`{results['tool']}`: its {results['scans'][0]['checks']} checks for vulnerabilities "
+        f"and old versions, the certificate, "
+        "the suites, and Mozilla's “intermediate” recommendation."
+    )
+    yield ""
+    rows = ((_who(scan), "; ".join(scan["worse"]) or "none") for scan in results["scans"])
+    yield from table(("server", "findings"), rows)
+    differences = {
+        (name, each["why"])
+        for scan in results["scans"]
+        for name, each in scan["differences"].items()
+    }
+    yield "Where the server differs from the recommendation on purpose:"
+    yield ""
+    yield from table(("in", "why"), sorted(differences))
+
+
+#: For each campaign the title of its section, and what makes that of results.
+SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]] = {
+    "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
+    "testssl": ("testssl.sh", _testssl),
+    "sslyze": ("sslyze", _sslyze),
+}
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """
+    @param results: what each campaign has written.
+    @return: the page.
+    """
+    lines = [_HEAD, *table(("defect", "tests"), ((what, f"`{tests}`") for what, tests in DEFECTS))]
+    for name, (title, section) in SECTIONS.items():
+        if name not in results:
+            continue
+        found = results[name]
+        outcome = "Everything is as expected." if found["isAsExpected"] else "**Not as expected.**"
+        lines += [
+            f"## {title}",
+            "",
+            f"    {found['command']}",
+            "",
+            f"{outcome} Run on {found['date']} in {found['seconds']} seconds: {found['versions']}.",
+            "",
+            *section(found),
+        ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def stored() -> dict[str, Any]:
+    """
+    @return: the results that are kept with the sources.
+    """
+    return {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))
+    }
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(stored()), "utf-8")
+    sys.exit(0)

@@ -1,0 +1,117 @@
+"""
+A peer that knows its keys, and says under them what no implementation says: any
+message in any record.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from txsslstream.records import APPLICATION_DATA
+
+#: All keys are for TLS_AES_256_GCM_SHA384 and its like in TLS 1.2.
+_KEY_SIZE, _HASH_SIZE = 32, 48
+
+_TLS12 = b"\x03\x03"
+
+
+def expandLabel(secret: bytes, label: bytes, size: int) -> bytes:
+    """
+    C{HKDF-Expand-Label} without a context (RFC 8446 section 7.1).
+    """
+    full = b"tls13 " + label
+    info = size.to_bytes(2, "big") + bytes((len(full),)) + full + b"\0"
+    return HKDFExpand(hashes.SHA384(), size, info).derive(secret)
+
+
+def pseudorandom(secret: bytes, seed: bytes, size: int) -> bytes:
+    """
+    C{P_SHA384} of TLS 1.2 (RFC 5246 section 5).
+    """
+    data, each = b"", seed
+    while len(data) < size:
+        each = hmac.digest(secret, each, "sha384")
+        data += hmac.digest(secret, each + seed, "sha384")
+    return data[:size]
+
+
+class Forger:
+    """
+    Protects records as a peer would that has sent nothing since its handshake.
+    """
+
+    def __init__(
+        self, connection: Any, isServer: bool, secret: bytes | None, sequence: int = 0
+    ) -> None:
+        """
+        @param connection: the peer's, of pyOpenSSL.
+        @param isServer: whether the peer is the server.
+        @param secret: its traffic secret, in TLS 1.3 (RFC 8446 section 7.1).
+        @param sequence: how many records it has sent under that.
+        """
+        self._secret = secret
+        if secret is None:
+            # Behind its Finished message.
+            self._sequence = 1
+            seed = b"key expansion" + connection.server_random() + connection.client_random()
+            block = pseudorandom(connection.master_key(), seed, 2 * _KEY_SIZE + 8)
+            start = _KEY_SIZE * isServer
+            self._aead = AESGCM(block[start : start + _KEY_SIZE])
+            start = 2 * _KEY_SIZE + 4 * isServer
+            self._iv = block[start : start + 4]
+        else:
+            self._use(secret)
+            self._sequence = sequence
+
+    def _use(self, secret: bytes) -> None:
+        self._secret = secret
+        self._sequence = 0
+        self._aead = AESGCM(expandLabel(secret, b"key", _KEY_SIZE))
+        self._iv = expandLabel(secret, b"iv", 12)
+
+    def update(self) -> None:
+        """
+        Go on under the next keys (RFC 8446 section 7.2).
+        """
+        assert self._secret is not None
+        self._use(expandLabel(self._secret, b"traffic upd", _HASH_SIZE))
+
+    def record(self, kind: int, data: bytes, padding: int = 0) -> bytes:
+        """
+        @param kind: of what is inside.
+        @param padding: so many zeros, in TLS 1.3.
+        """
+        number = self._sequence.to_bytes(8, "big")
+        self._sequence += 1
+        if self._secret is None:
+            header = bytes((kind,)) + _TLS12
+            protected = self._aead.encrypt(
+                self._iv + number, data, number + header + len(data).to_bytes(2, "big")
+            )
+            return header + (8 + len(protected)).to_bytes(2, "big") + number + protected
+        inner = data + bytes((kind,)) + bytes(padding)
+        header = bytes((APPLICATION_DATA,)) + _TLS12 + (len(inner) + 16).to_bytes(2, "big")
+        nonce = bytes(a ^ b for a, b in zip(self._iv, bytes(4) + number, strict=True))
+        return header + self._aead.encrypt(nonce, inner, header)
+
+    def records(self, kind: int, *messages: bytes) -> bytes:
+        """
+        @return: a record for each message.
+        """
+        return b"".join(self.record(kind, each) for each in messages)
+
+    def keyUpdates(self, count: int, isRequested: bool = True) -> bytes:
+        """
+        @param isRequested: whether the other side is to do the same.
+        @return: so many new keys in a row (RFC 8446 section 4.6.3).
+        """
+        data = b""
+        for _ in range(count):
+            data += self.record(22, b"\x18\0\0\x01" + bytes((isRequested,)))
+            self.update()
+        return data
