@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache, reduce
-from operator import or_
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -57,7 +56,7 @@ from .suitability import (
     UNNEGOTIATED,
     agreeOnEncryption,
     agreeOnGroups,
-    canSign,
+    versionsOfKey,
     versionsSigned,
 )
 
@@ -277,19 +276,7 @@ def _chooseSignatures(
         _tell(lib.SSL_CTX_set1_sigalgs_list, context, names, ":".join(names))
     if parameters.certificate is not None:
         kinds = keyTypesOf(parameters.certificate.certificate)
-        signing = [
-            version
-            for version in _VERSIONS
-            if version & versions and canSign(parameters, algorithms, version, kinds)
-        ]
-        if not signing:
-            raise InvalidOperationError(
-                f"the key of {parameters.certificate.certificate.subject.rfc4514_string()} cannot "
-                "sign with the signature algorithms, the key exchange groups and the enabled "
-                "protocols that are allowed"
-            )
-        if parameters.isServer:
-            versions &= reduce(or_, signing)
+        versions = versionsOfKey(parameters, algorithms, versions, kinds)
     return versions
 
 
