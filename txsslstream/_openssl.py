@@ -518,7 +518,7 @@ class TlsEngine:
         @param isSettled: whether a server shows the certificate of its
             parameters without asking.
         """
-        self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
+        self._keyLogs = (*(each for each in (keyLog, _keyLogOfAll) if each is not None),)
         if self._keyLogs:
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
@@ -543,7 +543,7 @@ class TlsEngine:
         self._held = b""
         self._flight = ServerFlight()
         # What has been handed out, for whoever asks what that was.
-        self._outputs: list[bytes] = []
+        self._outputs: tuple[bytes, ...] = ()
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
         if not isSettled:
@@ -678,7 +678,7 @@ class TlsEngine:
         """
         data = takeOutput(self.connection)
         if data:
-            self._outputs.append(data)
+            self._outputs += (data,)
             if self.parameters.isServer:
                 self._flight.feed(data)
         return data
@@ -743,7 +743,7 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._flight = _NO_FLIGHT
-        self._outputs = []
+        self._outputs = ()
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
