@@ -92,6 +92,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sessions",
         "resumption",
         "metrics",
+        "outcome",
         "authentication",
         "reauthentication",
     ),

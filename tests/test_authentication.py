@@ -57,8 +57,10 @@ from txsslstream import (
     X509RevocationMode,
     X509Store,
     _waiting,
+    authentication,
 )
 from txsslstream._openssl import contextFor
+from txsslstream._waiting import PausableCall
 from txsslstream.authentication import Authentication
 from txsslstream.testing import (
     DAY,
@@ -1949,6 +1951,52 @@ class JudgingServers(Conversation):
         A valid certificate for the host is accepted.
         """
         self.assertAccepts(SERVER)
+
+    def waysToWait(self, **options: Any) -> int:
+        """
+        @return: how often one was made for these options of both sides.
+        """
+        made: list[object] = []
+
+        def call(*arguments: Any) -> PausableCall[Any]:
+            made.append(arguments)
+            return PausableCall(*arguments)
+
+        self.patch(authentication, "PausableCall", call)
+        self.begin(options, options)
+        self.assertAuthenticated()
+        return len(made)
+
+    def test_nobodyAsked(self) -> None:
+        """
+        Where nobody can be asked the call into OpenSSL has no way to wait, whoever
+        the peer is.
+        """
+        self.assertEqual(self.waysToWait(), 0)
+        self.present(Authority("Stranger").issue("localhost"))
+        self.assertRefused("client", CHAIN, S.PartialChain, TlsAlert.unknown_ca)
+
+    def test_somebodyAsked(self) -> None:
+        """
+        Where somebody can, it has one on both sides.
+        """
+        steps = 4 if self.version is SslProtocols.Tls13 else 5
+        asking = {"remoteCertificateValidationCallback": lambda *_: succeed(True)}
+        self.assertEqual(self.waysToWait(**asking), steps)
+
+    def test_described(self) -> None:
+        """
+        What was negotiated can be asked for when the connection is gone, for the
+        first time.
+        """
+        self.begin()
+        self.pair.client.close()
+        self.pair.server.close()
+        self.pair.wire.flush()
+        for stream in (self.pair.client, self.pair.server):
+            self.assertIs(stream.sslProtocol, self.version)
+            self.assertIsNotNone(stream.negotiatedCipherSuite)
+            self.assertEqual(stream.targetHostName, "localhost")
 
     def test_unknownAuthority(self) -> None:
         """

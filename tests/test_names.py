@@ -187,6 +187,7 @@ class RememberedTests(SynchronousTestCase):
         """
         self.read: list[x509.Certificate] = []
         module._requireHost.cache_clear()
+        module._matching.clear()
         patterns = module._patterns
 
         def reading(certificate: x509.Certificate) -> Any:
@@ -227,6 +228,19 @@ class RememberedTests(SynchronousTestCase):
             self.assertTrue(certificateMatchesHost(each, name))
         self.assertEqual(len(self.read), 4)
         self.assertEqual(module._requireHost.cache_info().currsize, 0)
+        self.assertEqual(module._matching, {})
+
+    def test_limit(self) -> None:
+        """
+        No more are kept than there is room for, and none is taken for another.
+        """
+        self.patch(module, "_MOST_MATCHES", 3)
+        certificates = [AUTHORITY.issue(f"{n}.example").certificate for n in range(9)]
+        for _ in range(2):
+            for number, each in enumerate(certificates):
+                for n in range(9):
+                    self.assertIs(certificateMatchesHost(each, f"{n}.example"), n == number)
+                self.assertLessEqual(len(module._matching), 3)
 
 
 class CertificateMatchesHostTests(SynchronousTestCase):

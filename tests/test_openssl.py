@@ -2098,8 +2098,20 @@ class Records(SynchronousTestCase):
         self.assertEqual(shake(*engines), (Step.complete, Step.complete))
         client, server = (engine.connection for engine in engines)
         self.engines = engines
-        _openssl.enableWholeWrites(client)
         return client, server
+
+    def test_settled(self) -> None:
+        """
+        A server whose certificate is settled shows it and asks nobody; others ask.
+        """
+        for version in VERSIONS:
+            for isSettled, times in ((True, 0), (False, 1)):
+                client = TlsEngine(forClient(protocols=version), Answers())
+                answers = Answers()
+                server = TlsEngine(forServer(protocols=version), answers, isSettled=isSettled)
+                self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+                self.assertEqual(client.peerCertificate(), SERVER.certificate)
+                self.assertEqual(answers.timesWanted, times)
 
     def sent(self, connection: SSL.Connection, data: bytes | memoryview) -> bytes:
         """

@@ -42,6 +42,18 @@ class PatienceTests(SynchronousTestCase):
         self.clock.pump([4.9, 0.1, 50])
         self.assertEqual(self.givenUp, [5])
 
+    def test_oneTimer(self) -> None:
+        """
+        There is one timer at a time, and none at the end.
+        """
+        patience = self.patience()
+        for _ in range(12):
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+            self.clock.advance(0.5)
+            self.remaining -= 1
+        patience.end()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_progress(self) -> None:
         """
         After progress the time starts anew; more work than before is none.

@@ -30,7 +30,8 @@ class Deadline:
         @param expired: called once when they are over.
         """
         self._began = self._clock.seconds()
-        self.change(seconds, expired)
+        if seconds is not None:
+            self._timer = self._clock.callLater(max(seconds, 0), self._over, expired)
 
     def change(self, seconds: float | None, expired: Callable[[], None]) -> None:
         """

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache, reduce
-from operator import or_
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -52,7 +51,14 @@ from .parameters import TlsParameters
 from .plaintext import OPENING_SIZE
 from .records import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_SIZE, recordKinds
 from .serverflight import ServerFlight
-from .suitability import DEFAULT_SUITES, UNNEGOTIATED, agreeOnEncryption, agreeOnGroups, canSign
+from .suitability import (
+    DEFAULT_SUITES,
+    UNNEGOTIATED,
+    agreeOnEncryption,
+    agreeOnGroups,
+    versionsOfKey,
+    versionsSigned,
+)
 
 _log = Logger()
 
@@ -265,35 +271,12 @@ def _chooseSignatures(
     """
     algorithms = _signaturesOf(parameters)
     if algorithms is not None:
-        isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
-        if isFixed and versions & UNNEGOTIATED:
-            raise InvalidOperationError(
-                "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
-            )
-        for version in (SslProtocols.Tls12, SslProtocols.Tls13):
-            if all(each.keyIn(version) is None for each in algorithms):
-                versions &= ~version
-        if not versions:
-            raise InvalidOperationError(
-                "the signature algorithms and the enabled protocols exclude each other"
-            )
+        versions = versionsSigned(parameters, algorithms, versions)
         names = [each.name for each in algorithms]
         _tell(lib.SSL_CTX_set1_sigalgs_list, context, names, ":".join(names))
     if parameters.certificate is not None:
         kinds = keyTypesOf(parameters.certificate.certificate)
-        signing = [
-            version
-            for version in _VERSIONS
-            if version & versions and canSign(parameters, algorithms, version, kinds)
-        ]
-        if not signing:
-            raise InvalidOperationError(
-                f"the key of {parameters.certificate.certificate.subject.rfc4514_string()} cannot "
-                "sign with the signature algorithms, the key exchange groups and the enabled "
-                "protocols that are allowed"
-            )
-        if parameters.isServer:
-            versions &= reduce(or_, signing)
+        versions = versionsOfKey(parameters, algorithms, versions, kinds)
     return versions
 
 
@@ -374,7 +357,10 @@ def _newContext(parameters: TlsParameters) -> SSL.Context:
         SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | _renegotiation(parameters)
     )
     _chooseSessions(context, parameters)
+    lib.SSL_CTX_set_info_callback(context._context, _infoCallback)
     context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
+    # L{send} gives all it has, in as many records as it needs.
+    context.clear_mode(lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
     for issuer in parameters.acceptableIssuers:
         context.add_client_ca(issuer)
     chosen = parameters.certificate
@@ -467,8 +453,6 @@ class TlsEngine:
     @ivar alertSent: the last alert to the peer but C{close_notify}.
     @ivar idleMessages: how many messages have come since the last data, or since
         whoever reads has set this to 0, that ask for work and say nothing.
-    @ivar isEncrypting: whether L{output} has handed out anything encrypted;
-        before that, an alert may go in the clear.
     @ivar isPeerUnreadable: whether the peer was refused because its certificate
         cannot be read.
     @ivar isPuttingOff: whether the question for our certificate is not to be
@@ -492,8 +476,10 @@ class TlsEngine:
         "_handshakes",
         "_held",
         "_keyLogs",
+        "_outputs",
         "_sent",
         "_verdict",
+        "_wantsStaple",
         "alertReceived",
         "alertSent",
         "connection",
@@ -501,7 +487,6 @@ class TlsEngine:
         "hasAnswered",
         "hasNews",
         "idleMessages",
-        "isEncrypting",
         "isPeerUnreadable",
         "isPuttingOff",
         "isRenegotiating",
@@ -521,6 +506,7 @@ class TlsEngine:
         wantsStaple: bool = False,
         offersLater: bool = False,
         keyLog: KeyLog | None = None,
+        isSettled: bool = False,
     ) -> None:
         """
         @param serverName: what a client asks for (RFC 6066 section 3).
@@ -529,8 +515,10 @@ class TlsEngine:
         @param offersLater: whether a client may be asked for its certificate in
             mid-conversation (RFC 8446 section 4.2.6).
         @param keyLog: whom to tell the secrets.
+        @param isSettled: whether a server shows the certificate of its
+            parameters without asking.
         """
-        self._keyLogs = tuple(each for each in (keyLog, _keyLogOfAll) if each is not None)
+        self._keyLogs = (*(each for each in (keyLog, _keyLogOfAll) if each is not None),)
         if self._keyLogs:
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
@@ -540,11 +528,9 @@ class TlsEngine:
         self.alertSent: TlsAlert | None = None
         self.wasAskedForCertificate = False
         self.isPeerUnreadable = False
-        self.hasNews = False
+        self.hasNews = self.hasAnswered = False
         self.idleMessages = 0
-        self.hasAnswered = False
-        self.isRenegotiating = False
-        self.isPuttingOff = False
+        self.isRenegotiating = self.isPuttingOff = False
         self.session: ResumableSession | None = None
         self.keyTypes: frozenset[str] | None = None
         self.opening = b""
@@ -553,29 +539,31 @@ class TlsEngine:
         self._verdict: int | None = None
         self._handshakes = 0
         self._sent: Sequence[bytes] = ()
-        self._awaitsStaple = wantsStaple
+        self._wantsStaple = self._awaitsStaple = wantsStaple
         self._held = b""
         self._flight = ServerFlight()
-        self.isEncrypting = False
+        # What has been handed out, for whoever asks what that was.
+        self._outputs: tuple[bytes, ...] = ()
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
-        lib.SSL_set_info_callback(ssl, _infoCallback)
-        lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
+        if not isSettled:
+            lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
         if not parameters.isServer:
             lib.SSL_set_verify(ssl, SSL.VERIFY_PEER, _verifyCallback)
             if serverName is not None:
                 self.connection.set_tlsext_host_name(serverName)
             if wantsStaple:
                 lib.SSL_set_tlsext_status_type(ssl, lib.TLSEXT_STATUSTYPE_ocsp)
-            lib.SSL_set_post_handshake_auth(ssl, offersLater)
-            self.connection.set_connect_state()
+            if offersLater:
+                lib.SSL_set_post_handshake_auth(ssl, 1)
+            lib.SSL_set_connect_state(ssl)
         else:
             if parameters.asksForCertificate:
                 mode = SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE
                 if parameters.insistsOnCertificate:
                     mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
                 lib.SSL_set_verify(ssl, mode, _verifyCallback)
-            self.connection.set_accept_state()
+            lib.SSL_set_accept_state(ssl)
 
     def resume(self, session: ResumableSession) -> None:
         """
@@ -614,7 +602,7 @@ class TlsEngine:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
-        self.connection.bio_write(data)
+        _bioWrite(self.connection._into_ssl, data, len(data))
 
     def handshake(self) -> Step:
         """
@@ -689,15 +677,29 @@ class TlsEngine:
         Take all bytes that wait for the peer.
         """
         data = takeOutput(self.connection)
-        if self.parameters.isServer:
-            self._flight.feed(data)
-        kinds = recordKinds(data)
-        if APPLICATION_DATA in kinds:
-            self.isEncrypting = True
-        elif CHANGE_CIPHER_SPEC in kinds:
-            # In TLS 1.3 it means nothing (RFC 8446 section 5).
-            self.isEncrypting = lib.SSL_version(self.connection._ssl) != SSL.TLS1_3_VERSION
+        if data:
+            self._outputs += (data,)
+            if self.parameters.isServer:
+                self._flight.feed(data)
         return data
+
+    @property
+    def isEncrypting(self) -> bool:
+        """
+        Whether L{output} has handed out anything encrypted; before that, an
+        alert may go in the clear.
+        """
+        kinds = {kind for each in self._outputs for kind in recordKinds(each)}
+        # In TLS 1.3 the other means nothing (RFC 8446 section 5).
+        isClassic = self.protocol is not SslProtocols.Tls13
+        return APPLICATION_DATA in kinds or (CHANGE_CIPHER_SPEC in kinds and isClassic)
+
+    @property
+    def protocol(self) -> SslProtocols:
+        """
+        The version that is agreed on.
+        """
+        return _PROTOCOLS.get(lib.SSL_version(self.connection._ssl), SslProtocols.None_)
 
     def negotiated(self) -> Negotiated:
         """
@@ -714,9 +716,8 @@ class TlsEngine:
         """
         The suite that is agreed on.
         """
-        ssl = self.connection._ssl
-        suite = _suiteOf(ssl)
-        if suite is None and lib.SSL_version(ssl) != SSL.TLS1_3_VERSION:
+        suite = _suiteOf(self.connection._ssl)
+        if suite is None and self.protocol is not SslProtocols.Tls13:
             code = self._flight.cipherSuite()
             if code is not None and code in TlsCipherSuite._value2member_map_:
                 return TlsCipherSuite(code)
@@ -742,6 +743,7 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._flight = _NO_FLIGHT
+        self._outputs = ()
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
@@ -774,6 +776,8 @@ class TlsEngine:
         return _presented(ders, self._staple())
 
     def _staple(self) -> bytes | None:
+        if not self._wantsStaple:
+            return None
         start = ffi.new("unsigned char **")
         size = lib.SSL_get_tlsext_status_ocsp_resp(self.connection._ssl, start)
         if size > 0:
@@ -791,8 +795,10 @@ class TlsEngine:
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
             presented = self.presented() or _pathIn(context)
-            own = lib.X509_STORE_CTX_get0_cert(context)
-            if _encoded(own) != presented.certificates[0].public_bytes(Encoding.DER):
+            own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
+            first = presented.certificates[0]
+            # Most often it is remembered, and the very same.
+            if _parsed(own) is not first and own != first.public_bytes(Encoding.DER):
                 raise ValueError("another certificate than the one whose key OpenSSL goes by")
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
@@ -880,9 +886,7 @@ class TlsEngine:
         return int(lib.SSL_TLSEXT_ERR_OK)
 
     def _noteAlert(self, where: int, alert: int) -> None:
-        description = _ALERTS.get(alert)
-        if description is None:
-            return
+        description = _ALERTS[alert]
         self.idleMessages += description is TlsAlert.no_renegotiation
         if where & SSL.SSL_CB_READ:
             self.alertReceived = description
@@ -919,7 +923,7 @@ class TlsEngine:
         """
         The peer sent a message that OpenSSL has not read yet.
         """
-        protocol = _PROTOCOLS[lib.SSL_version(self.connection._ssl)]
+        protocol = self.protocol
         if kind == _CERTIFICATE_REQUEST:
             self.keyTypes = keyTypes(body, protocol)
             ours = _signaturesOf(self.parameters)
@@ -942,11 +946,14 @@ class TlsEngine:
 
 def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
     cipher = lib.SSL_get_current_cipher(ssl)
-    return (
-        _suitesByName().get(ffi.string(lib.SSL_CIPHER_get_name(cipher)).decode())
-        if cipher
-        else None
-    )
+    return _suiteAt(_address(cipher)) if cipher else None
+
+
+# OpenSSL has one of each for as long as it is there.
+@cache
+def _suiteAt(address: int) -> TlsCipherSuite | None:
+    name = lib.SSL_CIPHER_get_name(ffi.cast("SSL_CIPHER *", address))
+    return _suitesByName().get(ffi.string(name).decode())
 
 
 @lru_cache(maxsize=64)
@@ -1071,13 +1078,6 @@ _bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_dat
 _NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
 
 
-def enableWholeWrites(connection: SSL.Connection) -> None:
-    """
-    Let L{send} take all it is given, in as many records as it needs.
-    """
-    lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
-
-
 def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
     """
     @param data: what has come from the peer.
@@ -1164,7 +1164,7 @@ def takeOutput(connection: SSL.Connection) -> bytes:
     if type(connection) is not _Connection:
         return _tried(connection.bio_read, _SIZE)[0] or b""
     count = _bioRead(connection._from_ssl, _scratch, _SIZE)
-    data: bytes = _octets[: max(count, 0)]
+    data: bytes = _octets[:count] if count > 0 else b""
     return data if count < _SIZE else data + takeOutput(connection)
 
 
@@ -1241,7 +1241,8 @@ def sendCloseNotify(connection: SSL.Connection) -> bool | None:
     if isSecretUnique(connection) is None:
         return None
     result: int = lib.SSL_shutdown(connection._ssl)
-    _drainErrors()
+    if result < 0:
+        lib.ERR_clear_error()
     return result == 1
 
 
@@ -1413,7 +1414,10 @@ def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
 
 def _note(ssl: Any, where: int, result: int) -> None:
     if where & SSL.SSL_CB_ALERT:
-        _guarded(ssl, None, lambda engine: engine._noteAlert(where, result & 0xFF))
+        alert = result & 0xFF
+        # Each connection ends with two of the other kind.
+        if alert in _ALERTS:
+            _guarded(ssl, None, lambda engine: engine._noteAlert(where, alert))
     else:
         _guarded(ssl, None, TlsEngine._noteBeginning)
 

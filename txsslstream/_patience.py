@@ -32,34 +32,36 @@ class Patience:
         self._seconds = seconds
         self._remaining = remaining
         self._giveUp = giveUp
-        self._timers: list[IDelayedCall] = []
+        self._timer: IDelayedCall | None = None
         self._before = 0
-        self._wait()
         if seconds is not None:
             # What has just been written the transport sends in a later turn,
             # whatever the peer does: that is no progress of the peer's.
-            self._timers.append(clock.callLater(seconds / 10, self._note))
+            self._timer = clock.callLater(seconds / 10, self._begin, clock.seconds() + seconds)
+
+    def _begin(self, end: float) -> None:
+        self._note()
+        self._timer = self._clock.callLater(max(0, end - self._clock.seconds()), self._look)
 
     def _wait(self) -> None:
         self._note()
         if self._seconds is not None:
-            self._timers = [self._clock.callLater(self._seconds, self._look)]
+            self._timer = self._clock.callLater(self._seconds, self._look)
 
     def _note(self) -> None:
         self._before = self._remaining()
 
     def _look(self) -> None:
+        self._timer = None
         if self._remaining() < self._before:
             self._wait()
         else:
-            self.end()
             self._giveUp()
 
     def end(self) -> None:
         """
         It is not needed any more.
         """
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
-        self._timers = []
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()

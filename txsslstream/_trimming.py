@@ -64,7 +64,8 @@ class Trimmer:
         It grows.
         """
         grown.notedIn = self.round
-        self._idle.discard(grown)
+        if grown.trimmedIn is not None:
+            self._idle.discard(grown)
         if grown.trimmedIn is self.round:
             self._busy.add(grown)
             if self._timer is None:
@@ -83,6 +84,9 @@ class Trimmer:
         It is gone.
         """
         self._few.pop(ref(grown), None)
+        if grown.trimmedIn is None:
+            # It has never been anything else.
+            return
         self._idle.discard(grown)
         self._busy.discard(grown)
         if self._timer is not None and not self._busy and not self._idle:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cryptography import x509
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -50,9 +49,10 @@ from .options import (
     ServerOptionsSelection,
     SslClientAuthenticationOptions,
 )
+from .outcome import Outcome
 from .parameters import TlsParameters
 from .records import APPLICATION_DATA, alertRecord, recordKinds
-from .resumption import Resumption, resumptionFor
+from .resumption import resumptionFor
 from .stapling import Stapler, staplerOf
 from .states import WireState
 
@@ -75,16 +75,10 @@ class Owner:
     finished: Callable[[AuthenticationError | None], None]
 
 
-class Authentication:
+class Authentication(Outcome):
     """
     One handshake with its verdict.
 
-    @ivar options: what was asked for.
-    @ivar engine: OpenSSL's side of it.
-    @ivar judgement: what is thought of the peer.
-    @ivar hello: as long as a server has to choose by the client's hello: there is
-        neither engine nor judgement then, nor options if they are to be chosen.
-    @ivar facts: what was negotiated, once it has succeeded.
     @ivar handshakeTimeout: seconds, or L{None}.
     @ivar reason: why the connection is refused.
     @ivar watch: tells observers.
@@ -93,9 +87,22 @@ class Authentication:
     #: More than this, in bytes, is not taken from a peer while somebody decides.
     WITHHELD_LIMIT = 64 * 1024
 
-    options: AuthenticationOptions
-    engine: TlsEngine
-    judgement: Judgement
+    # What the peer is told if there is no engine.
+    _alertSent: TlsAlert | None = None
+    _owner: Owner | None = None
+    _call: PausableCall[Step] | None = None
+    _held: tuple[bytes, Step] | None = None
+    _withheld: bytes | bytearray = b""
+    # Whether the peer has said something while somebody decided.
+    _hasFed = False
+    # Whether the hello that a client begins with is still being held back.
+    _isSilent = False
+    # Whether OpenSSL's questions are answered without asking anybody.
+    _asksNobody = False
+    _presented: Presented | None = None
+    _stapler: Stapler | None = None
+    _tellsPeer = True
+    _alert: TlsAlert | None = None
 
     def __init__(
         self,
@@ -116,34 +123,17 @@ class Authentication:
         self._sender: object = sender
         self._clock = clock
         self.reason = Reason()
-        self._resumption: Resumption | None = None
         self._givenTimeout = handshakeTimeout
         self.handshakeTimeout = self._timeoutOf(options)
         self.hello = helloPhase(options, sender, localCertificateSelectionCallback)
-        # What the peer is told if there is no engine.
-        self._alertSent: TlsAlert | None = None
         self._deadline = Deadline(clock)
-        self._offersLater = False
         self.watch = Watch(self.isServer, clock)
-        self._owner: Owner | None = None
-        self._call: PausableCall[Step] | None = None
         self._decision = Decision()
-        self._held: tuple[bytes, Step] | None = None
-        self._withheld = bytearray()
-        # Whether the peer has said something while somebody decided.
-        self._hasFed = False
-        # Whether the hello that a client begins with is still being held back.
-        self._isSilent = False
-        self.facts: Negotiated | None = None
-        self._presented: Presented | None = None
-        self._stapler: Stapler | None = None
-        self._tellsPeer = True
-        self._alert: TlsAlert | None = None
         if self.hello is None and not isinstance(options, ServerOptionsSelection):
             self._equip(options, options.parameters)
 
     def _timeoutOf(self, options: AuthenticationOptions | ServerOptionsSelection) -> float | None:
-        return (self._givenTimeout or (options.handshakeTimeout,))[0]
+        return self._givenTimeout[0] if self._givenTimeout else options.handshakeTimeout
 
     def _equip(self, options: AuthenticationOptions, parameters: TlsParameters) -> None:
         """
@@ -157,13 +147,22 @@ class Authentication:
             wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
             # As in .NET: whoever has something to show.
             self._offersLater = bool(
-                options.candidates or options.localCertificateSelectionCallback
+                options.clientCertificates
+                or options.clientCertificateContext
+                or options.localCertificateSelectionCallback
             )
         keyLog = None if options.keyLog is None else partial(options.keyLog, self._clock)
-        self.engine = TlsEngine(parameters, self, name, wantsStaple, self._offersLater, keyLog)
+        if self.isServer:
+            isAsking = parameters.asksForCertificate or options.remoteCertificateValidationCallback
+            self._asksNobody = not isAsking and not self._staplesFor(parameters)
+        self.engine = TlsEngine(
+            parameters, self, name, wantsStaple, self._offersLater, keyLog, self._asksNobody
+        )
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
         self.judgement = Judgement(options, self.engine, self._sender, self._clock, self.reason)
+        if not self.isServer:
+            self._asksNobody = self.judgement.isAtOnce and not self.judgement.hasChoice
 
     # The way through
 
@@ -211,7 +210,7 @@ class Authentication:
         self._proceed()
 
     def _takeWithheld(self) -> bytes:
-        data, self._withheld = bytes(self._withheld), bytearray()
+        data, self._withheld = bytes(self._withheld), b""
         return data
 
     def _preselected(self, answer: object) -> None:
@@ -260,6 +259,8 @@ class Authentication:
         @return: whether more are welcome at the moment.
         """
         if self.isWaiting:
+            if not self._withheld:
+                self._withheld = bytearray()
             self._withheld += data
             return len(self._withheld) < self.WITHHELD_LIMIT
         if self.hello is not None:
@@ -272,6 +273,10 @@ class Authentication:
     def _proceed(self) -> None:
         self._isSilent = False
         self._changed(WireState.handshaking)
+        if self._asksNobody:
+            # Should it be asked all the same, the answer is a refusal.
+            self._stepped(self.engine.handshake())
+            return
         self._call = PausableCall(self.engine.handshake, self._asked, self._stepped, None)
         self._call.start()
 
@@ -330,23 +335,23 @@ class Authentication:
         OpenSSL has come to the end of what it had, or of the handshake.
         """
         self._call = None
-        wasEncrypting = self.engine.isEncrypting
-        output = self.engine.output()
         if step is Step.failed:
+            wasEncrypting = self.engine.isEncrypting
+            output = self.engine.output()
             if self._alert is not None and not wasEncrypting:
                 output = self._plainAlert(self._alert)
             self._write(output)
             self._fail()
             return
+        output = self.engine.output()
         isOver = step is Step.complete
-        # On a client OpenSSL itself asks about a session that goes on.
-        isResumed = self.isServer and self.engine.isResumed
-        mayEnd = isOver or isResumed or not self.engine.parameters.asksForCertificate
-        if (
-            mayEnd
-            and not self.judgement.isMade
-            and (isOver or isResumed or APPLICATION_DATA in recordKinds(output))
-        ):
+        if self._asksNobody and self.isServer:
+            # There is nothing to be said against nobody: that can wait.
+            refusal = self.judgement.ofNobodyAtOnce() if isOver else None
+            if refusal is not None:
+                self._refuseHeld(refusal)
+                return
+        elif not self.judgement.isMade and self._mayJudge(isOver, output):
             self._held = (output, step)
             if self.judgement.isAboutNobody:
                 self._letGo(self.judgement.ofNobodyAtOnce())
@@ -357,6 +362,18 @@ class Authentication:
         self._write(output)
         if isOver:
             self._finish(None)
+
+    def _mayJudge(self, isOver: bool, output: bytes) -> bool:
+        """
+        Whether all is negotiated, and OpenSSL will not ask about the peer.
+        """
+        if isOver:
+            return True
+        # On a client OpenSSL itself asks about a session that goes on.
+        if self.isServer and self.engine.isResumed:
+            return True
+        isAsking = self.engine.parameters.asksForCertificate
+        return not isAsking and APPLICATION_DATA in recordKinds(output)
 
     def _letGo(self, refusal: TlsAlert | None) -> None:
         """
@@ -399,13 +416,6 @@ class Authentication:
         error.reason = reasonOf(error)
         self._finish(error)
 
-    @property
-    def _isEquipped(self) -> bool:
-        """
-        Whether there are options and an engine.
-        """
-        return hasattr(self, "engine")
-
     def _finish(self, error: AuthenticationError | None) -> None:
         self._deadline.end()
         owner, self._owner = self._owner, None
@@ -417,31 +427,24 @@ class Authentication:
         if self._isEquipped:
             self._settle(error)
         if owner is not None:
-            self.watch.ended(error, self.facts)
+            if self.watch.isHeard:
+                self.watch.ended(error, self.facts)
             owner.changed(WireState.open if error is None else WireState.failed)
             owner.finished(error)
 
     def _settle(self, error: AuthenticationError | None) -> None:
-        if error is None:
+        self.isAccepted = isAccepted = error is None
+        self._isModern = self.engine.protocol is SslProtocols.Tls13
+        if isAccepted and not self._isModern:
+            # Another handshake may change them, and more of them are known now.
             self.facts = self.engine.negotiated()
         if not self.mayBeAsked:
             self.judgement.release()
-        if error is None and self.facts is not None:
+        if isAccepted:
             self.engine.hasNews = False
-            if self.facts.protocol is not SslProtocols.Tls13:
+            if not self._isModern:
                 self.keepSession()
         self.engine.release()
-
-    @property
-    def mayBeAsked(self) -> bool:
-        """
-        Whether OpenSSL may have questions in mid-conversation, once the peer
-        wants to.
-        """
-        if self.facts is None:
-            return False
-        isModern = self.facts.protocol is SslProtocols.Tls13
-        return self._offersLater if isModern else self.engine.parameters.renegotiates
 
     def keepSession(self) -> None:
         """
@@ -530,6 +533,8 @@ class Authentication:
         """
         See L{txsslstream.crossing.Decisions}.
         """
+        if self._asksNobody:
+            return None
         judgement = self.judgement
         answer: object = pause(judgement.choose, None) if judgement.hasChoice else UNCHANGED
         chosen = answer if isinstance(answer, TlsParameters) else None
@@ -544,13 +549,19 @@ class Authentication:
         """
         @return: whether the handshake may go on; if not, it is being given up.
         """
-        certificate = parameters.certificate
-        if not self.isServer or certificate is None:
+        if not self.isServer or not self._staplesFor(parameters):
             return True
-        self._stapler = stapler = staplerOf(certificate)
-        if not stapler.canFetch:
-            return True
+        stapler = self._stapler
+        assert stapler is not None
         return verdict(lambda: stapler.prepare(self._clock)) is None
+
+    def _staplesFor(self, parameters: TlsParameters) -> bool:
+        """
+        Whether there may be something to fetch for our certificate.
+        """
+        certificate = parameters.certificate
+        self._stapler = stapler = None if certificate is None else staplerOf(certificate)
+        return stapler is not None and stapler.canFetch
 
     def stapleWanted(self) -> bytes | None:
         """
@@ -559,38 +570,6 @@ class Authentication:
         return None if self._stapler is None else self._stapler.current()
 
     # What came of it
-
-    @property
-    def targetHostName(self) -> str:
-        """
-        The server's name: what a client asked for, in Unicode; empty if it
-        asked for none.
-        """
-        if self.hello is not None or not self._isEquipped:
-            return "" if self.hello is None else self.hello.serverName
-        return self.judgement.targetHost(self.facts or self.engine.negotiated())
-
-    @property
-    def checksRevocation(self) -> bool:
-        """
-        Whether the peer's certificate was to be checked for revocation.
-        """
-        return (
-            self._isEquipped
-            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
-        )
-
-    @property
-    def localCertificate(self) -> x509.Certificate | None:
-        """
-        Our certificate, if the peer was shown one.
-        """
-        shown = self.engine.parameters.certificate
-        if self._resumption is not None:
-            shown = self._resumption.shown
-        elif not self.isServer and not self.engine.wasAskedForCertificate:
-            shown = None
-        return None if shown is None else shown.certificate
 
     @property
     def factsSoFar(self) -> Negotiated | None:

@@ -291,6 +291,10 @@ class SslStreamCertificateContext(CertificateSource):
     retriever: IRetriever | None
     roots: tuple[x509.Certificate, ...]
 
+    def __hash__(self) -> int:
+        # Each connection asks for it, and a certificate's takes long.
+        return hash(self.certificate.signature)
+
     def __init__(
         self,
         certificate: SomeCertificate,

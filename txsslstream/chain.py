@@ -251,7 +251,7 @@ class X509Chain:
         @raise CertificateError: a store cannot be read.
         """
         policy = self._policy.frozen()
-        if _checksRevocation(policy) or not policy.disableCertificateDownloads:
+        if not isAtOnce(policy):
             return None
         others = [*policy.extraStore, *userIntermediates()]
         return self._checked(self._find(certificate, others, policy), (), policy)
@@ -312,7 +312,7 @@ class X509Chain:
             for depth, each in enumerate(path.certificates)
         )
         self._flags = policy.verificationFlags
-        return not self.countingFlags
+        return not findings or not self.countingFlags
 
     @property
     def _time(self) -> IReactorTime:
@@ -351,6 +351,13 @@ def _isKnown(path: Path) -> bool:
 
 def _checksRevocation(policy: X509ChainPolicy) -> bool:
     return policy.revocationMode is not X509RevocationMode.NoCheck
+
+
+def isAtOnce(policy: X509ChainPolicy) -> bool:
+    """
+    Whether nothing ever has to be fetched to judge by a policy.
+    """
+    return policy.disableCertificateDownloads and not _checksRevocation(policy)
 
 
 def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:

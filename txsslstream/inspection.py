@@ -157,7 +157,7 @@ def _describe(authentication: Authentication, leaveInnerStreamOpen: bool) -> Sec
     facts = authentication.factsSoFar
     if facts is None:
         return None
-    isAuthenticated = authentication.facts is not None
+    isAuthenticated = authentication.isAccepted
     judgement = authentication.judgement
     return securityInfo(
         facts,

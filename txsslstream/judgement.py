@@ -15,14 +15,14 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._deferreds import forgetFrames
 from ._openssl import TlsEngine, contextFor
 from ._waiting import pause
-from .chain import X509Chain, alertFor
+from .chain import X509Chain, alertFor, isAtOnce
 from .ciphersuites import propertiesOf
 from .crossing import Negotiated, Presented
 from .enums import (
@@ -165,6 +165,15 @@ class Judgement:
         self._sender = None
         self._localSelection = None
 
+    @property
+    def isAtOnce(self) -> bool:
+        """
+        Whether a peer is judged without asking anybody and fetching anything.
+        """
+        options = self._options
+        policy = options.chainPolicy
+        return options.remoteCertificateValidationCallback is None and isAtOnce(policy)
+
     def of(self, peer: Presented) -> Deferred[TlsAlert | None]:
         """
         Judge a peer by its certificates.
@@ -183,9 +192,8 @@ class Judgement:
         try:
             answer = self.atOnce(peer)
         except Exception:
-            # As if it had been asked for: our own fault, and told so.
-            failed = fail(Failure())
-            return verdict(lambda: failed)
+            # Our own fault, and told so.
+            return self._reason.callbackFailed(Failure())
         return verdict(lambda: self.of(peer)) if answer is None else refusalIn(answer)
 
     def atOnce(self, peer: Presented) -> TlsAlert | object | None:

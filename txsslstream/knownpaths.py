@@ -26,6 +26,24 @@ from .chainchecks import Criteria
 from .paths import Anchors, Path, bestPath
 
 
+class _Key:
+    """
+    Some value, whose hash is computed once: certificates make it slow.
+    """
+
+    __slots__ = ("_hash", "_value")
+
+    def __init__(self, value: Hashable) -> None:
+        self._value = value
+        self._hash = hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._value == other._value
+
+
 class KnownPaths:
     """
     Remembers ways, those that were used last.
@@ -39,7 +57,10 @@ class KnownPaths:
     SIZE = 16 * 1024
 
     def __init__(self) -> None:
-        self._paths: OrderedDict[Hashable, Path] = OrderedDict()
+        self._paths: OrderedDict[_Key, Path] = OrderedDict()
+        # Some of them by the addresses of what they were looked for with, since to
+        # compare it takes long.  It is kept, so that nothing else can have them.
+        self._near: dict[Hashable, tuple[object, _Key]] = {}
 
     def find(
         self,
@@ -51,18 +72,26 @@ class KnownPaths:
         """
         @return: what L{bestPath} comes to.
         """
-        key = (certificate, tuple(others), anchors, criteria.timeless)
+        things = (certificate, *others, anchors)
+        near = (*map(id, things), criteria.timeless)
+        if near in self._near:
+            _, key = self._near[near]
+        else:
+            key = _Key((certificate, tuple(others), anchors, criteria.timeless))
         known = self._paths.get(key)
-        if known is not None and known.isSteadyAt(criteria.time):
-            self._paths.move_to_end(key)
-            return known
-        path = bestPath(certificate, others, anchors, criteria)
-        if path.isSteadyAt(criteria.time) and self._isSmall(certificate, *others):
-            self._paths[key] = path
-            self._paths.move_to_end(key)
+        if known is None or not known.isSteadyAt(criteria.time):
+            known = bestPath(certificate, others, anchors, criteria)
+            if not known.isSteadyAt(criteria.time) or not self._isSmall(certificate, *others):
+                return known
+            self._paths[key] = known
             if len(self._paths) > self.LIMIT:
                 self._paths.popitem(last=False)
-        return path
+        if near not in self._near:
+            if len(self._near) >= self.LIMIT:
+                self._near.clear()
+            self._near[near] = things, key
+        self._paths.move_to_end(key)
+        return known
 
     def _isSmall(self, *certificates: x509.Certificate) -> bool:
         return sum(len(each.public_bytes(Encoding.DER)) for each in certificates) <= self.SIZE
@@ -72,6 +101,7 @@ class KnownPaths:
         Forget all.
         """
         self._paths.clear()
+        self._near.clear()
 
 
 #: Those of this process.

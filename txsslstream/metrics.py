@@ -90,6 +90,13 @@ class Watch:
             self._began = self._clock.seconds()
             self._tell(lambda each: each.handshakeStarted(self._isServer))
 
+    @property
+    def isHeard(self) -> bool:
+        """
+        Whether anybody is told.
+        """
+        return bool(self._observers)
+
     def ended(self, error: AuthenticationError | None, facts: Negotiated | None) -> None:
         """
         The handshake has ended; called once.

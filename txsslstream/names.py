@@ -153,6 +153,9 @@ def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bo
 
     @param targetHost: a DNS name, possibly in Unicode, or an IP address.
     """
+    known = (id(certificate), targetHost)
+    if known in _matching:
+        return True
     try:
         # The next connection may well be to the same.
         isSmall = len(certificate.public_bytes(Encoding.DER)) <= _SMALL_BYTES
@@ -162,7 +165,16 @@ def certificateMatchesHost(certificate: x509.Certificate, targetHost: str) -> bo
         # service_identity raises more than VerificationError, and reading a
         # damaged certificate raises ValueError: no reason to let anybody in.
         return False
+    if isSmall:
+        if len(_matching) >= _MOST_MATCHES:
+            _matching.clear()
+        _matching[known] = certificate
     return True
+
+
+#: What matches, by the addresses of certificates and their hosts: to compare
+#: takes long.  They are kept, so that nothing else can have these addresses.
+_matching: dict[tuple[int, str], x509.Certificate] = {}
 
 
 @lru_cache(maxsize=_MOST_MATCHES)

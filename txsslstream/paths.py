@@ -32,7 +32,7 @@ from cryptography.x509.verification import (
 )
 
 from .certificatefacts import comesFrom, factsOf
-from .chainchecks import Criteria, certificateFindings, timeProblems
+from .chainchecks import Criteria, certificateFindings
 from .crossing import Finding
 from .enums import X509ChainStatusFlags
 from .nameconstraints import Comparison
@@ -120,8 +120,20 @@ class Path:
         if self.steady is None or self.findings or not self.isAnchored:
             return False
         begins, ends = self.steady
-        return begins <= time < ends and not any(
-            problem for each in self.certificates for problem in timeProblems(each, time)
+        return begins <= time < ends and self._isValidAt(time)
+
+    def _isValidAt(self, time: datetime.datetime) -> bool:
+        """
+        @return: whether L{timeProblems} of all certificates come to nothing.
+        """
+        begins, ends = self._validity
+        return begins <= time and time.replace(microsecond=0) <= ends
+
+    @cached_property
+    def _validity(self) -> tuple[datetime.datetime, datetime.datetime]:
+        return (
+            max(each.not_valid_before_utc for each in self.certificates),
+            min(each.not_valid_after_utc for each in self.certificates),
         )
 
     @property

@@ -32,7 +32,7 @@ from zope.interface import classImplements
 
 from ._negotiation import negotiating
 from ._openssl import (
-    enableWholeWrites,
+    hasUnread,
     keepResumable,
     receive,
     sendCloseNotify,
@@ -150,7 +150,6 @@ class SslStreamProtocol(AskingProtocol):
             self._boundary = RecordBoundary()
             self._boundary.feed(received)
         self._tlsConnection = self._authentication.engine.connection
-        enableWholeWrites(self._tlsConnection)
 
     def makeConnection(self, transport: Any) -> None:
         """
@@ -242,7 +241,8 @@ class SslStreamProtocol(AskingProtocol):
             # Not in vain: a producer is resumed by that, whoever has paused it.
             if self._appSendBuffer:
                 self._unbufferPendingWrites()
-            self._flushReceiveBIO()
+            if self._authentication is None or hasUnread(self._tlsConnection):
+                self._flushReceiveBIO()
 
     # Receiving
 
@@ -272,7 +272,7 @@ class SslStreamProtocol(AskingProtocol):
                 self._read(*receive(self._tlsConnection, data))
         finally:
             outgoing.sleep()
-            if not outgoing.flush():
+            if not outgoing.flush() and not self._lostTLSConnection:
                 # There may be an answer to what came.
                 self._flushSendBIO()
 

@@ -27,17 +27,19 @@ _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2
 class ServerFlight:
     """
     Reads the server's first bytes.  However they are cut, each is looked at
-    once.
+    once, and not before somebody asks: most often nobody does.
     """
 
     #: More than OpenSSL itself accepts for a certificate list, in bytes.
     LIMIT = 128 * 1024
 
-    __slots__ = ("_bodies", "_isOver", "_records", "_room", "_unread")
+    __slots__ = ("_bodies", "_isOver", "_records", "_room", "_unread", "_unseen")
 
     def __init__(self) -> None:
         self._room = self.LIMIT
-        self._records = RecordBoundary()
+        # The records that nobody has looked at.
+        self._unseen = bytearray()
+        self._records: RecordBoundary | None = None
         # The messages from the first incomplete one on.
         self._unread = bytearray()
         # The first of each kind.
@@ -48,13 +50,20 @@ class ServerFlight:
         """
         Add bytes that the server sent.  What exceeds L{LIMIT} is ignored.
         """
-        data = data[: self._room]
-        self._room -= len(data)
-        if self._isOver:
+        if self._room and not self._isOver:
+            before = len(self._unseen)
+            self._unseen += data if len(data) <= self._room else data[: self._room]
+            self._room -= len(self._unseen) - before
+
+    def _look(self) -> None:
+        if not self._unseen:
             return
-        for start, end in self._records.contents(data):
+        data = bytes(self._unseen)
+        self._unseen.clear()
+        records = self._records = self._records or RecordBoundary()
+        for start, end in records.contents(data):
             # Nothing behind another kind of record is of interest.
-            self._isOver = self._records.header[0] != HANDSHAKE
+            self._isOver = records.header[0] != HANDSHAKE
             if self._isOver:
                 break
             self._unread += data[start:end]
@@ -71,6 +80,7 @@ class ServerFlight:
             del self._unread[:end]
 
     def _message(self, wanted: int) -> bytes:
+        self._look()
         return self._bodies.get(wanted, b"")
 
     def cipherSuite(self) -> int | None:
@@ -111,6 +121,7 @@ class ServerFlight:
         which in TLS 1.3 is so from the second record, unless the client has to
         begin anew first.
         """
+        self._look()
         return (
             self._isOver
             or not self._room

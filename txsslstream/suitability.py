@@ -6,6 +6,9 @@ the rules of TLS and not by what OpenSSL happens to do.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from .algorithms import SignatureAlgorithm, groupNamed
 from .ciphersuites import TlsCipherSuite, propertiesOf
 from .enums import CipherAlgorithmType, EncryptionPolicy, SslProtocols
@@ -14,6 +17,9 @@ from .parameters import CipherSuitesPolicy, TlsParameters
 
 #: The versions in which signature algorithms are not negotiated.
 UNNEGOTIATED = SslProtocols.Tls | SslProtocols.Tls11
+
+#: All that there are, one by one.
+_NEGOTIABLE = (SslProtocols.Tls, SslProtocols.Tls11, SslProtocols.Tls12, SslProtocols.Tls13)
 
 
 #: The suites of TLS 1.2 that are offered unless a policy names others, in
@@ -128,3 +134,52 @@ def canSign(
     if algorithms is None or version & UNNEGOTIATED:
         return True
     return any(each.keyIn(version) in kinds for each in algorithms)
+
+
+def versionsSigned(
+    parameters: TlsParameters, algorithms: list[SignatureAlgorithm], versions: SslProtocols
+) -> SslProtocols:
+    """
+    @return: the versions in which a signature is possible with these algorithms.
+    @raise InvalidOperationError: there is none, or they are chosen for one that
+        does not heed them.
+    """
+    isFixed = parameters.signatureAlgorithms or not parameters.allowRsaPkcs1Padding
+    if isFixed and versions & UNNEGOTIATED:
+        raise InvalidOperationError(
+            "before TLS 1.2 signatures are made with MD5, SHA-1 and PKCS #1, whatever is chosen"
+        )
+    for version in (SslProtocols.Tls12, SslProtocols.Tls13):
+        if all(each.keyIn(version) is None for each in algorithms):
+            versions &= ~version
+    if not versions:
+        raise InvalidOperationError(
+            "the signature algorithms and the enabled protocols exclude each other"
+        )
+    return versions
+
+
+def versionsOfKey(
+    parameters: TlsParameters,
+    algorithms: list[SignatureAlgorithm] | None,
+    versions: SslProtocols,
+    kinds: set[str],
+) -> SslProtocols:
+    """
+    @param kinds: of the key of the chosen certificate.
+    @return: the versions that are left: a server signs in all of them.
+    @raise InvalidOperationError: the key can sign in none.
+    """
+    assert parameters.certificate is not None
+    signing = [
+        version
+        for version in _NEGOTIABLE
+        if version & versions and canSign(parameters, algorithms, version, kinds)
+    ]
+    if not signing:
+        raise InvalidOperationError(
+            f"the key of {parameters.certificate.certificate.subject.rfc4514_string()} cannot "
+            "sign with the signature algorithms, the key exchange groups and the enabled "
+            "protocols that are allowed"
+        )
+    return versions & reduce(or_, signing) if parameters.isServer else versions

@@ -1,0 +1,107 @@
+# -*- test-case-name: tests.test_authentication -*-
+"""
+What comes of an authentication, for whoever wants to know.
+
+What was negotiated in TLS 1.3 never changes: it is found out when somebody asks.
+"""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from ._openssl import TlsEngine
+from .crossing import Negotiated
+from .enums import X509RevocationMode
+from .hello import HelloPhase
+from .judgement import Judgement
+from .options import AuthenticationOptions
+from .resumption import Resumption
+
+
+class Outcome:
+    """
+    What is known of a handshake, as far as it has come.
+
+    @ivar options: what was asked for.
+    @ivar engine: OpenSSL's side of it.
+    @ivar judgement: what is thought of the peer.
+    @ivar hello: as long as a server has to choose by the client's hello: there is
+        neither engine nor judgement then, nor options if they are to be chosen.
+    @ivar isServer: whether it is the server's side.
+    @ivar isAccepted: whether it has succeeded.
+    """
+
+    options: AuthenticationOptions
+    engine: TlsEngine
+    judgement: Judgement
+    hello: HelloPhase | None
+    isServer: bool
+
+    isAccepted = False
+    # Whether the version is one in which there is no other handshake.
+    _isModern = False
+    _offersLater = False
+    _facts: Negotiated | None = None
+    _resumption: Resumption | None = None
+
+    @property
+    def _isEquipped(self) -> bool:
+        """
+        Whether there are options and an engine.
+        """
+        return hasattr(self, "engine")
+
+    @property
+    def facts(self) -> Negotiated | None:
+        """
+        What was negotiated, once it has succeeded.
+        """
+        if self._facts is None and self.isAccepted:
+            self._facts = self.engine.negotiated()
+        return self._facts
+
+    @facts.setter
+    def facts(self, facts: Negotiated) -> None:
+        self._facts = facts
+
+    @property
+    def mayBeAsked(self) -> bool:
+        """
+        Whether OpenSSL may have questions in mid-conversation, once the peer
+        wants to.
+        """
+        if not self.isAccepted:
+            return False
+        return self._offersLater if self._isModern else self.engine.parameters.renegotiates
+
+    @property
+    def targetHostName(self) -> str:
+        """
+        The server's name: what a client asked for, in Unicode; empty if it
+        asked for none.
+        """
+        if self.hello is not None or not self._isEquipped:
+            return "" if self.hello is None else self.hello.serverName
+        return self.judgement.targetHost(self.facts or self.engine.negotiated())
+
+    @property
+    def checksRevocation(self) -> bool:
+        """
+        Whether the peer's certificate was to be checked for revocation.
+        """
+        return (
+            self._isEquipped
+            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+        )
+
+    @property
+    def localCertificate(self) -> x509.Certificate | None:
+        """
+        Our certificate, if the peer was shown one.
+        """
+        shown = self.engine.parameters.certificate
+        if self._resumption is not None:
+            shown = self._resumption.shown
+        elif not self.isServer and not self.engine.wasAskedForCertificate:
+            shown = None
+        return None if shown is None else shown.certificate
