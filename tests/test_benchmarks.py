@@ -644,6 +644,18 @@ class CheckTests(SynchronousTestCase):
             self.assertFalse(verdict.isSlower)
             self.assertNotIn("**slower**", check.report([verdict]))
 
+    def test_owing(self) -> None:
+        """
+        What is known to be slower may not be still slower than it is known for, and
+        nothing that is not measured is excused.
+        """
+        self.assertLessEqual(set(check.OWING), set(check.WORKLOADS.split(",")))
+        for workload, limit in check.OWING.items():
+            for ratio, expected in ((limit * 1.05, False), (limit * 0.95, True)):
+                verdict = check.Verdict.of(workload, "ours", "stock", [ratio] * check.ROUNDS, 12)
+                self.assertIs(verdict.isSlower, expected)
+                self.assertIn(f" {limit:.2f} ", check.report([verdict]))
+
     def test_enoughRounds(self) -> None:
         """
         What is checked can fail: all rounds that go one way are less probable
