@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import socket
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -441,6 +442,7 @@ class FakeSocket:
     @ivar incoming: what is to be read, call by call.
     @ivar sizes: how much was asked for.
     @ivar error: what sending fails with.
+    @ivar settings: the options that were set.
     """
 
     def __init__(self) -> None:
@@ -449,12 +451,16 @@ class FakeSocket:
         self.incoming: list[bytes] = []
         self.sizes: list[int] = []
         self.error: OSError | None = None
+        self.settings: list[tuple[int, int, int]] = []
 
     def setblocking(self, isBlocking: bool) -> None:
         pass
 
     def fileno(self) -> int:
         return -1
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.settings.append((level, option, value))
 
     def send(self, data: memoryview) -> int:
         if self.error is not None:
@@ -546,16 +552,26 @@ class HandOverTests(SynchronousTestCase):
         Such a server, with a client that is a bare connection.
         """
         self.connected(transportClass, isDirect)
+        self.shake()
+        self.turn()
+        self.client.bio_write(b"".join(self.socket.sent))
+        self.socket.sent.clear()
+        self.assertEqual(self.reactor.writers, [])
+
+    def shake(self) -> None:
+        """
+        Have the client make the handshake, up to the server's last words.
+        """
         self.client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
         self.client.set_connect_state()
         while not self.application.events:
             with contextlib.suppress(SSL.WantReadError):
                 self.client.do_handshake()
             self.receive(self.client.bio_read(MIB))
-            self.turn()
-            self.client.bio_write(b"".join(self.socket.sent))
-            self.socket.sent.clear()
-        self.assertEqual(self.reactor.writers, [])
+            if not self.application.events:
+                self.turn()
+                self.client.bio_write(b"".join(self.socket.sent))
+                self.socket.sent.clear()
 
     def receive(self, data: bytes) -> None:
         """
@@ -603,6 +619,32 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(len(self.socket.sent), 1)
         self.assertEqual(self.reactor.writers, [])
         self.assertEqual(self.clientGot(), b"data")
+
+    def test_noDelay(self) -> None:
+        """
+        Nor does it wait in the kernel for the peer to acknowledge what was sent
+        before; what the reactor sends is left as it was.
+        """
+        noDelay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for isDirect in (True, False):
+            self.opened(isDirect=isDirect)
+            self.assertEqual(self.socket.settings, [noDelay] * isDirect)
+
+    def test_together(self) -> None:
+        """
+        What a server says in one turn is one packet: its tickets, its greeting,
+        and the end.
+        """
+        self.connected()
+        self.application.reactions["handshake"] = lambda application: (
+            application.transport.writeNow(b"welcome"),
+            application.transport.loseConnection(),
+        )
+        self.shake()
+        self.assertEqual(self.socket.sent, [])
+        self.turn()
+        self.assertEqual(len([each for each in self.socket.sent if each]), 1)
+        self.assertEqual(self.clientGot(), b"welcome")
 
     def test_answer(self) -> None:
         """

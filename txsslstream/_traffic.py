@@ -62,6 +62,10 @@ class TrafficProtocol(InspectableProtocol):
         """
         From now on there is data to send and to receive.
         """
+        if self._offer is not None:
+            # Or what is handed over would wait in the kernel until the peer has
+            # acknowledged what was before.
+            self.transport.setTcpNoDelay(True)
         self._trimmer = trimmerOf(self.factory._clock)
         # The handshake has left something behind, too.
         self._grown()

@@ -63,6 +63,7 @@ class Owner:
     Whom an authentication works for.
 
     @ivar write: takes bytes for the peer.
+    @ivar writeAtOnce: the same, for bytes that nothing follows.
     @ivar equipped: told when options have been chosen and the engine is there,
         with all that the peer has sent before.
     @ivar changed: told of each new state.
@@ -70,6 +71,7 @@ class Owner:
     """
 
     write: Callable[[bytes], None]
+    writeAtOnce: Callable[[bytes], None]
     equipped: Callable[[bytes], None]
     changed: Callable[[WireState], None]
     finished: Callable[[AuthenticationError | None], None]
@@ -191,7 +193,7 @@ class Authentication(Outcome):
         elif state is HelloState.invalid:
             self.reason.note(notTls(hello.reader.reason, hello.reader.received))
             output, self._alertSent = judgeHello(hello.reader.received, self)
-            self._write(output)
+            self._write(output, isLast=True)
             self._fail()
 
     def _chosen(self, choice: Choice) -> None:
@@ -328,7 +330,7 @@ class Authentication(Outcome):
             alert = error.alert
         else:
             alert = self.reason.callbackFailed(failure)
-        self._write(self._plainAlert(alert))
+        self._write(self._plainAlert(alert), isLast=True)
 
     def _stepped(self, step: Step) -> None:
         """
@@ -340,7 +342,7 @@ class Authentication(Outcome):
             output = self.engine.output()
             if self._alert is not None and not wasEncrypting:
                 output = self._plainAlert(self._alert)
-            self._write(output)
+            self._write(output, isLast=True)
             self._fail()
             return
         output = self.engine.output()
@@ -393,16 +395,17 @@ class Authentication(Outcome):
         self._held = None
         if self.isServer:
             # The flight that was held back is what would have begun encryption.
-            self._write(self._plainAlert(alert))
+            self._write(self._plainAlert(alert), isLast=True)
         self._fail()
 
     def _plainAlert(self, alert: TlsAlert) -> bytes:
         self._alertSent = alert
         return alertRecord(alert)
 
-    def _write(self, data: bytes) -> None:
-        if data and self._owner is not None and self._tellsPeer:
-            self._owner.write(data)
+    def _write(self, data: bytes, isLast: bool = False) -> None:
+        owner = self._owner
+        if data and owner is not None and self._tellsPeer:
+            (owner.writeAtOnce if isLast else owner.write)(data)
 
     # The outcome
 
@@ -497,7 +500,7 @@ class Authentication(Outcome):
             if not (self._isSilent or isEncrypting):
                 isChoosing = self.hello is not None and self.hello.isChoosing
                 alert = TlsAlert.internal_error if isChoosing else TlsAlert.user_canceled
-                self._write(self._plainAlert(alert))
+                self._write(self._plainAlert(alert), isLast=True)
             self._fail()
         self._decision.dismiss(decision)
 

@@ -177,6 +177,7 @@ class SslStreamProtocol(AskingProtocol):
             self._findSocket()
             self._authentication.begin(
                 Owner(
+                    self.transport.write,
                     self._handOver,
                     self._equipped,
                     self._moved,
