@@ -270,6 +270,29 @@ class ParentTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.assertEqual(len(self.pidsNow()), 2)
 
+    def test_endAtBirth(self) -> None:
+        """
+        A worker that is told to end as it begins is not told through the parent's
+        handler, which it has as long: the signal waits, and for nothing else.
+        """
+
+        def blocked() -> set[Any]:
+            return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+        before = blocked()
+        within: list[set[Any]] = []
+
+        def fork() -> int:
+            within.append(blocked())
+            return 1500
+
+        self.patch(os, "fork", fork)
+        self.reactor.advance(EARLY)
+        self.die(self.reactor.channels[0], 256)
+        self.reactor.advance(0)
+        self.assertEqual(within, [before | {signal.SIGTERM}])
+        self.assertEqual(blocked(), before)
+
     def test_noFork(self) -> None:
         """
         If the system has no room for another process now, it is asked again.

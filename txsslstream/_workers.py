@@ -360,16 +360,21 @@ class Workers(Service):
         line: tuple[socket.socket, ...] = ()
         try:
             ours, theirs = line = socket.socketpair()
-            pid = os.fork()
+            # Until it is nobody's but the worker's: the parent's handler would take
+            # what ends the worker for itself.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            try:
+                pid = os.fork()
+                if not pid:
+                    self._work(ours, theirs, mask)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         except OSError as e:
             for each in line:
                 each.close()
             self._log.error("worker {number} cannot begin: {e}", number=number, e=str(e))
             self._replaceLater(number, LONGEST_DELAY)
             return
-        if not pid:
-            ours.close()
-            self._work(theirs)
         theirs.close()
         worker = _Worker(number, pid, self._reactor.seconds(), self)
         self.workers.add(worker)
@@ -454,13 +459,20 @@ class Workers(Service):
 
     # What a worker does
 
-    def _work(self, line: socket.socket) -> NoReturn:
+    def _work(
+        self, parents: socket.socket, line: socket.socket, mask: set[int | signal.Signals]
+    ) -> NoReturn:
         """
         Be a worker; this never returns.
+
+        @param parents: the parent's end of the line.
+        @param mask: which signals are to be blocked.
         """
         status = 1
         try:
+            parents.close()
             self._forgetParent()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             reactor = freshReactor(self._reactor)
             self._run(reactor, line)
             status = 0
