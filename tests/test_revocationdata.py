@@ -38,7 +38,7 @@ from txsslstream.revocationdata import (
 from txsslstream.testing import DAY, NOW, Authority, rsaKey
 from txsslstream.testing.damage import patched
 from txsslstream.testing.encoding import SEQUENCE, der
-from txsslstream.testing.issuing import SHA256, Issued, certificate, enormous
+from txsslstream.testing.issuing import SHA256, Issued, certificate, enormous, keyUsage
 from txsslstream.testing.revocations import (
     ECDSA_SHA256,
     REVOKED,
@@ -300,7 +300,7 @@ class OcspTests(Judging):
         Somebody with the issuer's certificate for OCSP signing may sign,
         whichever way the response names the signer.
         """
-        digital = _usage(digital_signature=True)
+        digital, _ = keyUsage("digital_signature")
         for extensions in ((), ((x509.OCSPNoCheck(), False),), ((digital, True),)):
             signer = AUTHORITY.responder(extensions=extensions)
             for encoding in ocsp.OCSPResponderEncoding:
@@ -325,7 +325,7 @@ class OcspTests(Judging):
             ("not valid now", AUTHORITY.responder(notBefore=NOW + SECOND)),
             (
                 "for digital signatures",
-                AUTHORITY.responder(extensions=[(_usage(key_agreement=True), True)]),
+                AUTHORITY.responder(extensions=[keyUsage("key_agreement")]),
             ),
             ("unreadable", AUTHORITY.responder(extensions=[(UNKNOWN_EXTENSION, True)])),
             ("unreadable", AUTHORITY.responder(extensions=[(DAMAGED_EXTENSION, False)])),
@@ -722,8 +722,8 @@ class CrlTests(Judging):
         An issuer that has a key usage must have the one for CRLs.
         """
         for usage, isPermitted in (
-            (_usage(crl_sign=True), True),
-            (_usage(key_cert_sign=True), False),
+            keyUsage("crl_sign"),
+            (keyUsage("key_cert_sign")[0], False),
         ):
             issuer = AUTHORITY.issue(
                 subject="Test Authority", key=AUTHORITY.key, extensions=[(usage, True)]
@@ -1018,21 +1018,6 @@ class UrlTests(SynchronousTestCase):
             "x", extensions=[(x509.CRLDistributionPoints(points), False)]
         ).certificate
         self.assertEqual(crlUrls(subject), ("http://own",))
-
-
-def _usage(**usages: bool) -> x509.KeyUsage:
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{**dict.fromkeys(names, False), **usages})
 
 
 def _scope(**scope: Any) -> tuple[x509.IssuingDistributionPoint, bool]:

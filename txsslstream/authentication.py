@@ -31,7 +31,7 @@ from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
 from .clienthello import HelloState
 from .crossing import Negotiated, Presented, Step
-from .enums import SslProtocols, TlsAlert, X509RevocationMode
+from .enums import SslProtocols, TlsAlert
 from .errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -51,6 +51,7 @@ from .options import (
 )
 from .outcome import Outcome
 from .parameters import TlsParameters
+from .policy import checksRevocation
 from .records import APPLICATION_DATA, alertRecord, recordKinds
 from .resumption import resumptionFor
 from .stapling import Stapler, staplerOf
@@ -146,7 +147,7 @@ class Authentication(Outcome):
         wantsStaple = False
         if isinstance(options, SslClientAuthenticationOptions):
             name = serverNameFor(options.targetHost)
-            wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+            wantsStaple = checksRevocation(options.chainPolicy)
             # As in .NET: whoever has something to show.
             self._offersLater = bool(
                 options.clientCertificates

@@ -24,14 +24,13 @@ from .enums import (
     TlsAlert,
     X509ChainStatusFlags,
     X509ChainTrustMode,
-    X509RevocationMode,
     X509VerificationFlags,
 )
 from .interfaces import IRetriever
 from .issuers import fetchIssuers
 from .knownpaths import knownPaths
 from .paths import Path, anchorsOf
-from .policy import X509ChainPolicy
+from .policy import X509ChainPolicy, checksRevocation
 from .revocation import RevocationChecker
 from .sources import Retrievals
 from .stores import disallowed, systemRoots, userIntermediates
@@ -264,7 +263,7 @@ class X509Chain:
             return self._find(first, others, policy)
 
         def found(path: Path) -> bool | Deferred[bool]:
-            if not _checksRevocation(policy):
+            if not checksRevocation(policy):
                 return self._checked(path, (), policy)
             return self._revocation(path, policy).addCallback(
                 lambda findings: self._checked(path, findings, policy)
@@ -349,15 +348,11 @@ def _isKnown(path: Path) -> bool:
     return path.isAnchored and all(each.status in _HARMLESS for each in path.findings)
 
 
-def _checksRevocation(policy: X509ChainPolicy) -> bool:
-    return policy.revocationMode is not X509RevocationMode.NoCheck
-
-
 def isAtOnce(policy: X509ChainPolicy) -> bool:
     """
     Whether nothing ever has to be fetched to judge by a policy.
     """
-    return policy.disableCertificateDownloads and not _checksRevocation(policy)
+    return policy.disableCertificateDownloads and not checksRevocation(policy)
 
 
 def _timeOf(policy: X509ChainPolicy) -> datetime.datetime:

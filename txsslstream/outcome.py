@@ -11,10 +11,10 @@ from cryptography import x509
 
 from ._openssl import TlsEngine
 from .crossing import Negotiated
-from .enums import X509RevocationMode
 from .hello import HelloPhase
 from .judgement import Judgement
 from .options import AuthenticationOptions
+from .policy import checksRevocation
 from .resumption import Resumption
 
 
@@ -89,10 +89,7 @@ class Outcome:
         """
         Whether the peer's certificate was to be checked for revocation.
         """
-        return (
-            self._isEquipped
-            and self.options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
-        )
+        return self._isEquipped and checksRevocation(self.options.chainPolicy)
 
     @property
     def localCertificate(self) -> x509.Certificate | None:

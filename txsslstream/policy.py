@@ -273,3 +273,10 @@ def _isOfLists(part: object) -> bool:
     return isinstance(part, tuple) and any(
         isinstance(each, x509.CertificateRevocationList) for each in part
     )
+
+
+def checksRevocation(policy: X509ChainPolicy) -> bool:
+    """
+    Whether certificates that are judged by a policy may be found revoked.
+    """
+    return policy.revocationMode is not X509RevocationMode.NoCheck

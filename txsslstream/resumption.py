@@ -11,8 +11,8 @@ from __future__ import annotations
 from ._openssl import TlsEngine
 from .certificates import SslStreamCertificateContext
 from .crossing import Presented, ResumableSession
-from .enums import X509RevocationMode
 from .options import SslClientAuthenticationOptions
+from .policy import checksRevocation
 from .sessions import sessions
 
 
@@ -75,7 +75,7 @@ def resumptionFor(options: SslClientAuthenticationOptions, engine: TlsEngine) ->
         server has no name, or a fresh OCSP response is wanted, which a session
         that goes on does not bring.
     """
-    wantsStaple = options.chainPolicy.revocationMode is not X509RevocationMode.NoCheck
+    wantsStaple = checksRevocation(options.chainPolicy)
     if not engine.parameters.resumes or not options.targetHost or wantsStaple:
         return None
     return Resumption(options, engine)
