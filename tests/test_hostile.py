@@ -148,8 +148,8 @@ class HostileTests(Case):
             for number in range(3):
                 forged.send(forged.forger.record(APPLICATION_DATA, b"%d" % number))
             self.assertEqual(bytes(forged.application.received), b"012")
-            damaged = forged.forger.record(APPLICATION_DATA, b"3")[:-1] + b"\0"
-            forged.send(damaged)
+            whole = forged.forger.record(APPLICATION_DATA, b"3")
+            forged.send(whole[:-1] + bytes((whole[-1] ^ 1,)))
             self.assertIs(forged.failure().alertSent, TlsAlert.bad_record_mac)
 
         self.both(check)
