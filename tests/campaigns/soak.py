@@ -1,0 +1,280 @@
+"""
+An hour of mixed traffic with churn, and 100,000 connections without the garbage
+collector: nothing grows, and nothing is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..interop._tools import OPENSSL_SERVER_READY, background, opensslServer
+from ..programs import environment
+from ._common import Campaign, main, program
+from .soaking.material import Issuer
+from .soaking.trend import Sample, Trend, growing, newcomers, trends
+
+#: Minutes, connections in memory and over sockets, and MiB for somebody slow, of
+#: a whole run and of a sample.
+WHOLE, SHORT = (60.0, 100_000, 2000, 1024), (0.7, 2200, 200, 64)
+#: So many objects may be made once, however many connections there are.
+ONCE = 500
+#: Seconds between two samples.
+INTERVALS = (10.0, 3.0)
+#: How much of one processor both processes use together.
+SHARE = 0.6
+
+_PACKAGE = "tests.campaigns.soaking"
+
+
+class Member:
+    """
+    One of the processes.
+
+    @ivar name: what it is called in results.
+    @ivar samples: of it, so far.
+    @ivar last: the last answer about it.
+    """
+
+    def __init__(self, name: str, module: str, home: Path, log: Any) -> None:
+        self.name = name
+        self.samples: list[Sample] = []
+        self.last: dict[str, Any] = {}
+        directory = home / module
+        directory.mkdir()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"{_PACKAGE}.{module}", str(home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            bufsize=0,
+            env={
+                **os.environ,
+                **environment(home),
+                "TMPDIR": str(directory),
+                "XDG_CACHE_HOME": str(home / f"{module}-cache"),
+            },
+        )
+
+    def ask(self, command: str, *arguments: object, timeout: float = 120) -> Any:
+        """
+        @return: what it answers.
+        @raise RuntimeError: nothing, within so many seconds.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps([command, arguments]).encode() + b"\n")
+        answer = b""
+        until = time.monotonic() + timeout
+        while not answer.endswith(b"\n"):
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise RuntimeError(f"{self.name}: no answer to {command}")
+            some = self.process.stdout.read(1 << 16)
+            if not some:
+                raise RuntimeError(f"{self.name}: it has ended")
+            answer += some
+        return json.loads(answer)
+
+    def sample(self, seconds: float, connections: int) -> None:
+        """
+        Count what it holds.
+        """
+        # The first one behind the warm-up is whom the last is compared with.
+        self.last = self.ask("sample", len(self.samples) < 5)
+        self.samples.append(Sample(seconds, connections, self.last["figures"]))
+
+    def end(self) -> None:
+        """
+        Have it end.
+        """
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def _members(home: Path) -> Iterator[tuple[Member, Member, Path]]:
+    log = home / "soak.log"
+    with log.open("wb") as output:
+        members: list[Member] = []
+        try:
+            for name, module in (("server", "serving"), ("clients", "driving")):
+                members.append(Member(name, module, home, output))
+            yield members[0], members[1], log
+        finally:
+            for each in reversed(members):
+                each.end()
+
+
+def _outcome(member: Member) -> tuple[dict[str, Any], list[str]]:
+    found = trends(member.samples)
+    lines = [
+        *growing(found),
+        *member.last["overLimit"],
+        *(f"logged {times} times: {said}" for said, times in member.last["complaints"].items()),
+    ]
+    more = newcomers(member.last["first"], member.last["types"])
+    if any(not each.isFlat for each in found.values()):
+        lines.append("more objects of the types " + ", ".join(f"{n} ({c})" for n, c in more))
+    figures = {name: each._asdict() for name, each in found.items()}
+    peak = max(each.figures["resident memory, MiB"] for each in member.samples)
+    result = {"figures": figures, "peak": peak, "samples": len(member.samples)}
+    return result, [f"{member.name}: {line}" for line in lines]
+
+
+def _progress(server: Member, clients: Member, connections: int) -> None:
+    def told(member: Member) -> str:
+        found = member.samples[-1].figures
+        names = ("resident memory, MiB", "objects known to the collector", "descriptors")
+        return f"{member.name} {' '.join(f'{found[name]:.0f}' for name in names)}"
+
+    seconds = server.samples[-1].seconds
+    print(f"{seconds:6.0f} s {connections:8d} {told(server)}, {told(clients)}", flush=True)
+
+
+def traffic(home: Path, minutes: float, isShort: bool) -> tuple[dict[str, Any], list[str]]:
+    """
+    Have the traffic.
+
+    @return: how it went, and what is wrong with that.
+    """
+    issuer = Issuer(home)
+    program("openssl")
+    wrong: list[str] = []
+    certificate = home / "server.pem"
+    foreign = opensslServer(certificate, certificate, extra=["-rev"])
+    with background(foreign, OPENSSL_SERVER_READY) as tool, _members(home) as members:
+        server, clients, log = members
+        ports = {**server.ask("ports"), "foreign": int(tool.match[1])}
+        share = SHARE * (2 if isShort else 1)
+        clients.ask("begin", ports, server.process.pid, share)
+        began = time.monotonic()
+        rested: dict[str, Any] = {}
+        number = 0
+        while (seconds := time.monotonic() - began) < minutes * 60 or number < 6:
+            interval = INTERVALS[isShort]
+            time.sleep(interval / 2)
+            number += 1
+            issuer.renew(isNew=not isShort)
+            time.sleep(interval / 2)
+            rested = clients.ask("rest")
+            accepted = server.ask("rest", rested["idle"])
+            if accepted != rested["idle"]:
+                wrong.append(f"server: {accepted} connections where {rested['idle']} are idle")
+            for each in (server, clients):
+                each.sample(seconds, rested["opened"])
+            clients.ask("proceed")
+            _progress(server, clients, rested["opened"])
+        clients.ask("rest")
+        outcomes = {each.name: _outcome(each) for each in (server, clients)}
+        said = log.read_text("utf-8", "replace")
+    wrong += [line for _, lines in outcomes.values() for line in lines]
+    wrong += [f"{times} times {what}" for what, times in rested["failed"].items()]
+    if rested["certificates"] < 2:
+        wrong.append("no client has seen a certificate change")
+    if said:
+        wrong.append(f"said: {said[:2000]}")
+    result = {
+        "minutes": round(seconds / 60, 2),
+        "connections": rested["opened"],
+        "resumed": rested["resumed"],
+        "certificates": rested["certificates"],
+        "conversations": rested["conversations"],
+        **{name: each for name, (each, _) in outcomes.items()},
+    }
+    return result, wrong
+
+
+def leaving(home: Path, inMemory: int, overSockets: int) -> tuple[dict[str, Any], list[str]]:
+    """
+    Open and close connections while nothing is collected.
+
+    @return: what was left, and what is wrong with that.
+    """
+    issued = home / "leaving-material"
+    issued.mkdir()
+    Issuer(issued)
+    log = issued / "soak.log"
+    with log.open("wb") as output:
+        member = Member("without the collector", "leaving", issued, output)
+        try:
+            found = {
+                "memory": member.ask("memory", inMemory, timeout=3600),
+                "sockets": member.ask("sockets", overSockets, timeout=600),
+            }
+        finally:
+            member.end()
+    wrong = [
+        f"without the collector, {where}: {count} of {name} are left"
+        for where, each in found.items()
+        for name, count in each["left"].items()
+    ]
+    # Not more of anything, but for what is made once.
+    for name in ("objects", "collected"):
+        if found["memory"][name] > ONCE:
+            more = found["memory"]["others"]
+            wrong.append(f"without the collector: {name}: {found['memory'][name]}: {more}")
+    return found, wrong
+
+
+def _slowly(mebibytes: int) -> tuple[list[str], list[str]]:
+    """
+    Send much to somebody slow.
+
+    @return: what was said of that, and what is wrong.
+    """
+    command = [sys.executable, "-m", "tests.soak_memory", str(mebibytes)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    said = ended.stdout.splitlines()
+    return said, [] if ended.returncode == 0 else [*said, ended.stderr[-1000:]]
+
+
+def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
+    """
+    Open and close connections without the collector, send much to somebody slow,
+    and have the traffic.
+    """
+    arguments = campaign.arguments
+    minutes, connections, sockets, mebibytes = SHORT if campaign.isShort else WHOLE
+    if arguments.minutes is not None:
+        minutes = arguments.minutes
+    if arguments.connections is not None:
+        connections = arguments.connections
+    wrong: list[str] = []
+    results: dict[str, Any] = {}
+    for name, part in (
+        ("leaving", lambda: leaving(campaign.home, connections, sockets)),
+        ("slowly", lambda: _slowly(mebibytes)),
+        ("traffic", lambda: traffic(campaign.home, minutes, campaign.isShort)),
+    ):
+        began = time.monotonic()
+        results[name], lines = part()
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+        wrong += lines
+    for line in wrong:
+        print(f"soak: {line}")
+    return {**results, "wrong": wrong}, not wrong
+
+
+def _extend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=float, help="of traffic")
+    parser.add_argument("--connections", type=int, help="in memory, without the collector")
+
+
+if __name__ == "__main__":
+    sys.exit(main("soak", str(__doc__).strip(), conduct, _extend))

@@ -1,0 +1,354 @@
+"""
+What connections leave behind when the garbage collector does not help: nothing.
+
+Both ends are in this process.  In memory each connection ends in one of
+L{FORMS}; over sockets it is one of the soak's conversations.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+
+from txsslstream import SslProtocols, _openssl
+from txsslstream.sessions import sessions
+from txsslstream.testing import VERSIONS, Authority, StreamPair, sharedAuthority
+
+from .asking import ROUND, Asking
+from .material import Material
+from .member import EXPECTED_WORDS, run
+from .sampling import types
+from .serving import Servers
+
+#: The modules whose objects must be gone, and one whose objects are constants.
+_OURS, _CONSTANT = ("txsslstream.", "OpenSSL."), "txsslstream.enums."
+#: Conversations with programs that are not there.
+_ELSEWHERE = (Asking.python, Asking.openssl, Asking.foreign)
+#: So many connections there are between two counts.
+BATCH = 100
+
+
+def _ignore(*deferreds: Deferred[Any]) -> None:
+    for each in deferreds:
+        each.addErrback(lambda _: None)
+
+
+def _talk(pair: StreamPair) -> None:
+    for one, other in ((pair.client, pair.server), (pair.server, pair.client)):
+        _ignore(one.write(b"some data"))
+        reading = other.readExactly(9)
+        pair.flush()
+        assert reading.result == b"some data"  # type: ignore[comparison-overlap]
+
+
+def _authenticated(pair: StreamPair, version: SslProtocols, **options: Any) -> None:
+    outcomes = pair.authenticate(version, **options)
+    for each in outcomes:
+        assert each.result in (pair.client, pair.server), each
+
+
+def success(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    Data in both directions, and both close.
+    """
+    _authenticated(pair, version)
+    _talk(pair)
+    _ignore(pair.client.close(), pair.server.close())
+    pair.flush()
+
+
+def mutual(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    Both have certificates, and decide later; one side closes, then the other.
+    """
+    asked: list[Deferred[bool]] = []
+
+    def waits(*_: object) -> Deferred[bool]:
+        asked.append(Deferred())
+        return asked[-1]
+
+    client = {
+        "clientCertificates": [pair.authority.clientCertificate],
+        "remoteCertificateValidationCallback": waits,
+    }
+    server = {"clientCertificateRequired": True, "remoteCertificateValidationCallback": waits}
+    _ignore(*pair.authenticate(version, client, server))
+    while asked:
+        asked.pop().callback(True)
+        pair.flush()
+    _talk(pair)
+    _ignore(pair.client.shutdown())
+    pair.flush()
+    _ignore(pair.server.close())
+    pair.flush()
+
+
+@cache
+def _others() -> Authority:
+    return Authority("Others")
+
+
+def distrusted(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The client does not trust the server's authority.
+    """
+    refused = pair.authenticate(version, {"trust": _others().trust})
+    _ignore(*refused)
+
+
+def refused(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The server's callback says no.
+    """
+    no = {"remoteCertificateValidationCallback": lambda *_: False}
+    _ignore(*pair.authenticate(version, server=no))
+    _ignore(pair.client.read())
+
+
+def raised(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The client's callback raises an error.
+    """
+
+    def raises(*_: object) -> bool:
+        raise ValueError(EXPECTED_WORDS)
+
+    _ignore(*pair.authenticate(version, {"remoteCertificateValidationCallback": raises}))
+
+
+def unanswered(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    A callback never answers, until the time is over.
+    """
+    never = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
+    _ignore(*pair.authenticate(version, never))
+    pair.advance(31)
+
+
+def silent(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The server's answer never comes, until the time is over.
+    """
+    pair.wire.server.hold()
+    _ignore(*pair.authenticate(version))
+    pair.advance(31)
+
+
+def cancelled(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The client gives up in the middle.
+    """
+    pair.wire.server.stallAt(20)
+    client, server = pair.authenticate(version)
+    _ignore(client, server)
+    client.cancel()
+
+
+def aborted(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    One side aborts while both read and data is under way.
+    """
+    _authenticated(pair, version)
+    _ignore(pair.client.read(), pair.server.read(), pair.client.write(bytes(100_000)))
+    pair.server.abort()
+
+
+def lost(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The connection is lost in the middle of the handshake.
+    """
+    pair.wire.server.stallAt(20)
+    _ignore(*pair.authenticate(version))
+    pair.wire.cut()
+
+
+def truncated(pair: StreamPair, version: SslProtocols) -> None:
+    """
+    The connection is lost in the middle of the data.
+    """
+    _authenticated(pair, version)
+    _ignore(pair.client.read(), pair.server.readExactly(1000), pair.client.write(b"too little"))
+    pair.flush()
+    pair.wire.cut()
+
+
+#: How connections end.
+FORMS: tuple[Callable[[StreamPair, SslProtocols], None], ...] = (
+    *(success, mutual, distrusted, refused, raised, unanswered),
+    *(silent, cancelled, aborted, lost, truncated),
+)
+
+
+@contextmanager
+def withoutCollector() -> Iterator[None]:
+    """
+    Nothing is collected meanwhile.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _connection(
+    form: Callable[[StreamPair, SslProtocols], None], version: SslProtocols
+) -> Iterator[weakref.ref[Any]]:
+    """
+    Open a connection and end it.
+
+    @return: references to its parts.
+    """
+    pair = StreamPair()
+    form(pair, version)
+    pair.flush()
+    timers = pair.clock.getDelayedCalls()
+    if timers:
+        raise AssertionError(f"{form.__name__}: {timers} are left")
+    for end in pair.wire.ends:
+        if end.connected:
+            raise AssertionError(f"{form.__name__}: {end} is connected")
+        # As a socket of the reactor's does, which keeps no protocol then.
+        end.protocol = None
+    for stream in (pair.client, pair.server):
+        protocol: Any = stream._protocol
+        authentication = protocol._authentication
+        engine = authentication.engine
+        yield from map(
+            weakref.ref, (stream, protocol, authentication, engine, engine.connection)
+        )
+
+
+def inMemory(connections: int) -> dict[str, Any]:
+    """
+    Open and close so many connections in memory, with the collector disabled.
+
+    @return: how many there were of each form; what was left of them, by the
+        types of the objects; how many more objects there are altogether, by
+        types that are not ours; and how many the collector finds in the end.
+    """
+    sharedAuthority()
+    every = [(form, version) for form in FORMS for version in VERSIONS]
+    for form, version in every * 2:
+        list(_connection(form, version))
+    turns = cycle(every)
+    had: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    with withoutCollector():
+        before = _count()
+        for start in range(0, connections, BATCH):
+            parts: list[tuple[str, weakref.ref[Any]]] = []
+            for form, version in islice(turns, min(BATCH, connections - start)):
+                had[form.__name__] += 1
+                parts += [(form.__name__, part) for part in _connection(form, version)]
+            for name, part in parts:
+                kept = part()
+                if kept is not None:
+                    left[f"{type(kept).__name__} of {name}"] += 1
+                del kept
+            del parts
+        after = _count()
+        found = gc.collect()
+    return {"connections": dict(had), "collected": found, **_told(before, after, left)}
+
+
+def _count() -> Counter[str]:
+    """
+    @return: L{types}, without what is kept for the connections to come.
+    """
+    sessions.clear()
+    _openssl._sharedContext.cache_clear()
+    _openssl._shared.cache_clear()
+    return types()
+
+
+def _told(
+    before: Mapping[str, int], after: Mapping[str, int], left: Mapping[str, int]
+) -> dict[str, Any]:
+    more = {
+        name: after[name] - before.get(name, 0)
+        for name in sorted(after)
+        if after[name] > before.get(name, 0)
+    }
+    ours = {
+        name: count
+        for name, count in more.items()
+        if name.startswith(_OURS) and not name.startswith(_CONSTANT)
+    }
+    return {
+        "left": {**ours, **left},
+        "objects": sum(after.values()) - sum(before.values()),
+        "others": {name: count for name, count in more.items() if name not in ours},
+    }
+
+
+class _Sockets:
+    """
+    The same over sockets.
+    """
+
+    def __init__(self, reactor: Any, home: Path) -> None:
+        self._reactor = reactor
+        self._servers = Servers(reactor, home)
+        self._material = Material(home)
+
+    async def leave(self, connections: int) -> dict[str, Any]:
+        """
+        Open and close so many connections over sockets.
+
+        @return: as L{inMemory}, without the forms.
+        """
+        asking = Asking(self._reactor, self._material, await self._servers.ports())
+        every = [each for each in ROUND if each not in _ELSEWHERE]
+        await self._have(asking, every * 2)
+        opened = asking.opened
+        with withoutCollector():
+            before = _count()
+            turns = cycle(every)
+            while asking.opened - opened < connections:
+                await self._have(asking, list(islice(turns, BATCH)))
+            after = _count()
+            found = gc.collect()
+        told = _told(before, after, {})
+        return {"connections": asking.opened - opened, "collected": found, **told}
+
+    async def _have(
+        self, asking: Asking, conversations: list[Callable[[Asking], Awaitable[None]]]
+    ) -> None:
+        few = DeferredSemaphore(8)
+
+        def one(each: Callable[[Asking], Any]) -> Deferred[None]:
+            return few.run(lambda: Deferred.fromCoroutine(each(asking)))
+
+        await gatherResults(list(map(one, conversations)), consumeErrors=True)
+        await self._servers.rest(0)
+        # What is done in the next turn of the reactor is done.
+        await deferLater(self._reactor, 0.1)
+
+
+def begin(reactor: Any, home: Path) -> Mapping[str, Callable[..., Awaitable[Any]]]:
+    """
+    Make what answers the conductor.
+    """
+    Factory.noisy = False
+
+    async def memory(connections: int) -> dict[str, Any]:
+        return inMemory(connections)
+
+    return {"memory": memory, "sockets": _Sockets(reactor, home).leave}
+
+
+if __name__ == "__main__":
+    run(begin)
