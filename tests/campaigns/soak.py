@@ -21,7 +21,7 @@ from ..interop._tools import OPENSSL_SERVER_READY, background, opensslServer
 from ..programs import environment
 from ._common import Campaign, main, program
 from .soaking.material import Issuer
-from .soaking.trend import Sample, Trend, growing, newcomers, trends
+from .soaking.trend import Sample, Trend, growing, newcomers, tooMany, trends
 
 #: Minutes, connections in memory and over sockets, and MiB for somebody slow, of
 #: a whole run and of a sample.
@@ -45,25 +45,38 @@ class Member:
     @ivar last: the last answer about it.
     """
 
-    def __init__(self, name: str, module: str, home: Path, log: Any) -> None:
+    def __init__(self, name: str, module: str, home: Path) -> None:
+        """
+        @param module: what it runs.
+        @param home: where the certificates are.
+        """
         self.name = name
+        self._log = home / f"{module}.log"
         self.samples: list[Sample] = []
         self.last: dict[str, Any] = {}
         directory = home / module
         directory.mkdir()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"{_PACKAGE}.{module}", str(home)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            bufsize=0,
-            env={
-                **os.environ,
-                **environment(home),
-                "TMPDIR": str(directory),
-                "XDG_CACHE_HOME": str(home / f"{module}-cache"),
-            },
-        )
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"{_PACKAGE}.{module}", str(home)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                env={
+                    **os.environ,
+                    **environment(home),
+                    "TMPDIR": str(directory),
+                    "XDG_CACHE_HOME": str(home / f"{module}-cache"),
+                },
+            )
+
+    def said(self) -> list[str]:
+        """
+        @return: what it has written that is no answer, as a line or none.
+        """
+        text = self._log.read_text("utf-8", "replace")
+        return [f"{self.name} said: {text[-2000:]}"] if text else []
 
     def ask(self, command: str, *arguments: object, timeout: float = 120) -> Any:
         """
@@ -81,7 +94,8 @@ class Member:
                 raise RuntimeError(f"{self.name}: no answer to {command}")
             some = self.process.stdout.read(1 << 16)
             if not some:
-                raise RuntimeError(f"{self.name}: it has ended")
+                said = self._log.read_text("utf-8", "replace")[-3000:]
+                raise RuntimeError(f"{self.name}: it has ended: {said}")
             answer += some
         return json.loads(answer)
 
@@ -108,23 +122,25 @@ class Member:
 
 
 @contextmanager
-def _members(home: Path) -> Iterator[tuple[Member, Member, Path]]:
-    log = home / "soak.log"
-    with log.open("wb") as output:
-        members: list[Member] = []
-        try:
-            for name, module in (("server", "serving"), ("clients", "driving")):
-                members.append(Member(name, module, home, output))
-            yield members[0], members[1], log
-        finally:
-            for each in reversed(members):
-                each.end()
+def _members(home: Path, *modules: tuple[str, str]) -> Iterator[list[Member]]:
+    """
+    Run processes, by their names and modules, as long as the C{with} block takes.
+    """
+    members: list[Member] = []
+    try:
+        for name, module in modules:
+            members.append(Member(name, module, home))
+        yield members
+    finally:
+        for each in reversed(members):
+            each.end()
 
 
-def _outcome(member: Member) -> tuple[dict[str, Any], list[str]]:
+def _outcome(member: Member, idle: int) -> tuple[dict[str, Any], list[str]]:
     found = trends(member.samples)
     lines = [
         *growing(found),
+        *tooMany(found, idle),
         *member.last["overLimit"],
         *(f"logged {times} times: {said}" for said, times in member.last["complaints"].items()),
     ]
@@ -158,8 +174,9 @@ def traffic(home: Path, minutes: float, isShort: bool) -> tuple[dict[str, Any], 
     wrong: list[str] = []
     certificate = home / "server.pem"
     foreign = opensslServer(certificate, certificate, extra=["-rev"])
-    with background(foreign, OPENSSL_SERVER_READY) as tool, _members(home) as members:
-        server, clients, log = members
+    processes = ("server", "serving"), ("clients", "driving")
+    with background(foreign, OPENSSL_SERVER_READY) as tool, _members(home, *processes) as members:
+        server, clients = members
         ports = {**server.ask("ports"), "foreign": int(tool.match[1])}
         share = SHARE * (2 if isShort else 1)
         clients.ask("begin", ports, server.process.pid, share)
@@ -181,14 +198,12 @@ def traffic(home: Path, minutes: float, isShort: bool) -> tuple[dict[str, Any], 
             clients.ask("proceed")
             _progress(server, clients, rested["opened"])
         clients.ask("rest")
-        outcomes = {each.name: _outcome(each) for each in (server, clients)}
-        said = log.read_text("utf-8", "replace")
+        outcomes = {each.name: _outcome(each, rested["idle"]) for each in (server, clients)}
     wrong += [line for _, lines in outcomes.values() for line in lines]
     wrong += [f"{times} times {what}" for what, times in rested["failed"].items()]
     if rested["certificates"] < 2:
         wrong.append("no client has seen a certificate change")
-    if said:
-        wrong.append(f"said: {said[:2000]}")
+    wrong += [line for each in members for line in each.said()]
     result = {
         "minutes": round(seconds / 60, 2),
         "connections": rested["opened"],
@@ -209,16 +224,11 @@ def leaving(home: Path, inMemory: int, overSockets: int) -> tuple[dict[str, Any]
     issued = home / "leaving-material"
     issued.mkdir()
     Issuer(issued)
-    log = issued / "soak.log"
-    with log.open("wb") as output:
-        member = Member("without the collector", "leaving", issued, output)
-        try:
-            found = {
-                "memory": member.ask("memory", inMemory, timeout=3600),
-                "sockets": member.ask("sockets", overSockets, timeout=600),
-            }
-        finally:
-            member.end()
+    with _members(issued, ("without the collector", "leaving")) as (member,):
+        found = {
+            "memory": member.ask("memory", inMemory, timeout=3600),
+            "sockets": member.ask("sockets", overSockets, timeout=600),
+        }
     wrong = [
         f"without the collector, {where}: {count} of {name} are left"
         for where, each in found.items()
@@ -263,7 +273,10 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
         ("traffic", lambda: traffic(campaign.home, minutes, campaign.isShort)),
     ):
         began = time.monotonic()
-        results[name], lines = part()
+        try:
+            results[name], lines = part()
+        except RuntimeError as e:
+            lines = [f"{name}: {e}"]
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
         wrong += lines
     for line in wrong:

@@ -21,6 +21,8 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
+from txsslstream import SslStream
+
 from .asking import NAMES, ROUND, Asking
 from .material import DOMAIN, Material
 from .member import run
@@ -158,22 +160,25 @@ class Driver:
         """
         Be one of the idle connections, for ever.
         """
+        streams: list[SslStream] = []
+
+        async def again() -> None:
+            # At once, so that at rest there is always the same number.
+            while streams:
+                await streams.pop().close()
+            stream = await self._asking.connect("main")
+            # For hours, if need be.
+            stream.readTimeout = stream.writeTimeout = None
+            streams.append(stream)
+
         while True:
             await self._isTime()
-            streams: list[Any] = []
-
-            async def connect(streams: list[Any] = streams) -> None:
-                streams.append(await self._asking.connect("main"))
-                # For hours, if need be.
-                streams[0].readTimeout = streams[0].writeTimeout = None
-
-            await self._counted("idleBegins", connect())
-            for _ in range(AWAKE if streams else 0):
+            await self._counted("idleBegins", again())
+            for _ in range(AWAKE):
                 await deferLater(self._reactor, self._random.random() * SLEEP)
                 await self._isTime()
-                await self._counted("idleWakes", self._asking.echoed(streams[0]))
-            if streams:
-                await self._counted("idleEnds", streams[0].close())
+                for stream in streams:
+                    await self._counted("idleWakes", self._asking.echoed(stream))
 
     async def _isTime(self) -> None:
         if self._isResting:

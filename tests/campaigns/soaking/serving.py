@@ -234,6 +234,7 @@ class Servers:
             "main": self._options(),
             "mutual": self._options(
                 **asks,
+                allowTlsResume=False,
                 trust=None,
                 certificateChainPolicy=self._policy,
                 remoteCertificateValidationCallback=self._waits,

@@ -32,8 +32,21 @@ LIMITS: Mapping[str, float] = {
     "client options": 4,
 }
 
-#: What is all the same: it follows from other figures, or has a limit of its own.
 _OTHERWISE = 1.0
+
+#: How much of some things there may be at rest at all, besides what idle
+#: connections have: what is given back late does not grow, either.
+CEILINGS: Mapping[str, float] = {
+    "streams": 0,
+    "protocols": 0,
+    "engines": 0,
+    "OpenSSL connections": 0,
+    "parked handshakes": 0,
+    "timers": 20,
+    "threads": 20,
+    "descriptors": 60,
+    "temporary files": 4,
+}
 
 
 class Sample(NamedTuple):
@@ -119,6 +132,18 @@ def growing(found: Mapping[str, Trend]) -> list[str]:
         f"{each.perTenThousand:+.1f} per 10,000 connections, limit {each.limit:g}"
         for name, each in found.items()
         if not each.isFlat
+    ]
+
+
+def tooMany(found: Mapping[str, Trend], idle: int) -> list[str]:
+    """
+    @param idle: so many connections are idle.
+    @return: a line for each figure that is above its ceiling.
+    """
+    return [
+        f"{name}: {found[name].most:.0f}, more than {ceiling:.0f} at rest with {idle} connections"
+        for name, ceiling in CEILINGS.items()
+        if found[name].most > idle + ceiling
     ]
 
 
