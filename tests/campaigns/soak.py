@@ -21,7 +21,7 @@ from ..interop._tools import OPENSSL_SERVER_READY, background, opensslServer
 from ..programs import environment
 from ._common import Campaign, main, program
 from .soaking.material import Issuer
-from .soaking.trend import Sample, Trend, growing, newcomers, tooMany, trends
+from .soaking.trend import Sample, growing, newcomers, tooMany, trends
 
 #: Minutes, connections in memory and over sockets, and MiB for somebody slow, of
 #: a whole run and of a sample.
@@ -153,7 +153,12 @@ def _outcome(member: Member, idle: int) -> tuple[dict[str, Any], list[str]]:
     return result, [f"{member.name}: {line}" for line in lines]
 
 
-def _progress(server: Member, clients: Member, connections: int) -> None:
+def _progress(server: Member, clients: Member, connections: int, kept: Path | None) -> None:
+    if kept is not None:
+        with kept.open("a", encoding="utf-8") as file:
+            last = {each.name: each.samples[-1]._asdict() for each in (server, clients)}
+            file.write(json.dumps(last) + "\n")
+
     def told(member: Member) -> str:
         found = member.samples[-1].figures
         names = ("resident memory, MiB", "objects known to the collector", "descriptors")
@@ -163,9 +168,13 @@ def _progress(server: Member, clients: Member, connections: int) -> None:
     print(f"{seconds:6.0f} s {connections:8d} {told(server)}, {told(clients)}", flush=True)
 
 
-def traffic(home: Path, minutes: float, isShort: bool) -> tuple[dict[str, Any], list[str]]:
+def traffic(
+    home: Path, minutes: float, isShort: bool, kept: Path | None
+) -> tuple[dict[str, Any], list[str]]:
     """
     Have the traffic.
+
+    @param kept: where every sample is written, if anywhere.
 
     @return: how it went, and what is wrong with that.
     """
@@ -196,7 +205,7 @@ def traffic(home: Path, minutes: float, isShort: bool) -> tuple[dict[str, Any], 
             for each in (server, clients):
                 each.sample(seconds, rested["opened"])
             clients.ask("proceed")
-            _progress(server, clients, rested["opened"])
+            _progress(server, clients, rested["opened"], kept)
         clients.ask("rest")
         outcomes = {each.name: _outcome(each, rested["idle"]) for each in (server, clients)}
     wrong += [line for _, lines in outcomes.values() for line in lines]
@@ -270,7 +279,7 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
     for name, part in (
         ("leaving", lambda: leaving(campaign.home, connections, sockets)),
         ("slowly", lambda: _slowly(mebibytes)),
-        ("traffic", lambda: traffic(campaign.home, minutes, campaign.isShort)),
+        ("traffic", lambda: traffic(campaign.home, minutes, campaign.isShort, arguments.samples)),
     ):
         began = time.monotonic()
         try:
@@ -286,6 +295,7 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
 
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="of traffic")
+    parser.add_argument("--samples", type=Path, help="file for every sample, a line of JSON each")
     parser.add_argument("--connections", type=int, help="in memory, without the collector")
 
 

@@ -20,12 +20,13 @@ from typing import Any
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Client
 
 from txsslstream import SslStream
 
 from .asking import NAMES, ROUND, Asking
 from .material import DOMAIN, Material
-from .member import run
+from .member import run, settled
 
 #: So many connections are idle, and wake up now and then.
 IDLE = 12
@@ -104,6 +105,8 @@ class Driver:
             await deferLater(self._reactor, TICK)
         else:
             self._failed[f"do not end: {dict(+self._active)}"] += 1
+        # Who was refused may still be telling the server so.
+        await settled(self._reactor, Client, lambda count: count <= IDLE)
         return {
             "opened": self._asking.opened,
             "resumed": self._asking.resumed,
@@ -177,8 +180,8 @@ class Driver:
             for _ in range(AWAKE):
                 await deferLater(self._reactor, self._random.random() * SLEEP)
                 await self._isTime()
-                for stream in streams:
-                    await self._counted("idleWakes", self._asking.echoed(stream))
+                if streams:
+                    await self._counted("idleWakes", self._asking.echoed(streams[0]))
 
     async def _isTime(self) -> None:
         if self._isResting:

@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.stdio import StandardIO
-from twisted.internet.task import react
+from twisted.internet.task import deferLater, react
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
@@ -24,6 +24,25 @@ from .sampling import overLimit, sample
 
 #: What may be in the log as more than information: callbacks raise on purpose.
 EXPECTED_WORDS = "on purpose"
+
+
+async def settled(reactor: Any, kind: type, isSo: Callable[[int], bool]) -> int:
+    """
+    Wait for the ends of connections, for a few seconds.
+
+    @param kind: of the transports.
+    @param isSo: whether that number of them is right.
+    @return: how many there are.
+    """
+
+    def number() -> int:
+        return sum(isinstance(each, kind) for each in reactor.getReaders())
+
+    for _ in range(150):
+        if isSo(number()):
+            break
+        await deferLater(reactor, 0.03)
+    return number()
 
 
 class Complaints:

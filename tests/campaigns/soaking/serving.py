@@ -40,7 +40,7 @@ from txsslstream import (
 from txsslstream.testing import MisbehavingPeer
 
 from .material import Material, data
-from .member import EXPECTED_WORDS, run
+from .member import EXPECTED_WORDS, run, settled
 
 #: Seconds that clients of the impatient have for their handshake.
 HASTE = 0.4
@@ -276,20 +276,17 @@ class Servers:
         ports["breaking"] = await self._listen(breaking)
         return ports
 
-    def _accepted(self) -> int:
-        return sum(isinstance(each, Server) for each in self._reactor.getReaders())
-
     async def rest(self, remaining: int) -> int:
         """
         Wait for the ends of all connections but so many.
 
         @return: how many there are.
         """
-        for _ in range(100):
-            if self._accepted() <= remaining and not self._limit.unauthenticated:
-                break
-            await deferLater(self._reactor, 0.03)
-        return self._accepted()
+        return await settled(
+            self._reactor,
+            Server,
+            lambda count: count <= remaining and not self._limit.unauthenticated,
+        )
 
 
 def begin(reactor: Any, home: Path) -> Mapping[str, Callable[..., Awaitable[Any]]]:
