@@ -83,7 +83,8 @@ LEAKS: tuple[Leak, ...] = (
     Leak(
         "a cache without limit",
         "sessions.py",
-        "        if len(self._sessions) > self.LIMIT:\n            self._sessions.popitem(last=False)\n",
+        "        if len(self._sessions) > self.LIMIT:\n"
+        "            self._sessions.popitem(last=False)\n",
         "",
         ("clients: sessions for [0-9]+ purposes, more than 500",),
     ),
@@ -105,6 +106,15 @@ def build(leak: Leak, directory: Path) -> None:
     for name in ("txsslstream", "tests", "twisted"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, directory / name, ignore=ignored)
+    damage(leak, directory)
+
+
+def damage(leak: Leak, directory: Path) -> None:
+    """
+    Put the leak into a copy.
+
+    @raise ValueError: it has no place there.
+    """
     path = directory / "txsslstream" / leak.path
     text = path.read_text("utf-8")
     if text.count(leak.old) != 1:

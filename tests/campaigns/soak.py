@@ -168,6 +168,10 @@ def _progress(server: Member, clients: Member, connections: int, kept: Path | No
     print(f"{seconds:6.0f} s {connections:8d} {told(server)}, {told(clients)}", flush=True)
 
 
+def _share(isShort: bool) -> float:
+    return SHARE * (2 if isShort else 1)
+
+
 def traffic(
     home: Path, minutes: float, isShort: bool, kept: Path | None
 ) -> tuple[dict[str, Any], list[str]]:
@@ -187,8 +191,7 @@ def traffic(
     with background(foreign, OPENSSL_SERVER_READY) as tool, _members(home, *processes) as members:
         server, clients = members
         ports = {**server.ask("ports"), "foreign": int(tool.match[1])}
-        share = SHARE * (2 if isShort else 1)
-        clients.ask("begin", ports, server.process.pid, share)
+        clients.ask("begin", ports, server.process.pid, _share(isShort))
         began = time.monotonic()
         rested: dict[str, Any] = {}
         number = 0
@@ -214,7 +217,7 @@ def traffic(
         wrong.append("no client has seen a certificate change")
     wrong += [line for each in members for line in each.said()]
     result = {
-        "minutes": round(seconds / 60, 2),
+        "minutes": round(seconds / 60, 1),
         "connections": rested["opened"],
         "resumed": rested["resumed"],
         "certificates": rested["certificates"],
@@ -290,7 +293,8 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
         wrong += lines
     for line in wrong:
         print(f"soak: {line}")
-    return {**results, "wrong": wrong}, not wrong
+    told = {"share": _share(campaign.isShort), "interval": INTERVALS[campaign.isShort]}
+    return {**results, **told, "wrong": wrong}, not wrong
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:

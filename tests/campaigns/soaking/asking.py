@@ -29,9 +29,6 @@ from txsslstream import (
     SslStream,
     SslStreamClientEndpoint,
     TruncationError,
-    X509ChainPolicy,
-    X509ChainTrustMode,
-    X509RevocationMode,
 )
 
 from .material import DOMAIN, Material, data
@@ -64,12 +61,6 @@ class Asking:
         self.serials: set[int] = set()
         self._turn = DeferredLock()
         self._python = ssl.create_default_context(cafile=str(material.home / "trust.pem"))
-        self._policy = X509ChainPolicy(
-            trustMode=X509ChainTrustMode.CustomRootTrust,
-            customTrustStore=material.trust.certificates,
-            revocationMode=X509RevocationMode.Online,
-            retriever=material.web,
-        )
 
     # What conversations are made of.
 
@@ -162,7 +153,7 @@ class Asking:
         await self.conversation(
             "mutual",
             trust=None,
-            certificateChainPolicy=self._policy,
+            certificateChainPolicy=self._material.policy,
             clientCertificates=[self._material.client],
             remoteCertificateValidationCallback=waits,
         )
@@ -307,7 +298,7 @@ class Asking:
             "revoked",
             SslPolicyErrors.RemoteCertificateChainErrors,
             trust=None,
-            certificateChainPolicy=self._policy,
+            certificateChainPolicy=self._material.policy,
         )
 
     async def saidNo(self) -> None:

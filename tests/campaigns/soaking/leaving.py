@@ -55,7 +55,7 @@ def _talk(pair: StreamPair) -> None:
         _ignore(one.write(b"some data"))
         reading = other.readExactly(9)
         pair.flush()
-        assert reading.result == b"some data"  # type: ignore[comparison-overlap]
+        assert reading.result == b"some data"
 
 
 def _authenticated(pair: StreamPair, version: SslProtocols, **options: Any) -> None:
@@ -137,8 +137,9 @@ def unanswered(pair: StreamPair, version: SslProtocols) -> None:
     """
     A callback never answers, until the time is over.
     """
-    never = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
-    _ignore(*pair.authenticate(version, never))
+    never: Deferred[bool] = Deferred()
+    waits = {"remoteCertificateValidationCallback": lambda *_: never}
+    _ignore(*pair.authenticate(version, waits))
     pair.advance(31)
 
 

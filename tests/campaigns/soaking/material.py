@@ -9,7 +9,13 @@ import time
 from pathlib import Path
 from random import Random
 
-from txsslstream import SslCertificateTrust, SslStreamCertificateContext
+from txsslstream import (
+    SslCertificateTrust,
+    SslStreamCertificateContext,
+    X509ChainPolicy,
+    X509ChainTrustMode,
+    X509RevocationMode,
+)
 from txsslstream.testing import Authority, MemoryWeb, certificatePEM, writePEM
 from txsslstream.testing.revocations import crlBytes, distribution
 
@@ -81,7 +87,8 @@ class Material:
     @ivar client: a client's certificate.
     @ivar stranger: that of a client whom nobody knows.
     @ivar revoked: a server's that is revoked.
-    @ivar web: where the CRL is.
+    @ivar policy: by which certificates are judged that may be revoked; the CRL
+        is in the cache as a rule.
     """
 
     def __init__(self, home: Path) -> None:
@@ -91,4 +98,10 @@ class Material:
         self.client = SslStreamCertificateContext.fromPEM(home / "client.pem")
         self.stranger = SslStreamCertificateContext.fromPEM(home / "stranger.pem")
         self.revoked = SslStreamCertificateContext.fromPEM(home / "revoked.pem")
-        self.web = MemoryWeb({CRL: (home / "soak.crl").read_bytes()})
+        web = MemoryWeb({CRL: (home / "soak.crl").read_bytes()})
+        self.policy = X509ChainPolicy(
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=self.trust.certificates or (),
+            revocationMode=X509RevocationMode.Online,
+            retriever=web,
+        )

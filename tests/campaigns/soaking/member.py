@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import deferLater, react
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from .sampling import overLimit, sample
 
@@ -45,6 +46,7 @@ async def settled(reactor: Any, kind: type, isSo: Callable[[int], bool]) -> int:
     return number()
 
 
+@implementer(ILogObserver)
 class Complaints:
     """
     Keeps what is logged and should not be.
@@ -54,13 +56,22 @@ class Complaints:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        globalLogPublisher.addObserver(self._observe)
+        globalLogPublisher.addObserver(self)
 
-    def _observe(self, event: Mapping[str, Any]) -> None:
+    def close(self) -> None:
+        """
+        Keep no more.
+        """
+        globalLogPublisher.removeObserver(self)
+
+    def __call__(self, event: LogEvent) -> None:
+        """
+        See L{ILogObserver}.
+        """
         if event.get("log_level", LogLevel.info) < LogLevel.warn and not event.get("isError"):
             return
         failure = event.get("log_failure")
-        said = formatEvent(event)  # type: ignore[arg-type]
+        said = formatEvent(event)
         if failure is not None:
             said += f": {failure.getErrorMessage()}\n{failure.getTraceback()}"
         if EXPECTED_WORDS not in said and len(self.counts) < 20:
@@ -72,6 +83,7 @@ class Member(LineOnlyReceiver):
     Answers the conductor.
 
     @ivar commands: what it can be asked, besides for samples.
+    @ivar complaints: what was logged and should not be.
     """
 
     delimiter = b"\n"
@@ -81,7 +93,7 @@ class Member(LineOnlyReceiver):
         self.done: Deferred[None] = Deferred()
         self.commands = {**commands, "sample": self._sample}
         self._reactor = reactor
-        self._complaints = Complaints()
+        self.complaints = Complaints()
         self._first: Counter[str] | None = None
 
     async def _sample(self, isFirst: bool) -> dict[str, Any]:
@@ -93,7 +105,7 @@ class Member(LineOnlyReceiver):
             "first": dict(self._first),
             "types": dict(types),
             "overLimit": overLimit(),
-            "complaints": dict(self._complaints.counts),
+            "complaints": dict(self.complaints.counts),
         }
 
     def lineReceived(self, line: bytes) -> None:
@@ -101,7 +113,7 @@ class Member(LineOnlyReceiver):
         Answer.
         """
         name, arguments = json.loads(line)
-        answering = ensureDeferred(self.commands[name](*arguments))  # type: ignore[arg-type]
+        answering = maybeDeferred(self.commands[name], *arguments)
         answering.addCallbacks(lambda said: self.sendLine(json.dumps(said).encode()), self._failed)
 
     def _failed(self, failure: Failure) -> None:

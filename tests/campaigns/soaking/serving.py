@@ -32,9 +32,6 @@ from txsslstream import (
     SslServerAuthenticationOptions,
     SslStream,
     SslStreamServerEndpoint,
-    X509ChainPolicy,
-    X509ChainTrustMode,
-    X509RevocationMode,
     startTLS,
 )
 from txsslstream.testing import MisbehavingPeer
@@ -193,18 +190,11 @@ class Servers:
 
     def __init__(self, reactor: Any, home: Path) -> None:
         self._reactor = reactor
-        self._material = material = Material(home)
+        self._material = Material(home)
         self._limit = HandshakeLimit(500)
         self._decided = count()
         self._certificate = ReloadingCertificate.fromPEM(
             home / "server.pem", interval=2, reactor=reactor
-        )
-        # The chain's own policy, so that revocation is looked up in the cache.
-        self._policy = X509ChainPolicy(
-            trustMode=X509ChainTrustMode.CustomRootTrust,
-            customTrustStore=material.trust.certificates,
-            revocationMode=X509RevocationMode.Online,
-            retriever=material.web,
         )
 
     def _options(self, **options: Any) -> SslServerAuthenticationOptions:
@@ -236,7 +226,7 @@ class Servers:
                 **asks,
                 allowTlsResume=False,
                 trust=None,
-                certificateChainPolicy=self._policy,
+                certificateChainPolicy=self._material.policy,
                 remoteCertificateValidationCallback=self._waits,
             ),
             "strict": self._options(**asks),
@@ -246,7 +236,7 @@ class Servers:
             "revoked": self._options(serverCertificate=self._material.revoked),
         }
 
-    async def _listen(self, factory: Factory) -> int:
+    async def _listen(self, factory: Factory[Any]) -> int:
         endpoint = TCP4ServerEndpoint(self._reactor, 0, backlog=200, interface="127.0.0.1")
         port: Any = await endpoint.listen(factory)
         return int(port.getHost().port)

@@ -30,6 +30,8 @@ LIMITS: Mapping[str, float] = {
     "sessions of clients": 40,
     "purposes with sessions": 10,
     "client options": 4,
+    # A pool's, for blocking clients of others.
+    "threads": 4,
 }
 
 _OTHERWISE = 1.0
