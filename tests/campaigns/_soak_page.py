@@ -96,8 +96,8 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{sockets['connections']:,} of the conversations over TCP, with the collector disabled, "
         f"leave {_left(sum(sockets['left'].values()))} either. (What Twisted's client endpoints "
-        "leave to the collector, a `Connector` for each connection, is not counted. Coroutines that "
-        "await a Deferred which has failed already, and such that are cancelled, are part of "
+        "leave to the collector, a `Connector` for each connection, is not counted. Coroutines "
+        "that await a Deferred which has failed already, and such that are cancelled, are part of "
         "cycles of Twisted's, too, with all that they refer to: there are none of these here.)"
     )
     yield ""
