@@ -9,10 +9,11 @@ import argparse
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from .soaking.trend import Sample, growing, newcomers, tooMany, trends
 WHOLE, SHORT = (60.0, 100_000, 2000, 1024), (0.7, 2200, 200, 64)
 #: So many objects may be made once, however many connections there are.
 ONCE = 500
+#: So many certificates fill all caches that hold something about each, and so
+#: many seconds are between them.
+FILLING = 280, 0.3
 #: Seconds between two samples.
 INTERVALS = (10.0, 3.0)
 #: How much of one processor both processes use together.
@@ -78,7 +82,7 @@ class Member:
         text = self._log.read_text("utf-8", "replace")
         return [f"{self.name} said: {text[-2000:]}"] if text else []
 
-    def ask(self, command: str, *arguments: object, timeout: float = 120) -> Any:
+    def ask(self, command: str, *arguments: object, timeout: float = 400) -> Any:
         """
         @return: what it answers.
         @raise RuntimeError: nothing, within so many seconds.
@@ -178,6 +182,8 @@ def traffic(
     """
     Have the traffic.
 
+    An interrupt ends it early.
+
     @param kept: where every sample is written, if anywhere.
 
     @return: how it went, and what is wrong with that.
@@ -192,10 +198,18 @@ def traffic(
         server, clients = members
         ports = {**server.ask("ports"), "foreign": int(tool.match[1])}
         clients.ask("begin", ports, server.process.pid, _share(isShort))
+        for _ in range(0 if isShort else FILLING[0]):
+            issuer.renew(isNew=True)
+            server.ask("reload")
+            time.sleep(FILLING[1])
         began = time.monotonic()
         rested: dict[str, Any] = {}
         number = 0
+        interrupted: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
         while (seconds := time.monotonic() - began) < minutes * 60 or number < 6:
+            if interrupted and number >= 6:
+                break
             interval = INTERVALS[isShort]
             time.sleep(interval / 2)
             number += 1
@@ -277,28 +291,35 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
         minutes = arguments.minutes
     if arguments.connections is not None:
         connections = arguments.connections
-    wrong: list[str] = []
+    wrong: dict[str, list[str]] = {}
     results: dict[str, Any] = {}
-    for name, part in (
+    parts: tuple[tuple[str, Callable[[], tuple[Any, list[str]]]], ...] = (
         ("leaving", lambda: leaving(campaign.home, connections, sockets)),
         ("slowly", lambda: _slowly(mebibytes)),
         ("traffic", lambda: traffic(campaign.home, minutes, campaign.isShort, arguments.samples)),
-    ):
+    )
+    earlier: dict[str, Any] = {}
+    if arguments.part is not None:
+        earlier = json.loads((arguments.results / "soak.json").read_text("utf-8"))
+    for name, part in parts:
+        if arguments.part not in (None, name):
+            results[name], wrong[name] = earlier[name], earlier["wrong"][name]
+            continue
         began = time.monotonic()
         try:
-            results[name], lines = part()
+            results[name], wrong[name] = part()
         except RuntimeError as e:
-            lines = [f"{name}: {e}"]
+            wrong[name] = [f"{name}: {e}"]
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
-        wrong += lines
-    for line in wrong:
-        print(f"soak: {line}")
+        for line in wrong[name]:
+            print(f"soak: {line}")
     told = {"share": _share(campaign.isShort), "interval": INTERVALS[campaign.isShort]}
-    return {**results, **told, "wrong": wrong}, not wrong
+    return {**results, **told, "wrong": wrong}, not any(wrong.values())
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="of traffic")
+    parser.add_argument("--part", choices=("leaving", "slowly", "traffic"), help="that alone")
     parser.add_argument("--samples", type=Path, help="file for every sample, a line of JSON each")
     parser.add_argument("--connections", type=int, help="in memory, without the collector")
 

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from random import Random
 from typing import Any
 
@@ -38,6 +39,10 @@ from .serving import HASTE, PAUSE, expect
 HOST = "127.0.0.1"
 #: Bytes of what is bulk and what is little.
 BULK, LITTLE = 1 << 20, 300
+#: Seconds for everything that is not to take long: machines stand still at times.
+PATIENCE = 120
+#: The streams of a conversation.
+opened: ContextVar[list[SslStream] | None] = ContextVar("opened", default=None)
 #: So many names are asked for: more than a client keeps sessions for.
 NAMES = 600
 
@@ -69,6 +74,7 @@ class Asking:
             **{
                 "targetHost": "localhost",
                 "trust": self._material.trust,
+                "handshakeTimeout": PATIENCE,
                 "enabledSslProtocols": self._random.choice(
                     (SslProtocols.Tls12, SslProtocols.Tls13)
                 ),
@@ -78,12 +84,15 @@ class Asking:
 
     def _endpoint(self, name: str) -> TCP4ClientEndpoint:
         self.opened += 1
-        return TCP4ClientEndpoint(self._reactor, HOST, self._ports[name], timeout=20)
+        return TCP4ClientEndpoint(self._reactor, HOST, self._ports[name], timeout=PATIENCE)
 
     async def connect(self, name: str, **options: Any) -> SslStream:
         endpoint = SslStreamClientEndpoint(self._endpoint(name), self._options(**options))
         stream = await endpoint.connectStream()
-        stream.readTimeout = stream.writeTimeout = 30
+        stream.readTimeout = stream.writeTimeout = PATIENCE
+        streams = opened.get()
+        if streams is not None:
+            streams.append(stream)
         self.resumed += stream.isResumed
         assert stream.remoteCertificate is not None
         self.serials.add(stream.remoteCertificate.serial_number)
@@ -418,7 +427,7 @@ def _pythonEcho(context: ssl.SSLContext, port: int) -> bytes:
     import socket
 
     with (
-        socket.create_connection((HOST, port), 20) as raw,
+        socket.create_connection((HOST, port), PATIENCE) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as tls,
     ):
         tls.sendall(f"echo 0 {LITTLE}\n".encode() + data(0, LITTLE))

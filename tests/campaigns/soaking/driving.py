@@ -24,7 +24,7 @@ from twisted.internet.tcp import Client
 
 from txsslstream import SslStream
 
-from .asking import NAMES, ROUND, Asking
+from .asking import NAMES, ROUND, Asking, opened
 from .material import DOMAIN, Material
 from .member import run, settled
 
@@ -99,7 +99,7 @@ class Driver:
         @return: how it went so far, and how many connections are left.
         """
         self._isResting = True
-        for _ in range(500):
+        for _ in range(7500):
             if not self._active.total():
                 break
             await deferLater(self._reactor, TICK)
@@ -147,10 +147,14 @@ class Driver:
 
     async def _counted(self, name: str, doing: Awaitable[None]) -> None:
         self._active[name] += 1
+        streams: list[SslStream] = []
+        opened.set(streams)
         try:
             await doing
             self._had[name] += 1
         except Exception as e:
+            for stream in streams:
+                stream.abort()
             where = traceback.extract_tb(e.__traceback__)[-1]
             place = f"{Path(where.filename).name}:{where.lineno}"
             if len(self._failed) < 50:

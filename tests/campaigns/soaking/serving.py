@@ -199,7 +199,12 @@ class Servers:
 
     def _options(self, **options: Any) -> SslServerAuthenticationOptions:
         return SslServerAuthenticationOptions(
-            **{"serverCertificate": self._certificate, "trust": self._material.trust, **options}
+            **{
+                "serverCertificate": self._certificate,
+                "trust": self._material.trust,
+                "handshakeTimeout": 120,
+                **options,
+            }
         )
 
     def _waits(self, *arguments: Any) -> Deferred[bool]:
@@ -266,6 +271,12 @@ class Servers:
         ports["breaking"] = await self._listen(breaking)
         return ports
 
+    async def reload(self) -> None:
+        """
+        Take the certificate that is there now.
+        """
+        self._certificate.reload()
+
     async def rest(self, remaining: int) -> int:
         """
         Wait for the ends of all connections but so many.
@@ -285,7 +296,7 @@ def begin(reactor: Any, home: Path) -> Mapping[str, Callable[..., Awaitable[Any]
     """
     Factory.noisy = False
     servers = Servers(reactor, home)
-    return {"ports": servers.ports, "rest": servers.rest}
+    return {"ports": servers.ports, "reload": servers.reload, "rest": servers.rest}
 
 
 if __name__ == "__main__":
