@@ -22,9 +22,10 @@ from txsslstream.sessions import SessionCache, sessions
 
 from .campaigns import _soak_page, leaks
 from .campaigns.soaking import leaving, sampling
-from .campaigns.soaking.asking import ROUND
+from .campaigns.soaking.forms import FORMS
 from .campaigns.soaking.material import data
 from .campaigns.soaking.member import Complaints, Member
+from .campaigns.soaking.rounds import ROUND
 from .campaigns.soaking.trend import (
     LIMITS,
     Sample,
@@ -50,7 +51,7 @@ class LeavingTests(SynchronousTestCase):
         """
         found = leaving.inMemory(330)
         self.assertEqual(found["left"], {})
-        self.assertEqual(set(found["connections"]), {each.__name__ for each in leaving.FORMS})
+        self.assertEqual(set(found["connections"]), {each.__name__ for each in FORMS})
         self.assertEqual(sum(found["connections"].values()), 330)
 
     def test_kept(self) -> None:
@@ -295,7 +296,7 @@ class PageTests(SynchronousTestCase):
         """
         Every conversation and every form has words for the page.
         """
-        for each in (*ROUND, *leaving.FORMS):
+        for each in (*ROUND, *FORMS):
             self.assertGreater(len(_soak_page._words(each)), 10, each)
 
     def test_left(self) -> None:

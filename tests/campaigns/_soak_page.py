@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._tables import table
-from .soaking import asking, driving, leaving, trend
+from .soaking import driving, trend
+from .soaking.forms import FORMS
+from .soaking.rounds import ROUND
 
 #: Figures that need no line of their own.
 _ELSEWHERE = frozenset({"protocols", "engines", "contexts for equal options"})
@@ -58,7 +60,8 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"Every {results['interval']:g} seconds the clients come to rest: nothing is open then but "
-        f"{driving.IDLE} connections that are idle and wake up now and then, and both processes "
+        f"{driving.IDLE} connections that are idle and wake up now and then "
+        f"({traffic['conversations']['idleWakes']:,} times), and both processes "
         "count what they hold. Growth is judged by the median slope (Theil and Sen) of all samples "
         f"behind the first {trend.WARM_UP:.0%}, in which caches fill up; “start” and “end” are "
         "medians of the first and last tenth of them. Nothing may be logged as more than "
@@ -76,7 +79,7 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
     yield "The conversations:"
     yield ""
     had = traffic["conversations"]
-    known = {each.__name__: each for each in asking.ROUND}
+    known = {each.__name__: each for each in ROUND}
     rows = ((f"{had.get(name, 0):,}", _words(each)) for name, each in known.items())
     yield from table(("how many", "what"), rows)
     memory, sockets = results["leaving"]["memory"], results["leaving"]["sockets"]
@@ -90,7 +93,7 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         f"connections there were, and the collector finds {memory['collected']:,} to collect:"
     )
     yield ""
-    forms = {each.__name__: each for each in leaving.FORMS}
+    forms = {each.__name__: each for each in FORMS}
     rows = ((f"{memory['connections'][name]:,}", _words(each)) for name, each in forms.items())
     yield from table(("how many", "how they end"), rows)
     yield (

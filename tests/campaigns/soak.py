@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..interop._tools import OPENSSL_SERVER_READY, background, opensslServer
-from ..programs import environment
 from ._common import Campaign, main, program
+from .soaking.conducting import Member, conducted, outcome
 from .soaking.material import Issuer
-from .soaking.trend import Sample, growing, newcomers, tooMany, trends
+from .soaking.rounds import ROUND
 
 #: Minutes, connections in memory and over sockets, and MiB for somebody slow, of
 #: a whole run and of a sample.
@@ -36,125 +33,6 @@ FILLING = 280, 0.3
 INTERVALS = (10.0, 3.0)
 #: How much of one processor both processes use together.
 SHARE = 0.6
-
-_PACKAGE = "tests.campaigns.soaking"
-
-
-class Member:
-    """
-    One of the processes.
-
-    @ivar name: what it is called in results.
-    @ivar samples: of it, so far.
-    @ivar last: the last answer about it.
-    """
-
-    def __init__(self, name: str, module: str, home: Path) -> None:
-        """
-        @param module: what it runs.
-        @param home: where the certificates are.
-        """
-        self.name = name
-        self._log = home / f"{module}.log"
-        self.samples: list[Sample] = []
-        self.last: dict[str, Any] = {}
-        directory = home / module
-        directory.mkdir()
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", f"{_PACKAGE}.{module}", str(home)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                bufsize=0,
-                env={
-                    **os.environ,
-                    **environment(home),
-                    "TMPDIR": str(directory),
-                    "XDG_CACHE_HOME": str(home / f"{module}-cache"),
-                },
-            )
-
-    def said(self) -> list[str]:
-        """
-        @return: what it has written that is no answer, as a line or none.
-        """
-        text = self._log.read_text("utf-8", "replace")
-        return [f"{self.name} said: {text[-2000:]}"] if text else []
-
-    def ask(self, command: str, *arguments: object, timeout: float = 400) -> Any:
-        """
-        @return: what it answers.
-        @raise RuntimeError: nothing, within so many seconds.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([command, arguments]).encode() + b"\n")
-        answer = b""
-        until = time.monotonic() + timeout
-        while not answer.endswith(b"\n"):
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise RuntimeError(f"{self.name}: no answer to {command}")
-            some = self.process.stdout.read(1 << 16)
-            if not some:
-                said = self._log.read_text("utf-8", "replace")[-3000:]
-                raise RuntimeError(f"{self.name}: it has ended: {said}")
-            answer += some
-        return json.loads(answer)
-
-    def sample(self, seconds: float, connections: int) -> None:
-        """
-        Count what it holds.
-        """
-        # The first one behind the warm-up is whom the last is compared with.
-        self.last = self.ask("sample", len(self.samples) < 5)
-        self.samples.append(Sample(seconds, connections, self.last["figures"]))
-
-    def end(self) -> None:
-        """
-        Have it end.
-        """
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@contextmanager
-def _members(home: Path, *modules: tuple[str, str]) -> Iterator[list[Member]]:
-    """
-    Run processes, by their names and modules, as long as the C{with} block takes.
-    """
-    members: list[Member] = []
-    try:
-        for name, module in modules:
-            members.append(Member(name, module, home))
-        yield members
-    finally:
-        for each in reversed(members):
-            each.end()
-
-
-def _outcome(member: Member, idle: int) -> tuple[dict[str, Any], list[str]]:
-    found = trends(member.samples)
-    lines = [
-        *growing(found),
-        *tooMany(found, idle),
-        *member.last["overLimit"],
-        *(f"logged {times} times: {said}" for said, times in member.last["complaints"].items()),
-    ]
-    more = newcomers(member.last["first"], member.last["types"])
-    if any(not each.isFlat for each in found.values()):
-        lines.append("more objects of the types " + ", ".join(f"{n} ({c})" for n, c in more))
-    figures = {name: each._asdict() for name, each in found.items()}
-    peak = max(each.figures["resident memory, MiB"] for each in member.samples)
-    result = {"figures": figures, "peak": peak, "samples": len(member.samples)}
-    return result, [f"{member.name}: {line}" for line in lines]
 
 
 def _progress(server: Member, clients: Member, connections: int, kept: Path | None) -> None:
@@ -194,7 +72,7 @@ def traffic(
     certificate = home / "server.pem"
     foreign = opensslServer(certificate, certificate, extra=["-rev"])
     processes = ("server", "serving"), ("clients", "driving")
-    with background(foreign, OPENSSL_SERVER_READY) as tool, _members(home, *processes) as members:
+    with background(foreign, OPENSSL_SERVER_READY) as tool, conducted(home, *processes) as members:
         server, clients = members
         ports = {**server.ask("ports"), "foreign": int(tool.match[1])}
         clients.ask("begin", ports, server.process.pid, _share(isShort))
@@ -224,9 +102,12 @@ def traffic(
             clients.ask("proceed")
             _progress(server, clients, rested["opened"], kept)
         clients.ask("rest")
-        outcomes = {each.name: _outcome(each, rested["idle"]) for each in (server, clients)}
+        outcomes = {each.name: outcome(each, rested["idle"]) for each in (server, clients)}
     wrong += [line for _, lines in outcomes.values() for line in lines]
     wrong += [f"{times} times {what}" for what, times in rested["failed"].items()]
+    missing = [each.__name__ for each in ROUND if not rested["conversations"].get(each.__name__)]
+    if missing:
+        wrong.append(f"there were none of {', '.join(missing)}")
     if rested["certificates"] < 2:
         wrong.append("no client has seen a certificate change")
     wrong += [line for each in members for line in each.said()]
@@ -250,7 +131,7 @@ def leaving(home: Path, inMemory: int, overSockets: int) -> tuple[dict[str, Any]
     issued = home / "leaving-material"
     issued.mkdir()
     Issuer(issued)
-    with _members(issued, ("without the collector", "leaving")) as (member,):
+    with conducted(issued, ("without the collector", "leaving")) as (member,):
         found = {
             "memory": member.ask("memory", inMemory, timeout=3600),
             "sockets": member.ask("sockets", overSockets, timeout=600),

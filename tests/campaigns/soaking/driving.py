@@ -24,9 +24,10 @@ from twisted.internet.tcp import Client
 
 from txsslstream import SslStream
 
-from .asking import NAMES, ROUND, Asking, opened
+from .asking import NAMES, opened
 from .material import DOMAIN, Material
 from .member import run, settled
+from .rounds import ROUND, Asking
 
 #: So many connections are idle, and wake up now and then.
 IDLE = 12
@@ -64,6 +65,7 @@ class Driver:
         self._share = 0.0
         self._budget = 0.0
         self._used = 0.0
+        self._earnedAt = 0.0
         self._active: Counter[str] = Counter()
         self._isResting = True
         self._woken: list[Deferred[None]] = []
@@ -88,7 +90,7 @@ class Driver:
             await self._asking.conversation("main", targetHost=name)
         for _ in range(IDLE):
             ensureDeferred(self._idle())
-        self._used = sum(map(processorTime, self._pids))
+        self._account()
         self._tick()
         return self._asking.opened
 
@@ -121,18 +123,27 @@ class Driver:
         Go on.
         """
         self._isResting = False
-        self._used = sum(map(processorTime, self._pids))
+        self._account()
         woken, self._woken = self._woken, []
         for each in woken:
             each.callback(None)
+
+    def _account(self) -> None:
+        """
+        What was used until now does not count.
+        """
+        self._used = sum(map(processorTime, self._pids))
+        self._earnedAt = self._reactor.seconds()
 
     def _tick(self) -> None:
         self._reactor.callLater(TICK, self._tick)
         if self._isResting:
             return
         used = sum(map(processorTime, self._pids))
-        self._budget = min(self._budget + TICK * self._share - (used - self._used), ARREARS)
-        self._used = used
+        now = self._reactor.seconds()
+        earned = (now - self._earnedAt) * self._share
+        self._budget = min(self._budget + earned - (used - self._used), ARREARS)
+        self._used, self._earnedAt = used, now
         # What they cost shows later.
         for _ in range(4):
             if self._budget > 0 and self._active.total() < AT_ONCE:

@@ -11,6 +11,7 @@ from random import Random
 
 from txsslstream import (
     SslCertificateTrust,
+    SslStream,
     SslStreamCertificateContext,
     X509ChainPolicy,
     X509ChainTrustMode,
@@ -32,6 +33,18 @@ def data(start: int, size: int) -> memoryview:
         which is at most 2 MiB.
     """
     return memoryview(_BLOCK)[start : start + size]
+
+
+async def expect(stream: SslStream, start: int, size: int) -> None:
+    """
+    Read that data.
+    """
+    while size:
+        some = await stream.read(min(size, 1 << 17))
+        if not some or some != data(start, len(some)):
+            raise AssertionError(f"{len(some)} bytes at {start} are not those that were sent")
+        start += len(some)
+        size -= len(some)
 
 
 class Issuer:

@@ -36,7 +36,7 @@ from txsslstream import (
 )
 from txsslstream.testing import MisbehavingPeer
 
-from .material import Material, data
+from .material import Material, data, expect
 from .member import EXPECTED_WORDS, run, settled
 
 #: Seconds that clients of the impatient have for their handshake.
@@ -106,18 +106,6 @@ class Impolite(MisbehavingPeer):
         super().connectionLost(reason)
         self.application.reactions.clear()
         self.application.transport = self.application.factory = self._tls = None
-
-
-async def expect(stream: SslStream, start: int, size: int) -> None:
-    """
-    Read that data.
-    """
-    while size:
-        some = await stream.read(min(size, 1 << 17))
-        if not some or some != data(start, len(some)):
-            raise AssertionError(f"{len(some)} bytes at {start} are not those that were sent")
-        start += len(some)
-        size -= len(some)
 
 
 async def converse(stream: SslStream) -> None:
@@ -223,7 +211,7 @@ class Servers:
         some = SslApplicationProtocol.Http2 if next(self._decided) % 2 else b"soak"
         return self._options(applicationProtocols=[some])
 
-    def _options_(self) -> dict[str, Any]:
+    def _served(self) -> dict[str, Any]:
         asks = {"clientCertificateRequired": True}
         return {
             "main": self._options(),
@@ -241,9 +229,14 @@ class Servers:
             "revoked": self._options(serverCertificate=self._material.revoked),
         }
 
+    def _endpoint(self) -> TCP4ServerEndpoint:
+        return TCP4ServerEndpoint(self._reactor, 0, backlog=200, interface="127.0.0.1")
+
+    def _guarded(self, options: Any) -> SslStreamServerEndpoint:
+        return SslStreamServerEndpoint(self._endpoint(), options, handshakeLimit=self._limit)
+
     async def _listen(self, factory: Factory[Any]) -> int:
-        endpoint = TCP4ServerEndpoint(self._reactor, 0, backlog=200, interface="127.0.0.1")
-        port: Any = await endpoint.listen(factory)
+        port: Any = await self._endpoint().listen(factory)
         return int(port.getHost().port)
 
     async def ports(self) -> dict[str, int]:
@@ -253,15 +246,11 @@ class Servers:
         @return: where what is.
         """
         ports = {}
-        for name, options in self._options_().items():
-            endpoint = TCP4ServerEndpoint(self._reactor, 0, backlog=200, interface="127.0.0.1")
-            guarded = SslStreamServerEndpoint(endpoint, options, handshakeLimit=self._limit)
-            port: Any = await guarded.listenStreams(converse)
+        for name, options in self._served().items():
+            port: Any = await self._guarded(options).listenStreams(converse)
             ports[name] = port.getHost().port
-        endpoint = TCP4ServerEndpoint(self._reactor, 0, backlog=200, interface="127.0.0.1")
         options = self._options()
-        pushing = SslStreamServerEndpoint(endpoint, options, handshakeLimit=self._limit)
-        port = await pushing.listen(Factory.forProtocol(Echo))
+        port = await self._guarded(options).listen(Factory.forProtocol(Echo))
         ports["push"] = port.getHost().port
         dropping = Factory.forProtocol(lambda: Impolite.drops(options, b"half of"))
         breaking = Factory.forProtocol(lambda: Impolite.truncatesAfter(options, 1, 20))
