@@ -134,7 +134,8 @@ class TrafficProtocol(InspectableProtocol):
         if self._authentication is None:
             super()._write(bytes(data))
             return
-        if not self._handshakeDone or (self._reauthentication is not None and self._isSilent):
+        isFree = self._reauthentication is None and not self._appSendBuffer
+        if not self._handshakeDone or (not isFree and self._isSilent):
             self._bufferedWrite(bytes(data))
             return
         while data and not self._lostTLSConnection and not self._isWritingOver:

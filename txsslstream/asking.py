@@ -145,11 +145,10 @@ class AskingProtocol(TrafficProtocol):
         """
         Whether nothing of the application's may be sent, or not yet.
         """
-        return self._reauthentication is not None and bool(
-            self._reauthentication.isWaiting
-            or self._reauthentication.error
-            # Nothing overtakes it.
-            or self._appSendBuffer
+        # Nothing overtakes what had to wait.
+        return bool(self._appSendBuffer) or (
+            self._reauthentication is not None
+            and bool(self._reauthentication.isWaiting or self._reauthentication.error)
         )
 
     def _takeDeciding(self, data: bytes) -> None:

@@ -249,6 +249,8 @@ class SslStreamProtocol(AskingProtocol):
             # Not in vain: a producer is resumed by that, whoever has paused it.
             if self._appSendBuffer:
                 self._unbufferPendingWrites()
+                if self._closesLater:
+                    self._shutdownTLS()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
