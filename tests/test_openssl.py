@@ -1685,6 +1685,59 @@ class Questions(SynchronousTestCase):
             modes.append(lib.SSL_get_verify_mode(serverSsl))
         self.assertEqual(modes, [SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE] * 4)
 
+    def test_later(self) -> None:
+        """
+        Once the handshake is over, a ticket is news to a client and data is not,
+        be it in the same call; nothing of that is work for nothing, or another
+        handshake.
+        """
+        resumes = {"resumes": True}
+        client, server = self.engines(
+            SslProtocols.Tls13, clientChanges=resumes, serverChanges=resumes
+        )
+        self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+        for engine in (client, server):
+            engine.release()
+        heard: list[bool] = []
+        for _ in range(2):
+            output, *_ = _openssl.send(server.connection, b"data")
+            client.feed(output)
+            self.assertEqual(_openssl.receive(client.connection)[0], b"data")
+            heard.append(client.hasNews)
+            client.hasNews = False
+        self.assertEqual(heard, [True, False])
+        output, *_ = _openssl.send(client.connection, b"data")
+        server.feed(output)
+        self.assertEqual(_openssl.receive(server.connection)[0], b"data")
+        for engine in (client, server):
+            self.assertEqual((engine.hasNews, engine.idleMessages), (False, 0))
+            self.assertFalse(engine.isRenegotiating)
+
+    def test_another(self) -> None:
+        """
+        Another handshake is noted as it begins, and by none but those whom it
+        concerns.
+        """
+        client, server = self.engines(
+            SslProtocols.Tls12,
+            clientChanges={"renegotiates": True},
+            serverChanges={"renegotiates": True},
+        )
+        others = self.engines(SslProtocols.Tls12)
+        for one, other in ((client, server), others):
+            self.assertEqual(shake(one, other), (Step.complete, Step.complete))
+            one.release()
+            other.release()
+        noted = [engine.isRenegotiating for engine in (client, server, *others)]
+        self.assertEqual(noted, [False] * 4)
+        self.assertEqual(_openssl.beginHandshake(client.connection), [])
+        self.assertEqual((client.isRenegotiating, server.isRenegotiating), (True, False))
+        server.decisions = Answers()
+        server.feed(_openssl.takeOutput(client.connection))
+        self.assertEqual(_openssl.receive(server.connection), (b"", Received.starved, ""))
+        self.assertTrue(server.isRenegotiating)
+        self.assertEqual([each.isRenegotiating for each in others], [False] * 2)
+
     def test_parsedOnce(self) -> None:
         """
         Who comes again shows the same objects; what is large is not kept, and

@@ -16,23 +16,27 @@ from unittest.mock import patch
 from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReadWriteDescriptor
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import implementedBy, implementer, providedBy
 
 from tests.applications import ProtocolMixin
-from tests.support import CLIENT, SERVER
+from tests.support import CLIENT, SERVER, clientOptions
 from txsslstream import (
     AuthenticationError,
+    ISslStream,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStreamFactory,
     TlsAlert,
     TruncationError,
 )
+from txsslstream._openssl import contextFor
 from txsslstream._transports import Socket
 from txsslstream._trimming import Trimmer, trimmerOf
 from txsslstream.records import alertRecord
@@ -521,21 +525,24 @@ class HandOverTests(SynchronousTestCase):
     tls: Any
 
     def connected(
-        self, transportClass: type[tcp.Server] = tcp.Server, isDirect: bool = True
+        self,
+        transportClass: type[tcp.Server] = tcp.Server,
+        isDirect: bool = True,
+        factory: type[TLSMemoryBIOFactory] = SslStreamFactory,
+        options: Any = None,
     ) -> None:
         """
-        A server on such a transport.
+        A server on such a transport, or a client with such options.
         """
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
         self.application = Application()
-        factory = SslStreamFactory(
-            SslServerAuthenticationOptions(SERVER),
-            False,
+        self.tls = factory(
+            options or SslServerAuthenticationOptions(SERVER),
+            options is not None,
             Factory.forProtocol(lambda: self.application),
             self.reactor,
-        )
-        self.tls = factory.buildProtocol(None)
+        ).buildProtocol(None)
         self.tls.handsOverDirectly = isDirect
         self.transport = transportClass(
             self.socket,  # type: ignore[arg-type]
@@ -664,6 +671,68 @@ class HandOverTests(SynchronousTestCase):
             self.receive(client.bio_read(MIB))
             self.assertEqual(len(self.socket.sent), isDirect)
             self.assertEqual(len(self.reactor.writers), not isDirect)
+
+    def test_client(self) -> None:
+        """
+        A client's hello is out at once, and its last message, in TLS 1.3, in one
+        packet with what its application says first.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect, options=clientOptions())
+            self.application.reactions["handshake"] = _saying(b"ques", b"tion")
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.assertEqual(len(self.reactor.writers), not isDirect)
+            self.turn()
+            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
+            server.set_accept_state()
+            server.bio_write(b"".join(self.socket.sent))
+            self.socket.sent.clear()
+            self.assertRaises(SSL.WantReadError, server.do_handshake)
+            self.receive(server.bio_read(MIB))
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            self.turn()
+            server.bio_write(b"".join(self.socket.sent))
+            server.do_handshake()
+            self.assertEqual(server.get_protocol_version(), SSL.TLS1_3_VERSION)
+            self.assertEqual(server.recv(MIB), b"question")
+
+    def test_refusingClient(self) -> None:
+        """
+        A client that refuses its server says that at once, and nothing else.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect, options=clientOptions(targetHost="elsewhere.example"))
+            self.turn()
+            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
+            server.set_accept_state()
+            server.bio_write(b"".join(self.socket.sent))
+            self.socket.sent.clear()
+            self.assertRaises(SSL.WantReadError, server.do_handshake)
+            self.receive(server.bio_read(MIB))
+            error = failureOf(self.tls.whenAuthenticated(), AuthenticationError)
+            self.assertIs(error.alertSent, TlsAlert.bad_certificate)
+            self.assertEqual(self.application.events, [])
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.turn()
+            server.bio_write(b"".join(self.socket.sent))
+            refused = self.assertRaises(SSL.Error, server.do_handshake)
+            self.assertIn("bad certificate", str(refused))
+
+    def test_interfaces(self) -> None:
+        """
+        Over TCP the transport provides what Twisted's own TLS does, thus all that
+        TCP does, in either life.
+        """
+        twisteds = optionsForClientTLS("localhost")
+        self.connected(factory=TLSMemoryBIOFactory, options=twisteds)
+        stock = set(providedBy(self.tls))
+        self.assertLess(set(implementedBy(tcp.Server)), stock)
+        for options in (twisteds, clientOptions()):
+            self.connected(options=options)
+            self.assertEqual(set(providedBy(self.tls)), stock | {ISslStream})
+        self.assertFalse(IReadWriteDescriptor.implementedBy(SslStreamFactory.protocol))
+        self.assertTrue(IReadWriteDescriptor.providedBy(self.tls))
 
     def test_nothingToSay(self) -> None:
         """
