@@ -1697,7 +1697,9 @@ class Questions(SynchronousTestCase):
         )
         self.assertEqual(shake(client, server), (Step.complete, Step.complete))
         for engine in (client, server):
+            self.assertEqual(engine.opening[:2], b"\x16\x03")
             engine.release()
+            self.assertEqual(engine.opening, b"")
         heard: list[bool] = []
         for _ in range(2):
             output, *_ = _openssl.send(server.connection, b"data")
@@ -1870,6 +1872,39 @@ class Questions(SynchronousTestCase):
             self.assertEqual(answers.presented, [])
             self.assertTrue(server.isPeerUnreadable)
             self.assertIs(server.alertSent, TlsAlert.bad_certificate)
+
+    def test_presentedAnotherList(self) -> None:
+        """
+        The same goes for a client, if the server's list were not the one that
+        begins with that certificate.
+        """
+        others = self.engines(
+            SslProtocols.Tls13, serverChanges={"certificate": AUTHORITY.issue("other")}
+        )
+        self.assertEqual(shake(*others), (Step.complete, Step.complete))
+        stack = lib.SSL_get_peer_cert_chain(others[0].connection._ssl)
+
+        class Lib:
+            """
+            OpenSSL, but for that.
+            """
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lib, name)
+
+            def SSL_get_peer_cert_chain(self, _: Any) -> Any:
+                return stack
+
+        for isOther in (False, True):
+            if isOther:
+                self.patch(_openssl, "lib", Lib())
+            for version in VERSIONS:
+                answers = Answers()
+                client, server = self.engines(version, answers)
+                steps = shake(client, server)
+                self.assertIs(steps[0], Step.failed if isOther else Step.complete)
+                self.assertEqual(len(answers.presented), not isOther)
+                self.assertIs(client.isPeerUnreadable, isOther)
 
     def test_judgesNothing(self) -> None:
         """
