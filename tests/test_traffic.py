@@ -29,6 +29,7 @@ from tests.applications import ProtocolMixin
 from tests.support import CLIENT, SERVER, clientOptions
 from txsslstream import (
     AuthenticationError,
+    HandshakeTimeout,
     ISslStream,
     SslProtocols,
     SslServerAuthenticationOptions,
@@ -878,6 +879,25 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(Socket(self.transport).offer(memoryview(b"data")), 0)
         self.opened()
         self.assertEqual(Socket(self.transport).offer(memoryview(b"data")), 4)
+
+    def test_gone(self) -> None:
+        """
+        A connection that is gone before TLS begins is as silent as any other
+        transport of the kind, and ends with the time.
+        """
+        for options in (None, clientOptions()):
+            self.connected(options=options)
+            self.socket.sent.clear()
+            self.socket.settings.clear()
+            gone, self.transport.protocol = self.transport, Application()
+            gone.connectionLost(Failure(ConnectionLost()))
+            self.tls = self.tls.factory.buildProtocol(None)
+            self.tls.makeConnection(gone)
+            authenticated = self.tls.whenAuthenticated()
+            self.assertNoResult(authenticated)
+            self.reactor.advance(30)
+            failureOf(authenticated, HandshakeTimeout)
+            self.assertEqual((self.socket.sent, self.socket.settings), ([], []))
 
     def test_readsMuch(self) -> None:
         """

@@ -55,7 +55,7 @@ class TrafficProtocol(InspectableProtocol):
         There is a transport.
         """
         self._socket = socketOf(self.transport)
-        if self._socket is not None and self.handsOverDirectly:
+        if self._socket is not None and self.handsOverDirectly and self.transport.connected:
             # Or what is handed over would wait in the kernel until the peer has
             # acknowledged what was before.
             self.transport.setTcpNoDelay(True)
