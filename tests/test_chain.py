@@ -504,6 +504,11 @@ class KnownTests(ChainTestCase):
         made = self.judge(False, signing, decryptsSecrets=True)
         self.assertEqual(made.flags, S.NotValidForUsage)
         self.judge(True, signing, signsHandshakes=True)
+        self.judge(True, signing)
+        self.judge(False, signing, decryptsSecrets=True)
+        wrapping = leaf(MIDDLE, keyUsage("key_encipherment"), key=rsaKey()).certificate
+        self.judge(True, wrapping, decryptsSecrets=True)
+        self.judge(False, wrapping, decryptsSecrets=True, signsHandshakes=True)
 
     def test_stores(self) -> None:
         """
