@@ -518,6 +518,16 @@ class Subclass(tcp.Server):
     """
 
 
+class Unabortable(tcp.Server):
+    """
+    Nor can it be aborted.
+    """
+
+    @property
+    def abortConnection(self) -> Any:  # type: ignore[override]
+        raise AttributeError("abortConnection")
+
+
 class HandOverTests(SynchronousTestCase):
     """
     What is encrypted goes straight to the socket where that is possible.
@@ -755,12 +765,27 @@ class HandOverTests(SynchronousTestCase):
             application.transport.write(b"welcome")
             raise RuntimeError("no")
 
-        self.connected()
-        self.application.reactions["handshake"] = fail
-        self.shake()
+        for transportClass in (tcp.Server, Unabortable):
+            self.connected(transportClass)
+            self.application.reactions["handshake"] = fail
+            self.shake()
+            self.turn()
+            self.assertEqual([each for each in self.socket.sent if each], [])
+            self.assertFalse(self.transport.connected)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_ended(self) -> None:
+        """
+        The answer to a peer that has ended goes with the end of the connection.
+        """
+        self.opened()
+        self.client.shutdown()
+        self.receive(self.client.bio_read(MIB))
+        self.assertEqual(self.socket.sent, [])
         self.turn()
-        self.assertEqual([each for each in self.socket.sent if each], [])
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertFalse(self.transport.connected)
+        self.assertEqual(self.clientGot(), b"")
+        self.assertEqual(self.client.get_shutdown(), SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
 
     def test_answer(self) -> None:
         """
