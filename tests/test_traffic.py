@@ -524,7 +524,7 @@ class Unabortable(tcp.Server):
     """
 
     @property
-    def abortConnection(self) -> Any:  # type: ignore[override]
+    def abortConnection(self) -> Any:
         raise AttributeError("abortConnection")
 
 
@@ -548,8 +548,9 @@ class HandOverTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
         self.application = Application()
+        creator: Any = options or SslServerAuthenticationOptions(SERVER)
         self.tls = factory(
-            options or SslServerAuthenticationOptions(SERVER),
+            creator,
             options is not None,
             Factory.forProtocol(lambda: self.application),
             self.reactor,

@@ -247,10 +247,7 @@ class SslStreamProtocol(AskingProtocol):
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             # Not in vain: a producer is resumed by that, whoever has paused it.
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-                if self._closesLater:
-                    self._shutdownTLS()
+            self._sendWaiting()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
