@@ -1139,18 +1139,21 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
             pieces.append(_octets[:filled])
             filled = 0
         count = _sslRead(ssl, _scratch + filled, _RECORD)
-    return b"".join([*pieces, _octets[:filled]]), *_whyNothing(ssl, count)
+    plain = b"".join([*pieces, _octets[:filled]]) if pieces else _octets[:filled]
+    return plain, *_whyNothing(ssl, count)
+
+
+#: What ends what can be read without a fault.
+_FAULTLESS = {
+    lib.SSL_ERROR_WANT_READ: (Received.starved, ""),
+    lib.SSL_ERROR_ZERO_RETURN: (Received.ended, ""),
+    lib.SSL_ERROR_WANT_X509_LOOKUP: (Received.asking, ""),
+}
 
 
 def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
-    error = lib.SSL_get_error(ssl, result)
-    if error == lib.SSL_ERROR_WANT_READ:
-        return Received.starved, ""
-    if error == lib.SSL_ERROR_ZERO_RETURN:
-        return Received.ended, ""
-    if error == lib.SSL_ERROR_WANT_X509_LOOKUP:
-        return Received.asking, ""
-    return Received.broken, ", ".join(_drainErrors()) or "no reason given"
+    why = _FAULTLESS.get(_sslError(ssl, result))
+    return why or (Received.broken, ", ".join(_drainErrors()) or "no reason given")
 
 
 def hasUnread(connection: SSL.Connection) -> bool:
