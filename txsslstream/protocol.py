@@ -419,7 +419,6 @@ class SslStreamProtocol(AskingProtocol):
             return
         if self._tlsConnection is None or self._lostTLSConnection:
             return
-        self._isFlowing = False
         isComplete = None if self._isSilent else sendCloseNotify(self._tlsConnection)
         self._closesLater = isComplete is None
         self._isWritingOver = self._isWritingOver or not self._closesLater

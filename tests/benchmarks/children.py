@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -32,43 +31,36 @@ def memory(name: str, process: int | str = "self") -> int:
     return int(found[1])
 
 
-def _inKernel() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_stime
-
-
 class Watch:
     """
     Adds up what the tested side takes.
 
     @ivar cpu: on a processor, in seconds.
-    @ivar kernel: of that, in the kernel, in seconds.
     @ivar wall: by the clock, in seconds.
     """
 
     def __init__(self) -> None:
         self.cpu = 0.0
-        self.kernel = 0.0
         self.wall = 0.0
         self._handicap = float(os.environ.get(HANDICAP, "1"))
 
     def __enter__(self) -> None:
-        self._started = _inKernel(), perf_counter(), process_time()
+        self._started = process_time(), perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        kernel, wall, cpu = self._started
+        cpu, wall = self._started
         if self._handicap > 1:
             end = cpu + (process_time() - cpu) * self._handicap
             while process_time() < end:
                 pass
         self.cpu += process_time() - cpu
-        self.kernel += _inKernel() - kernel
         self.wall += perf_counter() - wall
 
     def result(self, amount: int) -> Result:
         """
         @param amount: of what was done.
         """
-        return Result(amount, self.cpu, self.wall, memory("VmHWM"), kernel=self.kernel)
+        return Result(amount, self.cpu, self.wall, memory("VmHWM"))
 
 
 def say(content: object) -> None:

@@ -28,7 +28,6 @@ class Result:
     @ivar wall: the time it took, in seconds.
     @ivar peak: the most memory that the process had, in KiB.
     @ivar memory: of each connection, in KiB, if that is measured.
-    @ivar kernel: how much of C{cpu} was in the kernel, in seconds.
     """
 
     amount: int
@@ -36,7 +35,6 @@ class Result:
     wall: float
     peak: int = 0
     memory: float | None = None
-    kernel: float = 0.0
 
 
 @dataclass

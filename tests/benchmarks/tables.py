@@ -42,7 +42,7 @@ def costs(
 ) -> str:
     """
     @return: a table of what each workload cost each contestant: the median, in
-        brackets the middle half, which part of it the kernel's, and how many times as much it cost the one that
+        brackets the middle half, and how many times as much it cost the one that
         it is compared with.
     """
     rows = []
@@ -53,23 +53,18 @@ def costs(
                 continue
             ratios = results.ratios((workload, each.base), (workload, each.name))
             wall = median(one.wall / one.amount for one in rounds)
-            kernel = median(one.kernel / one.cpu if one.cpu else 0 for one in rounds)
             rows.append(
                 (
                     workload.name,
                     each.name,
                     spread(Summary.of(results.costs(workload, each.name))),
                     workload.unit,
-                    f"{kernel:.0%}",
                     f"{figure(workload.perSecond / wall)} {workload.rate}",
                     spread(Summary.of(ratios)) if ratios and each.base != each.name else "",
                     f"{max(one.peak for one in rounds) * 1024 / MIB:.0f}",
                 )
             )
-    header = (
-        *("workload", "contestant", "CPU", "", "in the kernel"),
-        *("by the clock", "x stock", "peak MiB"),
-    )
+    header = ("workload", "contestant", "CPU", "", "by the clock", "x stock", "peak MiB")
     return table(header, rows)
 
 
