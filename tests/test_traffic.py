@@ -31,6 +31,7 @@ from txsslstream import (
     SslServerAuthenticationOptions,
     SslStreamFactory,
     TlsAlert,
+    TlsError,
     TruncationError,
     _traffic,
 )
@@ -382,6 +383,40 @@ class WakeUpTests(ProtocolMixin):
             link.near.tls.writeNow(b"something")
             link.wire.flush()
             self.assertEqual(link.far.application.received, b"something")
+
+    def test_brokenOnce(self) -> None:
+        """
+        Behind a damaged record OpenSSL is not bothered again, whatever comes or
+        is written: the inner transport is closed once.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "loseConnection") as close:
+                for _ in range(2):
+                    near.dataReceived(b"\x17\x03\x03\0\x20" + bytes(32))
+                    near.write(b"late")
+                    link.clock.advance(0)
+            self.assertEqual(close.call_count, 1)
+            self.assertEqual(link.near.application.received, b"")
+            near.transport.loseConnection()
+            link.wire.flush()
+            self.assertLost(link.near, TlsError)
+
+    def test_lostInside(self) -> None:
+        """
+        What is still gathered when the inner transport is gone is not sent into
+        nothing, and what comes behind that is not read.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "write") as write:
+                near.write(b"late")
+                near.transport.lost(ConnectionLost())
+                near.dataReceived(b"late")
+            self.assertEqual(write.call_count, 0)
+            self.assertEqual(link.near.application.received, b"")
+            self.assertLost(link.near, TruncationError)
+            link.wire.cut()
 
     def test_grownAtOnce(self) -> None:
         """
