@@ -641,7 +641,7 @@ class Unabortable(tcp.Server):
     """
 
     @property
-    def abortConnection(self) -> Any:  # type: ignore[override]
+    def abortConnection(self) -> Any:
         raise AttributeError("abortConnection")
 
 
