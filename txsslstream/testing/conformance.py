@@ -17,9 +17,11 @@ from .authenticating import Authenticating
 from .cases import VERSIONS
 from .conforming import behavioursOf
 from .interrupting import Interrupting
+from .pushing import Pushing
+from .transferring import Transferring
 
 
-class Conformance(Authenticating, Interrupting):
+class Conformance(Authenticating, Interrupting, Transferring, Pushing):
     """
     All of it.  Subclass it, override
     L{makeWire<txsslstream.testing.conforming.ConformanceCase.makeWire>},

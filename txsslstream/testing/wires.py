@@ -28,7 +28,7 @@ class ITestWire(Interface):
     """
 
     clock: IReactorTime = Attribute("The time of both ends, as C{IReactorTime}.")
-    hasResets: bool = Attribute("Whether a reset can be told from an orderly end.")
+    hasResets: bool = Attribute("Whether a reset and an orderly end can be told apart.")
 
     def connect(client: Any, server: Any) -> None:
         """
