@@ -16,12 +16,14 @@ from ..enums import SslProtocols
 from .authenticating import Authenticating
 from .cases import VERSIONS
 from .conforming import behavioursOf
+from .ending import Ending
 from .interrupting import Interrupting
+from .leaving import Leaving
 from .pushing import Pushing
 from .transferring import Transferring
 
 
-class Conformance(Authenticating, Interrupting, Transferring, Pushing):
+class Conformance(Authenticating, Interrupting, Transferring, Pushing, Ending, Leaving):
     """
     All of it.  Subclass it, override
     L{makeWire<txsslstream.testing.conforming.ConformanceCase.makeWire>},

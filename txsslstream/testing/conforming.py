@@ -223,10 +223,9 @@ class ConformanceCase:
         @return: a protocol under test that has this application; the other end's
             is always one of ours.
         """
-        factory = SslStreamFactory(
-            options, isClient, Factory.forProtocol(lambda: application), clock
-        )
-        return factory.buildProtocol(None)
+        # Once, and then it is nobody's.
+        applications = Factory.forProtocol([application].pop)
+        return SslStreamFactory(options, isClient, applications, clock).buildProtocol(None)
 
     def setUp(self) -> None:
         """

@@ -279,6 +279,9 @@ class MemoryTestWire(TransportWire):
         """
         self.wire.cut()
         self.wire.flush()
+        for end in self.wire.ends:
+            # As those of a reactor do when they are lost.
+            end.protocol = None
 
 
 class TLSTestWire(MemoryTestWire):
@@ -356,6 +359,8 @@ class TLSTestWire(MemoryTestWire):
         """
         See L{ITestWire}.
         """
+        # Whoever produces for it would keep it open.
+        self._tls[isServer].unregisterProducer()
         self._tls[isServer].loseConnection()
 
     def reset(self, isServer: bool) -> None:

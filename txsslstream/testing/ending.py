@@ -1,0 +1,587 @@
+# -*- test-case-name: tests.test_conformance -*-
+"""
+Conformance: how connections end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+
+from .._sides import Reader
+from ..errors import (
+    AuthenticationError,
+    HandshakeCancelled,
+    HandshakeInterrupted,
+    InvalidOperationError,
+    StreamClosedError,
+    TlsError,
+    TruncationError,
+)
+from ..stream import SslStream
+from .applications import HalfCloseableApplication
+from .conforming import (
+    GARBAGE,
+    ConformanceCase,
+    Talk,
+    behaviour,
+    expect,
+    expectWaiting,
+    forget,
+    patterned,
+)
+from .outcomes import failureOf, resultOf
+from .transferring import recordSizes
+
+#: Who does without C{close_notify}.
+_TOLERANT = {"requireCloseNotify": False}
+
+
+class Ending(ConformanceCase):
+    """
+    Tests for ends.
+    """
+
+    @behaviour(78)
+    def test_cleanEnd(self) -> None:
+        """
+        A stream that the peer has closed in good order reads as ended, as often
+        as one asks, and closing twice is closing.
+        """
+        talk = self.opened()
+        talk.theirs.write(b"rest")
+        answering = talk.theirs.close()
+        talk.flush()
+        expect(resultOf(talk.ours.readExactly(4)), b"rest")
+        expect([resultOf(talk.ours.read()) for _ in range(3)], [b""] * 3)
+        closing = [talk.ours.close(), talk.ours.close()]
+        talk.flush()
+        expect([resultOf(each) for each in (*closing, answering)], [None] * 3)
+        talk.expectGone()
+
+    @behaviour(79)
+    def test_closed(self) -> None:
+        """
+        On a stream that we have closed everything fails, even writing nothing.
+        """
+        talk = self.opened()
+        talk.ours.close()
+        for _ in range(2):
+            for operation in (
+                talk.ours.read(),
+                talk.ours.readExactly(0),
+                talk.ours.write(b""),
+                talk.ours.flush(),
+                talk.ours.shutdown(),
+            ):
+                failureOf(operation, StreamClosedError)
+            talk.theirs.close()
+            talk.flush()
+
+    @behaviour(80)
+    def test_neverAuthenticated(self) -> None:
+        """
+        A stream that was never authenticated is closed as its transport is,
+        without a handshake.
+        """
+        talk = self.pair()
+        other = self.authenticate(talk.theirs, self.options(talk.far))
+        waiting = talk.ours.whenAuthenticated()
+        before = talk.wire.everSent(talk.near)
+        closing = talk.ours.close()
+        failureOf(waiting, HandshakeCancelled)
+        talk.flush()
+        expect(resultOf(closing), None)
+        expect(talk.wire.everSent(talk.near), before)
+        failureOf(other, HandshakeInterrupted)
+        talk.expectGone()
+
+    @behaviour(81)
+    def test_closedAfterRefusal(self) -> None:
+        """
+        Closing does not fail, not even where the authentication has: the alert
+        is sent all the same.
+        """
+        talk, ours, theirs = self.begun({"remoteCertificateValidationCallback": lambda *_: False})
+        closed: list[object] = []
+        errors: list[BaseException] = []
+
+        def close(failure: Any) -> Any:
+            errors.append(failure.value)
+            return talk.ours.close().addCallback(closed.append)
+
+        ours.addErrback(close)
+        talk.flush()
+        expect((closed, [type(each) for each in errors]), ([None], [AuthenticationError]))
+        expect(self.hears(talk, theirs).alert is None, False)
+        talk.expectGone()
+
+    @behaviour(82)
+    def test_transportClosed(self) -> None:
+        """
+        A closed stream closes its transport, and whoever had that before hears
+        of the end once.
+        """
+        talk = self.opened()
+        talk.ours.close()
+        talk.flush()
+        expect(talk.wire.losses(talk.near), [])
+        talk.theirs.close()
+        talk.flush()
+        (reason,) = talk.wire.losses(talk.near)
+        if talk.wire.hasResets:
+            expect(reason.type, ConnectionDone)
+        talk.expectGone()
+
+    def cut(self, talk: Talk) -> tuple[Callable[[bool], None], ...]:
+        """
+        @return: what ends a connection without C{close_notify}, in order or not.
+        """
+        return talk.wire.end, talk.wire.reset
+
+    @behaviour(83, 107)
+    def test_truncated(self) -> None:
+        """
+        A connection that ends without C{close_notify} is truncated, for a read
+        that waits and for all that follow, and for whoever writes.
+        """
+        for way in range(2):
+            talk = self.opened()
+            talk.theirs.write(b"arrived")
+            talk.flush()
+            expect(resultOf(talk.ours.read(4)), b"arri")
+            reading = talk.ours.readExactly(4)
+            self.cut(talk)[way](talk.far)
+            talk.flush()
+            error = failureOf(reading, TruncationError)
+            expect(resultOf(talk.ours.read()), b"ved")
+            for later in (talk.ours.read(), talk.ours.readUntil(b"\n")):
+                expect(failureOf(later, TruncationError) is error, True)
+            failureOf(talk.ours.write(b"x"), TruncationError)
+            talk.expectGone()
+
+    @behaviour(84)
+    def test_tolerated(self) -> None:
+        """
+        Who does without C{close_notify} takes an orderly end of the transport
+        for the end, but can write no more; a reset is a truncation.
+        """
+        talk = self.opened(_TOLERANT)
+        reading = talk.ours.read()
+        talk.wire.end(talk.far)
+        talk.flush()
+        for each in (reading, talk.ours.read()):
+            expect(resultOf(each), b"")
+        failureOf(talk.ours.write(b"x"), TlsError)
+        if talk.wire.hasResets:
+            talk = self.opened(_TOLERANT)
+            reading = talk.ours.read()
+            talk.wire.reset(talk.far)
+            talk.flush()
+            failureOf(reading, TruncationError)
+
+    @behaviour(85, 87)
+    def test_table(self) -> None:
+        """
+        Each side decides for itself whether it needs C{close_notify}; an end
+        with it is clean for everybody.
+        """
+        for ours, theirs in ((None, None), (None, _TOLERANT), (_TOLERANT, None)):
+            for isPolite in (True, False):
+                talk = self.opened(ours, theirs)
+                reading = talk.ours.read()
+                if isPolite:
+                    talk.theirs.close()
+                else:
+                    talk.wire.end(talk.far)
+                talk.flush()
+                if isPolite or ours is not None:
+                    expect(resultOf(reading), b"")
+                else:
+                    failureOf(reading, TruncationError)
+                talk.ours.close()
+
+    @behaviour(86)
+    def test_noHandshake(self) -> None:
+        """
+        A handshake that is cut off is interrupted, also for those who do without
+        C{close_notify}.
+        """
+        for ours in (None, _TOLERANT):
+            talk, one, other = self.begun(ours)
+            forget(other)
+            talk.wire.stall(talk.near)
+            talk.flush()
+            talk.wire.end(talk.far)
+            talk.wire.release(talk.near)
+            talk.flush()
+            failureOf(one, HandshakeInterrupted)
+            failureOf(talk.ours.read(), HandshakeInterrupted)
+
+    @behaviour(88)
+    def test_insideRecord(self) -> None:
+        """
+        An end inside of a record is a truncation for everybody, and nothing of
+        that record is read.
+        """
+        for ours in (None, _TOLERANT):
+            for part in (1, 5, 20):
+                talk = self.opened(ours)
+                talk.wire.inject(talk.far, GARBAGE[:part])
+                talk.flush()
+                talk.wire.end(talk.far)
+                talk.flush()
+                failureOf(talk.ours.read(), TruncationError)
+
+    @behaviour(89)
+    def test_closeNotifyOnce(self) -> None:
+        """
+        C{close_notify} is sent once, however often and by whichever way we end,
+        and closing waits for the peer's.
+        """
+        for first in (SslStream.shutdown, SslStream.close):
+            talk = self.opened()
+            before = talk.wire.sent(talk.near)
+            for end in (first, SslStream.shutdown, SslStream.close, SslStream.close):
+                forget(end(talk.ours))
+            closing = talk.ours.close()
+            talk.flush()
+            expectWaiting(closing)
+            expect(resultOf(talk.theirs.read()), b"")
+            talk.theirs.close()
+            talk.flush()
+            expect(resultOf(closing), None)
+            sent = talk.wire.everSent(talk.near)
+            if sent is not None:
+                expect(len(recordSizes(sent[before:])), 1)
+
+    @behaviour(90)
+    def test_silentPeer(self) -> None:
+        """
+        A peer that makes no progress in time has the connection aborted: closing
+        succeeds, and a write that was still waiting fails.
+        """
+        talk = self.opened()
+        closing = talk.ours.close()
+        talk.wire.advance(4.9)
+        expectWaiting(closing)
+        talk.wire.advance(0.2)
+        expect(resultOf(closing), None)
+        # It was told, so this is no truncation.
+        expect(resultOf(talk.theirs.read()), b"")
+        talk = self.opened()
+        talk.ours.shutdownTimeout = 2
+        _, writing = self.filled(talk)
+        closing = talk.ours.close()
+        talk.wire.advance(1.9)
+        expectWaiting(writing, closing)
+        talk.wire.advance(0.2)
+        failureOf(writing, StreamClosedError)
+        talk.wire.release(talk.near)
+        talk.flush()
+        expect(resultOf(closing), None)
+
+    @behaviour(91)
+    def test_slowPeer(self) -> None:
+        """
+        A peer that answers in time, or still takes data, is not cut off, and no
+        timer is left.
+        """
+        talk = self.opened()
+        data, writing = self.filled(talk)
+        closing = talk.ours.close()
+        half = len(data) // 2
+        talk.wire.advance(4)
+        self.drained(talk, data[:half])
+        talk.wire.advance(4)
+        expectWaiting(closing)
+        self.drained(talk, data[half:])
+        expect(resultOf(writing), None)
+        # What a socket has taken is no progress that could be seen.
+        talk.wire.advance(0.5)
+        expectWaiting(closing)
+        talk.theirs.close()
+        talk.flush()
+        expect(resultOf(closing), None)
+        expect(talk.wire.clock.getDelayedCalls(), [])
+
+    @behaviour(92)
+    def test_writtenBefore(self) -> None:
+        """
+        What was written is sent before C{close_notify}, also if the transport is
+        full at the moment.
+        """
+        for end in (SslStream.close, SslStream.shutdown):
+            talk = self.opened()
+            data, writing = self.filled(talk)
+            ending = end(talk.ours)
+            expectWaiting(ending)
+            self.drained(talk, data)
+            expect(resultOf(writing), None)
+            expect(resultOf(talk.theirs.read()), b"")
+            talk.theirs.close()
+            talk.flush()
+            expect(resultOf(ending), None)
+
+    @behaviour(93)
+    def test_backlog(self) -> None:
+        """
+        A peer that has ended its side still gets everything, also the answer to
+        the last that it has said.
+        """
+        talk = self.opened()
+        data, writing = self.filled(talk)
+        talk.theirs.shutdown()
+        talk.flush()
+        expect(resultOf(talk.ours.read()), b"")
+        self.drained(talk, data)
+        expect(resultOf(writing), None)
+        near = HalfCloseableApplication(
+            data=lambda each: each.transport.write(b"answer"),
+            end=lambda each: each.transport.loseConnection(),
+        )
+        both = self.connected(near=near, far=HalfCloseableApplication())
+        both.theirs.transport.write(b"question")
+        both.theirs.transport.loseWriteConnection()
+        both.flush()
+        expect(bytes(near.received), b"question")
+        expect(bytes(both.theirs.received)[:6], b"answer")
+        both.expectGone()
+
+    @behaviour(94)
+    def test_discarded(self) -> None:
+        """
+        What the peer sends when we have closed is discarded, however much.
+        """
+        talk = self.opened()
+        closing = talk.ours.close()
+        writing = talk.theirs.write(bytes(self.much))
+        talk.flush()
+        expect(resultOf(writing), None)
+        expectWaiting(closing)
+        talk.theirs.close()
+        talk.flush()
+        expect(resultOf(closing), None)
+        talk.expectGone()
+
+    def unread(self, talk: Talk, data: bytes) -> None:
+        """
+        More has come than the stream takes unread.
+        """
+        forget(talk.theirs.write(data))
+        talk.flush()
+
+    @behaviour(95)
+    def test_unread(self) -> None:
+        """
+        Unread data does not keep a stream from being closed.
+        """
+        talk = self.opened()
+        self.unread(talk, bytes(self.much))
+        closing = talk.ours.close()
+        talk.flush()
+        talk.theirs.close()
+        talk.flush()
+        expect(resultOf(closing), None)
+        talk.expectGone()
+
+    @behaviour(96)
+    def test_readToTheEnd(self) -> None:
+        """
+        When the connection ends, all that has come can be read, be it more than
+        a stream takes unread, and then the end, clean or not.
+        """
+        data = patterned(2 * Reader.HIGH_WATER)
+        for isPolite in (True, False):
+            talk = self.opened()
+            self.unread(talk, data)
+            if isPolite:
+                talk.theirs.close()
+            else:
+                talk.wire.end(talk.far)
+            talk.flush()
+            received = b""
+            while len(received) < len(data):
+                received += resultOf(talk.ours.read(50_000))
+                talk.flush()
+            expect(received == data, True)
+            if isPolite:
+                expect(resultOf(talk.ours.read()), b"")
+            else:
+                failureOf(talk.ours.read(), TruncationError)
+
+    @behaviour(97, 98)
+    def test_unwrap(self) -> None:
+        """
+        Unwrapping ends the stream and gives the inner transport back, with what
+        the peer has sent behind its own end, and both go on in the clear.
+        """
+        talk = self.opened(leaveInnerStreamOpen=True)
+        reading = talk.ours.read()
+        other = talk.theirs.unwrap()
+        talk.wire.inject(talk.far, b"trailing")
+        talk.flush()
+        expect(resultOf(reading), b"")
+        expectWaiting(other)
+        unwrapping = talk.ours.unwrap()
+        talk.flush()
+        _, trailing = resultOf(unwrapping)
+        expect(trailing + talk.wire.heard(talk.near), b"trailing")
+        expect(resultOf(other)[1], b"")
+        for one, two in ((talk.near, talk.far), (talk.far, talk.near)):
+            talk.wire.inject(one, b"in the clear")
+            talk.flush()
+            expect(talk.wire.heard(two).endswith(b"in the clear"), True)
+        expect(talk.wire.isConnected(talk.near), True)
+
+    @behaviour(99)
+    def test_unwrapTogether(self) -> None:
+        """
+        Both may unwrap at once, and each as often as it likes; a stream that is
+        closed, not authenticated or not to leave its transport open refuses.
+        """
+        talk = self.opened(leaveInnerStreamOpen=True)
+        both = [talk.ours.unwrap(), talk.theirs.unwrap(), talk.ours.unwrap()]
+        talk.flush()
+        found = [resultOf(each) for each in (*both, talk.ours.unwrap())]
+        expect([trailing for _, trailing in found], [b""] * 4)
+        expect(all(each[0] is found[0][0] for each in (found[2], found[3])), True)
+        failureOf(self.opened().ours.unwrap(), InvalidOperationError)
+        talk = self.pair(leaveInnerStreamOpen=True)
+        failureOf(talk.ours.unwrap(), InvalidOperationError)
+        talk.ours.close()
+        failureOf(talk.ours.unwrap(), StreamClosedError)
+
+    @behaviour(100)
+    def test_unwrapTruncated(self) -> None:
+        """
+        A connection that ends meanwhile fails it, also where reading does
+        without C{close_notify}.
+        """
+        for ours in (None, _TOLERANT):
+            talk = self.opened(ours, leaveInnerStreamOpen=True)
+            unwrapping = talk.ours.unwrap()
+            talk.flush()
+            talk.wire.end(talk.far)
+            talk.flush()
+            failureOf(unwrapping, TruncationError)
+
+    @behaviour(101)
+    def test_garbageWhileClosing(self) -> None:
+        """
+        Bytes that are no TLS do not keep us from closing; an application hears
+        of them as the reason of the end, once.
+        """
+        talk = self.opened()
+        closing = talk.ours.close()
+        talk.wire.inject(talk.far, GARBAGE)
+        talk.flush()
+        expect(resultOf(closing), None)
+        failureOf(talk.ours.read(), StreamClosedError)
+        both = self.connected()
+        both.ours.transport.loseConnection()
+        both.wire.inject(both.far, GARBAGE)
+        both.flush()
+        self.lost(both, both.ours, TlsError)
+
+    @behaviour(102)
+    def test_behindCloseNotify(self) -> None:
+        """
+        What the peer sends behind its C{close_notify} is nothing to the stream,
+        on which we may still write.
+        """
+        talk = self.opened()
+        talk.theirs.write(b"last words")
+        resultOf(talk.theirs.shutdown())
+        talk.wire.inject(talk.far, GARBAGE)
+        talk.flush()
+        expect(resultOf(talk.ours.readExactly(10)), b"last words")
+        expect([resultOf(talk.ours.read()) for _ in range(2)], [b""] * 2)
+        talk.say(talk.ours, talk.theirs, b"answer")
+
+    @behaviour(103)
+    def test_halfClose(self) -> None:
+        """
+        A shutdown ends our side alone: reading goes on, writing fails, and doing
+        it again changes nothing.
+        """
+        talk = self.opened()
+        resultOf(talk.ours.write(b"last words"))
+        expect(resultOf(talk.ours.shutdown()), None)
+        talk.flush()
+        expect(resultOf(talk.theirs.readExactly(10)), b"last words")
+        expect(resultOf(talk.theirs.read()), b"")
+        before = talk.wire.sent(talk.near)
+        expect((talk.ours.canRead, talk.ours.canWrite), (True, False))
+        for answer in (b"first", b"second"):
+            talk.say(talk.theirs, talk.ours, answer)
+        failureOf(talk.ours.write(b"more"), InvalidOperationError)
+        expect(resultOf(talk.ours.shutdown()), None)
+        talk.flush()
+        expect(talk.wire.sent(talk.near), before)
+        expect(talk.wire.isConnected(talk.near), True)
+
+    @behaviour(104)
+    def test_woken(self) -> None:
+        """
+        A read that waits fails when the stream is closed or aborted; a write
+        that waits fails when it is aborted, and may end when it is closed.
+        """
+        for end in (SslStream.close, SslStream.abort):
+            talk = self.opened()
+            reading = talk.ours.read()
+            data, writing = self.filled(talk)
+            end(talk.ours)
+            failureOf(reading, StreamClosedError)
+            if end is SslStream.abort:
+                failureOf(writing, StreamClosedError)
+            else:
+                self.drained(talk, data)
+                expect(resultOf(writing), None)
+
+    @behaviour(106)
+    def test_tooLate(self) -> None:
+        """
+        Closing or aborting what is closed, aborted or lost does nothing.
+        """
+        ends: tuple[Callable[[Talk], Deferred[Any] | None], ...] = (
+            lambda talk: talk.wire.reset(talk.far),
+            lambda talk: talk.ours.abort(),
+            lambda talk: talk.theirs.close() and talk.ours.close(),
+        )
+        for end in ends:
+            talk = self.opened()
+            end(talk)
+            talk.flush()
+            for _ in range(2):
+                expect(resultOf(talk.ours.close()), None)
+                talk.ours.abort()
+            failureOf(talk.ours.read(), StreamClosedError)
+            expect(resultOf(talk.ours.whenClosed()), None)
+            talk.expectGone()
+
+    @behaviour(108)
+    def test_inspectedLate(self) -> None:
+        """
+        What was negotiated can be read when the connection has ended; what needs
+        its secrets is refused then.
+        """
+        talk = self.opened()
+        before = talk.ours.security.asdict()
+        key = talk.ours.exportKeyingMaterial("EXPORTER-conformance", 32)
+        expect(talk.theirs.exportKeyingMaterial("EXPORTER-conformance", 32), key)
+        talk.ours.close()
+        talk.theirs.close()
+        talk.expectGone()
+        expect(talk.ours.sslProtocol, self.version)
+        after = talk.ours.security.asdict()
+        expect((after.pop("canRead"), after.pop("canWrite")), (False, False))
+        expect(after, {name: before[name] for name in after})
+        try:
+            talk.ours.exportKeyingMaterial("EXPORTER-conformance", 32)
+        except StreamClosedError:
+            return
+        raise AssertionError("it still has the secrets")
