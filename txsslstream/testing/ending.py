@@ -6,6 +6,7 @@ Conformance: how connections end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,7 +22,6 @@ from ..errors import (
     TlsError,
     TruncationError,
 )
-from ..stream import SslStream
 from .applications import HalfCloseableApplication
 from .conforming import (
     GARBAGE,
@@ -63,7 +63,7 @@ class Ending(ConformanceCase):
         talk.expectGone()
 
     @behaviour(79)
-    def test_closed(self) -> None:
+    def test_nothingAfterClosing(self) -> None:
         """
         On a stream that we have closed everything fails, even writing nothing.
         """
@@ -242,10 +242,11 @@ class Ending(ConformanceCase):
         C{close_notify} is sent once, however often and by whichever way we end,
         and closing waits for the peer's.
         """
-        for first in (SslStream.shutdown, SslStream.close):
+        shutdown, close = methodcaller("shutdown"), methodcaller("close")
+        for first in (shutdown, close):
             talk = self.opened()
             before = talk.wire.sent(talk.near)
-            for end in (first, SslStream.shutdown, SslStream.close, SslStream.close):
+            for end in (first, shutdown, close, close):
                 forget(end(talk.ours))
             closing = talk.ours.close()
             talk.flush()
@@ -309,12 +310,12 @@ class Ending(ConformanceCase):
         expect(talk.wire.clock.getDelayedCalls(), [])
 
     @behaviour(92)
-    def test_writtenBefore(self) -> None:
+    def test_fullAtTheEnd(self) -> None:
         """
         What was written is sent before C{close_notify}, also if the transport is
         full at the moment.
         """
-        for end in (SslStream.close, SslStream.shutdown):
+        for end in (methodcaller("close"), methodcaller("shutdown")):
             talk = self.opened()
             data, writing = self.filled(talk)
             ending = end(talk.ours)
@@ -530,13 +531,13 @@ class Ending(ConformanceCase):
         A read that waits fails when the stream is closed or aborted; a write
         that waits fails when it is aborted, and may end when it is closed.
         """
-        for end in (SslStream.close, SslStream.abort):
+        for end in ("close", "abort"):
             talk = self.opened()
             reading = talk.ours.read()
             data, writing = self.filled(talk)
-            end(talk.ours)
+            methodcaller(end)(talk.ours)
             failureOf(reading, StreamClosedError)
-            if end is SslStream.abort:
+            if end == "abort":
                 failureOf(writing, StreamClosedError)
             else:
                 self.drained(talk, data)

@@ -50,7 +50,6 @@ class Leaving(ConformanceCase):
             expect(wire.clock.getDelayedCalls(), [])
             return [weakref.ref(each) for each in objects]
 
-        gc.collect()
         gc.disable()
         try:
             references = lived()
@@ -161,7 +160,6 @@ class Leaving(ConformanceCase):
         """
         An open stream that nobody has any more goes on until the peer ends it.
         """
-        gc.collect()
         gc.disable()
         try:
             talk = self.opened()

@@ -219,15 +219,18 @@ class MemoryTestWire(TransportWire):
     """
     A L{Wire}.
 
+    @cvar wireClass: what is made for it.
     @ivar wire: that.
     """
+
+    wireClass: type[Wire] = Wire
 
     def __init__(self, segment: Segments = 0) -> None:
         """
         @param segment: see L{Wire}.
         """
         super().__init__()
-        self.wire = Wire(segment, keepsSessions=True)
+        self.wire = self.wireClass(segment, keepsSessions=True)
         self.clock = self.wire.clock
         self.ends = list(self.wire.ends)
 
