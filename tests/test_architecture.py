@@ -170,6 +170,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "testing.transferring",
         "testing.pushing",
         "testing.ending",
+        "testing.truncating",
         "testing.leaving",
         "testing.conformance",
         "testing",

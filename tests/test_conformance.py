@@ -217,7 +217,7 @@ class Endless(SslStream):
     Waits for ever.
     """
 
-    readTimeout = None  # type: ignore[assignment]
+    readTimeout = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -272,7 +272,12 @@ class Forgetful(SslStream):
 
     def readExactly(self, n: int) -> Deferred[bytes]:
         reading = super().readExactly(n)
-        seen: Deferred[bytes] = Deferred(lambda _: (reading.cancel(), self._reader.takeAll()))
+
+        def forget(_: object) -> None:
+            reading.cancel()
+            self._reader.takeAll()
+
+        seen: Deferred[bytes] = Deferred(forget)
         reading.addCallbacks(seen.callback, seen.errback)
         return seen
 
@@ -404,7 +409,9 @@ class FlawTests(SynchronousTestCase):
                 context = (
                     optionsForClientTLS("localhost", trustRootFromCertificates([ROOT]))
                     if isClient
-                    else PrivateCertificate.loadPEM(certificatePEM(SERVER) + keyPEM(SERVER)).options()
+                    else PrivateCertificate.loadPEM(
+                        certificatePEM(SERVER) + keyPEM(SERVER)
+                    ).options()
                 )
                 applications = Factory.forProtocol([application].pop)
                 return TLSMemoryBIOFactory(context, isClient, applications, clock).buildProtocol(

@@ -10,8 +10,13 @@ from typing import Any
 from cryptography import x509
 from twisted.internet.defer import Deferred
 
-from ..channelbinding import ChannelBindingKind
-from ..enums import SslPolicyErrors, SslProtocols, TlsAlert, X509ChainStatusFlags
+from ..enums import (
+    ChannelBindingKind,
+    SslPolicyErrors,
+    SslProtocols,
+    TlsAlert,
+    X509ChainStatusFlags,
+)
 from ..errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -225,13 +230,13 @@ class Authenticating(ConformanceCase):
         Both sides tell the same application protocol, the server's favourite, or
         none if one has no list; lists without anything in common are refused.
         """
-        for client, server, agreed in (
+        for ask, answer, agreed in (
             (["http/1.1", "h2"], ["h2", "http/1.1"], "h2"),
             ([], ["h2"], None),
             (["h2"], [], None),
         ):
             talk = self.opened(
-                *self.sides({"applicationProtocols": client}, {"applicationProtocols": server})
+                *self.sides({"applicationProtocols": ask}, {"applicationProtocols": answer})
             )
             for stream in (talk.ours, talk.theirs):
                 found = stream.negotiatedApplicationProtocol
@@ -358,7 +363,9 @@ class Authenticating(ConformanceCase):
         before = talk.wire.sent(talk.near)
         options = self.options(self.isServer)
         method = talk.ours.authenticateAsServer if self.isServer else talk.ours.authenticateAsClient
-        again = {"clientCertificateRequired": True} if self.isServer else {"clientCertificates": [1]}
+        again = (
+            {"clientCertificateRequired": True} if self.isServer else {"clientCertificates": [1]}
+        )
         failureOf(method(options, **again), InvalidOperationError)
         failureOf(method(options, enabledSslProtocols=self.version), InvalidOperationError)
         talk.flush()
@@ -401,9 +408,7 @@ class Authenticating(ConformanceCase):
         talk, ours, theirs = self.begun(*self.sides(None, {"clientCertificateRequired": True}))
         talk.flush()
         client, server = (theirs, ours) if self.isServer else (ours, theirs)
-        error = refusalOf(
-            server, sslPolicyErrors=SslPolicyErrors.RemoteCertificateNotAvailable
-        )
+        error = refusalOf(server, sslPolicyErrors=SslPolicyErrors.RemoteCertificateNotAvailable)
         if self.version is SslProtocols.Tls13:
             expect(error.alertSent, TlsAlert.certificate_required)
             # It had finished already.
@@ -428,9 +433,7 @@ class Authenticating(ConformanceCase):
             asking = talk.server.negotiateClientCertificateAsync()
             talk.flush()
             if shown is None:
-                refusalOf(
-                    asking, sslPolicyErrors=SslPolicyErrors.RemoteCertificateNotAvailable
-                )
+                refusalOf(asking, sslPolicyErrors=SslPolicyErrors.RemoteCertificateNotAvailable)
                 continue
             expect(resultOf(asking), None)
             expect(talk.server.remoteCertificate, shown)

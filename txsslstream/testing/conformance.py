@@ -18,10 +18,11 @@ from .leaving import Leaving
 from .pushing import Pushing
 from .sockets import TCPTestWire, UNIXTestWire
 from .transferring import Transferring
+from .truncating import Truncating
 from .wires import ITestWire, MemoryTestWire, TLSTestWire, oneByOne
 
 
-class Conformance(Authenticating, Interrupting, Transferring, Pushing, Ending, Leaving):
+class Conformance(Authenticating, Interrupting, Transferring, Pushing, Ending, Truncating, Leaving):
     """
     All of it.  Subclass it, override
     L{makeWire<txsslstream.testing.conforming.ConformanceCase.makeWire>},

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from random import Random
 from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 
 from ..enums import SslProtocols
 from ..errors import AuthenticationError
@@ -102,9 +103,11 @@ def troubleOf(deferred: Deferred[Any]) -> AuthenticationError:
     @return: the error, of any kind that is an L{AuthenticationError}, that a
         Deferred has failed with.
     """
-    kinds: list[type[AuthenticationError]] = []
-    deferred.addErrback(lambda failure: kinds.append(type(failure.value)) or failure)
-    return failureOf(deferred, kinds[0] if kinds else AuthenticationError)
+    failures: list[Failure] = []
+    deferred.addErrback(failures.append)
+    if not failures or not failures[0].check(AuthenticationError):
+        raise AssertionError(f"no AuthenticationError: {deferred!r}, {failures}")
+    return cast(AuthenticationError, failures[0].value)
 
 
 def patterned(size: int, seed: int = 0) -> bytes:
@@ -115,7 +118,7 @@ def patterned(size: int, seed: int = 0) -> bytes:
     return Random(seed).randbytes(size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def stranger() -> Authority:
     """
     @return: an authority whom nobody trusts, always the same.

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed
 
-from ..enums import SslPolicyErrors, SslProtocols, TlsAlert
+from ..enums import SslPolicyErrors, TlsAlert
 from ..errors import (
     AuthenticationError,
     HandshakeCancelled,
@@ -34,7 +34,7 @@ from .conforming import (
     forget,
     troubleOf,
 )
-from .outcomes import failureOf, refusalOf, resultOf
+from .outcomes import failureOf, resultOf
 from .peers import MisbehavingPeer
 from .wires import Listener
 
@@ -64,9 +64,7 @@ class Interrupting(ConformanceCase):
         application that was not connected hears nothing.
         """
         for records, part in ((0, 3), (1, 0)):
-            peer = MisbehavingPeer.truncatesAfter(
-                self.options(not self.isServer), records, part
-            )
+            peer = MisbehavingPeer.truncatesAfter(self.options(not self.isServer), records, part)
             talk, authenticated = self.facing(peer)
             failureOf(authenticated, HandshakeInterrupted)
             failureOf(talk.ours.read(), HandshakeInterrupted)
@@ -227,9 +225,7 @@ class Interrupting(ConformanceCase):
         the peer nothing.
         """
         for event in ("made", "handshake"):
-            near = Application(
-                **{event: lambda each: each.transport.abortConnection()}
-            )
+            near = Application(**{event: lambda each: each.transport.abortConnection()})
             talk = self.applications(near=near)
             self.tls[0].write(b"secret")
             talk.flush()
@@ -250,9 +246,7 @@ class Interrupting(ConformanceCase):
 
         wanted = {"clientCertificateRequired": True} if self.isServer else {}
         has = {"clientCertificates": [sharedAuthority().clientCertificate]} if self.isServer else {}
-        self.connected(
-            ours=wanted, theirs=has, near=Application(made=look, handshake=look)
-        )
+        self.connected(ours=wanted, theirs=has, near=Application(made=look, handshake=look))
         expect(seen, [True, True])
 
     def deciding(self, **more: Any) -> tuple[Talk, Deferred[Any], Deferred[Any], Deferred[bool]]:
@@ -368,9 +362,7 @@ class Interrupting(ConformanceCase):
             return answer
 
         client = {"applicationProtocols": ["h2"]}
-        talk, ours, theirs = self.begun(
-            *((select, client) if self.isServer else (client, select))
-        )
+        talk, ours, theirs = self.begun(*((select, client) if self.isServer else (client, select)))
         before = talk.wire.sent(True)
         talk.flush()
         expect(asked, [("localhost", ["h2"])])
@@ -453,8 +445,8 @@ class Interrupting(ConformanceCase):
         expect(bytes(far.received).endswith(b"in private"), True)
         near.transport.loseConnection()
         wire.flush()
-        for each in both:
-            expect((each.events.count("made"), each.events.count("lost")), (1, 1))
+        for application in both:
+            expect([application.events.count(each) for each in ("made", "lost")], [1, 1])
 
     @behaviour(44)
     def test_notNow(self) -> None:

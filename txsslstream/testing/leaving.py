@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -107,7 +108,7 @@ class Leaving(ConformanceCase):
             return talk.wire, [talk.ours, talk.theirs]
 
         for isCancelled in (False, True):
-            self.leavesNothing(lambda it=isCancelled: live(it))
+            self.leavesNothing(partial(live, isCancelled))
 
     @behaviour(111)
     def test_nothingLeftOfApplications(self) -> None:
@@ -129,7 +130,7 @@ class Leaving(ConformanceCase):
             return talk.wire, objects
 
         for end in ends:
-            self.leavesNothing(lambda it=end: live(it))
+            self.leavesNothing(partial(live, end))
 
     def lost_(self, talk: Talk) -> None:
         """
@@ -247,9 +248,7 @@ class Leaving(ConformanceCase):
         h2 = {"applicationProtocols": ["h2"]}
         client = {"clientCertificates": [sharedAuthority().clientCertificate], **h2}
         server = {"clientCertificateRequired": True, **h2}
-        talk, ours, theirs = self.begun(
-            *((server, client) if self.isServer else (client, server))
-        )
+        talk, ours, theirs = self.begun(*((server, client) if self.isServer else (client, server)))
         one, other = (theirs, ours) if self.isServer else (ours, theirs)
         seen: list[list[Any]] = [[], []]
         talks = [
@@ -302,7 +301,11 @@ class Leaving(ConformanceCase):
         client = {"clientCertificates": [authority.clientCertificate]}
         server = {"clientCertificateRequired": True}
         seen = []
-        for options, isResumed in ((client, False), (client, True), ({**client, "targetHost": "127.0.0.1"}, False)):
+        for options, isResumed in (
+            (client, False),
+            (client, True),
+            ({**client, "targetHost": "127.0.0.1"}, False),
+        ):
             talk = self.opened(*((server, options) if self.isServer else (options, server)))
             expect((talk.ours.isResumed, talk.theirs.isResumed), (isResumed, isResumed))
             seen.append((talk.client.remoteCertificate, talk.server.remoteCertificate))

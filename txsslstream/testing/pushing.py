@@ -64,9 +64,7 @@ class Pushing(ConformanceCase):
         A sequence of pieces of all kinds arrives as one.
         """
         talk = self.connected()
-        talk.ours.transport.writeSequence(
-            [b"ab", bytearray(b"cd"), memoryview(b"xefx")[1:3], b""]
-        )
+        talk.ours.transport.writeSequence([b"ab", bytearray(b"cd"), memoryview(b"xefx")[1:3], b""])
         talk.flush()
         expect(bytes(talk.theirs.received), b"abcdef")
 

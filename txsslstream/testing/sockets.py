@@ -168,7 +168,7 @@ class SocketTestWire(TransportWire):
         self._segment = lambda: next(sizes, 0)
         self._taps: list[_Tap] = []
 
-    def dial(self, client: ClientFactory, server: Factory) -> Any:
+    def dial(self, client: Any, server: Any) -> Any:
         """
         Listen, and begin to connect.
 
@@ -182,13 +182,11 @@ class SocketTestWire(TransportWire):
         """
         # Who are there before anything is sent.
         first = Protocol(), Protocol()
-        factories = (
-            ClientFactory.forProtocol(lambda: first[0]),
-            Factory.forProtocol(lambda: first[1]),
-        )
-        for factory in factories:
+        dialling, listening = ClientFactory(), Factory()
+        for factory, protocol in ((dialling, first[0]), (listening, first[1])):
             factory.noisy = False
-        port = self.dial(*factories)
+            factory.protocol = [protocol].pop
+        port = self.dial(dialling, listening)
         while not all(each.connected for each in first):
             self.clock.turn(self.PATIENCE)
         port.stopListening()
@@ -288,7 +286,7 @@ class TCPTestWire(SocketTestWire):
     A TCP connection from this machine to itself.
     """
 
-    def dial(self, client: ClientFactory, server: Factory) -> Any:
+    def dial(self, client: Any, server: Any) -> Any:
         """
         See L{SocketTestWire}.
         """
@@ -311,7 +309,7 @@ class UNIXTestWire(SocketTestWire):
         super().__init__(segment)
         self._directory = TemporaryDirectory(prefix="txsslstream")
 
-    def dial(self, client: ClientFactory, server: Factory) -> Any:
+    def dial(self, client: Any, server: Any) -> Any:
         """
         See L{SocketTestWire}.
         """

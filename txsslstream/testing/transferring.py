@@ -467,7 +467,7 @@ class Transferring(ConformanceCase):
         Streams on streams carry much each way at once.
         """
         inner = self.nested(self.opened())
-        waiting = []
+        waiting: list[tuple[Deferred[Any], object]] = []
         for one, other in ((inner.ours, inner.theirs), (inner.theirs, inner.ours)):
             waiting += [(one.write(bytes(self.much)), None)]
             waiting += [(other.readExactly(self.much), bytes(self.much))]
