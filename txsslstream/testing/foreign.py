@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +24,6 @@ _VERSIONS = {
 }
 
 
-@lru_cache(maxsize=8)
 def pythonContext(authority: Authority, version: SslProtocols, isServer: bool) -> ssl.SSLContext:
     """
     @return: the context of a server that shows the authority's certificate, or
