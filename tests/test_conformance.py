@@ -38,6 +38,7 @@ from txsslstream.testing.conformance import (
 )
 from txsslstream.testing.conforming import expect
 
+from .programs import ROOT as CHECKOUT
 from .support import AUTHORITY, SERVER
 from .test_behaviour import BEHAVIOUR, MANY
 
@@ -135,6 +136,14 @@ class CompletenessTests(SynchronousTestCase):
         self.assertEqual(len(names), len(set(names)))
         about = {name for names in behavioursOf(Conformance).values() for name in names}
         self.assertEqual(set(names), about)
+
+    def test_page(self) -> None:
+        """
+        Users are told how many behaviours the suite has.
+        """
+        shown = len(behavioursOf(Conformance))
+        page = (CHECKOUT / "docs" / "testing.md").read_text("utf-8")
+        self.assertIn(f"The {shown} of the {MANY} [behaviours](behaviour.md)", page)
 
     def test_document(self) -> None:
         """

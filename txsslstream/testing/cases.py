@@ -36,8 +36,8 @@ def perVersion(
 
 def perRole(*, versions: Iterable[SslProtocols] = VERSIONS) -> Callable[[type], type]:
     """
-    The same for each version of TLS and each role, with C{version} and
-    C{isServer} set.
+    Run a test case for each version of TLS and each role: a class decorator like
+    that of L{perVersion}, with C{version} and C{isServer} set.
     """
     return _per(
         {

@@ -3,8 +3,8 @@
 What a stream of ours promises, as test cases that can be run over any transport,
 and with any stream that is to do the same.
 
-Each test shows lines of F{docs/behaviour.md}, by their numbers: see
-L{behavioursOf<txsslstream.testing.conforming.behavioursOf>}.
+Each test shows behaviours, by the numbers that they have in the documentation:
+see L{behavioursOf}.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Conformance(Authenticating, Interrupting, Transferring, Pushing, Ending, T
     L{makeWire<txsslstream.testing.conforming.ConformanceCase.makeWire>},
     L{makeStream<txsslstream.testing.conforming.ConformanceCase.makeStream>} or
     L{makeProtocol<txsslstream.testing.conforming.ConformanceCase.makeProtocol>},
-    and decorate it with L{perRole<txsslstream.testing.perRole>}.
+    and decorate it with L{perRole}.
     """
 
 

@@ -37,7 +37,8 @@ GARBAGE = b"\x17\x03\x03\x00\x20" + bytes(32)
 
 def behaviour(*numbers: int) -> Callable[[F], F]:
     """
-    @param numbers: which lines of F{docs/behaviour.md} a test shows.
+    @param numbers: which behaviours a test shows, as the documentation numbers
+        them.
     """
 
     def mark(test: F) -> F:
