@@ -114,14 +114,15 @@ class Pushing(ConformanceCase):
         talk.ours.transport.unregisterProducer()
         streams = self.opened()
         data = patterned(self.much)
-        written = 0
-        writing = streams.theirs.write(data)
-        streams.flush()
-        while writing.called:
-            written += resultOf(writing) is None
+        writes = 0
+        isHeldBack = False
+        while not isHeldBack and writes < 100:
             writing = streams.theirs.write(data)
             streams.flush()
-        for _ in range(written + 1):
+            writes += 1
+            isHeldBack = not writing.called
+        expect(isHeldBack, True)
+        for _ in range(writes):
             reading = streams.ours.readExactly(len(data))
             streams.flush()
             expect(resultOf(reading) == data, True)
