@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.tcp import Client, Server
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -252,6 +253,23 @@ class SocketTests(SynchronousTestCase):
             wire.flush()
         wire._taps[0].sent.clear()
         wire.close()
+
+    def test_notConnected(self) -> None:
+        """
+        Nor is a connection that does not come about.
+        """
+
+        class Deaf(TCPTestWire):
+            PATIENCE = 0
+
+            def dial(self, client: Any, server: Any) -> Any:
+                return self.clock.listenTCP(0, server, interface="127.0.0.1")
+
+        wire = Deaf()
+        with self.assertRaisesRegex(AssertionError, "nobody is connected"):
+            wire.transports()
+        for reader in wire.clock.removeAll():
+            reader.connectionLost(Failure(ConnectionDone()))
 
     def test_segments(self) -> None:
         """

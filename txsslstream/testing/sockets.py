@@ -154,9 +154,11 @@ class SocketTestWire(TransportWire):
 
     @cvar PATIENCE: after how many seconds of real time what was sent has to be
         there; nothing waits as long if all is well.
+    @cvar TURNS: within how many turns of the reactor there has to be a connection.
     """
 
     PATIENCE = 10
+    TURNS = 100
 
     def __init__(self, segment: Segments = 0) -> None:
         """
@@ -179,6 +181,8 @@ class SocketTestWire(TransportWire):
     def connect(self, client: Any, server: Any) -> None:
         """
         See L{ITestWire}.
+
+        @raise AssertionError: there is no connection.
         """
         # Who are there before anything is sent.
         first = Protocol(), Protocol()
@@ -187,8 +191,12 @@ class SocketTestWire(TransportWire):
             factory.noisy = False
             factory.protocol = [protocol].pop
         port = self.dial(dialling, listening)
+        turns = 0
         while not all(each.connected for each in first):
             self.clock.turn(self.PATIENCE)
+            turns += 1
+            if turns > self.TURNS:
+                raise AssertionError("nobody is connected")
         port.stopListening()
         self.clock.turn()
         for each in first:
