@@ -274,15 +274,17 @@ class ConformanceCase:
 
     # Streams.
 
-    def pair(self, **arguments: Any) -> Talk:
+    def pair(self, received: bytes = b"", **arguments: Any) -> Talk:
         """
         Two streams, not authenticated.
 
+        @param received: what has come before our stream was there.
         @param arguments: of L{SslStream}, for both.
         """
         wire = self.wire()
         transports = wire.transports()
-        ours = self.makeStream(transports[self.isServer], wire.clock, **arguments)
+        early = {"received": received} if received else {}
+        ours = self.makeStream(transports[self.isServer], wire.clock, **early, **arguments)
         theirs = SslStream(transports[not self.isServer], clock=wire.clock, **arguments)
         return Talk(wire, self.isServer, ours, theirs)
 
@@ -298,6 +300,7 @@ class ConformanceCase:
         @param ours: changes to our options, or what else there is to
             authenticate with.
         @param theirs: the same for the other end.
+        @param arguments: see L{pair}.
         @return: both, and what waits for each.
         """
         talk = self.pair(**arguments)

@@ -188,10 +188,11 @@ class Interrupting(ConformanceCase):
         handshake.
         """
         for behind in (b"EVIL\r\n", b"EVIL"):
-            talk, authenticated = self.facing(Listener(), received=behind)
+            talk, ours, theirs = self.begun(received=behind)
+            forget(theirs)
             # It may be the beginning of a record as yet.
             talk.wire.advance(30)
-            for failed in (authenticated, talk.ours.read()):
+            for failed in (ours, talk.ours.read()):
                 troubleOf(failed)
             expect(talk.wire.isConnected(talk.near), False)
 

@@ -176,10 +176,12 @@ class Truncating(ConformanceCase):
         talk.flush()
         expect(resultOf(reading), b"")
         expectWaiting(other)
+        talk.wire.inject(talk.far, b", more")
+        talk.flush()
         unwrapping = talk.ours.unwrap()
         talk.flush()
         _, trailing = resultOf(unwrapping)
-        expect(trailing + talk.wire.heard(talk.near), b"trailing")
+        expect(trailing + talk.wire.heard(talk.near), b"trailing, more")
         expect(resultOf(other)[1], b"")
         for one, two in ((talk.near, talk.far), (talk.far, talk.near)):
             talk.wire.inject(one, b"in the clear")
