@@ -124,7 +124,7 @@ class Leaving(ConformanceCase):
             talk = self.connected()
             end(talk)
             talk.flush()
-            self.lost_(talk)
+            self.bothLost(talk)
             objects = [talk.ours, talk.theirs, *self.tls]
             del self.tls
             return talk.wire, objects
@@ -132,7 +132,7 @@ class Leaving(ConformanceCase):
         for end in ends:
             self.leavesNothing(partial(live, end))
 
-    def lost_(self, talk: Talk) -> None:
+    def bothLost(self, talk: Talk) -> None:
         """
         Both applications have heard of the end.
         """

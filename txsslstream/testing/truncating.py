@@ -6,8 +6,6 @@ their connection does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .._sides import Reader
 from ..errors import (
     HandshakeInterrupted,
@@ -19,7 +17,6 @@ from ..errors import (
 from .conforming import (
     GARBAGE,
     ConformanceCase,
-    Talk,
     behaviour,
     expect,
     expectWaiting,
@@ -37,25 +34,19 @@ class Truncating(ConformanceCase):
     Tests for broken connections, and for what is left open.
     """
 
-    def cut(self, talk: Talk) -> tuple[Callable[[bool], None], ...]:
-        """
-        @return: what ends a connection without C{close_notify}, in order or not.
-        """
-        return talk.wire.end, talk.wire.reset
-
     @behaviour(83, 107)
     def test_truncated(self) -> None:
         """
         A connection that ends without C{close_notify} is truncated, for a read
         that waits and for all that follow, and for whoever writes.
         """
-        for way in range(2):
+        for way in ("end", "reset"):
             talk = self.opened()
             talk.theirs.write(b"arrived")
             talk.flush()
             expect(resultOf(talk.ours.read(4)), b"arri")
             reading = talk.ours.readExactly(4)
-            self.cut(talk)[way](talk.far)
+            getattr(talk.wire, way)(talk.far)
             talk.flush()
             error = failureOf(reading, TruncationError)
             expect(resultOf(talk.ours.read()), b"ved")
