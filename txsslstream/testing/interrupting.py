@@ -250,12 +250,12 @@ class Interrupting(ConformanceCase):
         self.connected(ours=wanted, theirs=has, near=Application(made=look, handshake=look))
         expect(seen, [True, True])
 
-    def deciding(self, **more: Any) -> tuple[Talk, Deferred[Any], Deferred[Any], Deferred[bool]]:
+    def deciding(self, **more: Any) -> tuple[Talk, Deferred[Any], Deferred[Any], Deferred[Any]]:
         """
         @return: a handshake in which we have not decided about the peer yet, and
             what that waits for.
         """
-        decision: Deferred[bool] = Deferred()
+        decision: Deferred[Any] = Deferred()
         talk, ours, theirs = self.begun(
             {"remoteCertificateValidationCallback": lambda *_: decision, **more}
         )
@@ -286,14 +286,19 @@ class Interrupting(ConformanceCase):
     @behaviour(36)
     def test_callbackFails(self) -> None:
         """
-        A callback that fails refuses, and its failure is the cause.
+        A callback that fails, or answers what is no answer, refuses, and that is
+        the cause.
         """
-        talk, ours, theirs, decision = self.deciding()
-        decision.errback(ZeroDivisionError("in the callback"))
-        talk.flush()
-        error = failureOf(ours, AuthenticationError)
-        expect(type(error.__cause__), ZeroDivisionError)
-        expect(self.hears(talk, theirs).alert, error.alertSent)
+        for answer, cause in ((ZeroDivisionError(), ZeroDivisionError), (1, TypeError)):
+            talk, ours, theirs, decision = self.deciding()
+            if isinstance(answer, Exception):
+                decision.errback(answer)
+            else:
+                decision.callback(answer)
+            talk.flush()
+            error = failureOf(ours, AuthenticationError)
+            expect(type(error.__cause__), cause)
+            expect(self.hears(talk, theirs).alert, error.alertSent)
 
     @behaviour(37)
     def test_hasty(self) -> None:
