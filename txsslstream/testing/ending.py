@@ -19,7 +19,7 @@ from ..errors import (
     InvalidOperationError,
     StreamClosedError,
 )
-from .applications import HalfCloseableApplication
+from .applications import Application, HalfCloseableApplication
 from .conforming import (
     ConformanceCase,
     Talk,
@@ -233,10 +233,7 @@ class Ending(ConformanceCase):
         expect(resultOf(talk.ours.read()), b"")
         self.drained(talk, data)
         expect(resultOf(writing), None)
-        near = HalfCloseableApplication(
-            data=lambda each: each.transport.write(b"answer"),
-            end=lambda each: each.transport.loseConnection(),
-        )
+        near = Application(data=lambda each: each.transport.write(b"answer"))
         both = self.connected(near=near, far=HalfCloseableApplication())
         both.theirs.transport.write(b"question")
         both.theirs.transport.loseWriteConnection()
