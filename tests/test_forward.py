@@ -28,7 +28,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import AuthenticationError, SslProtocols, TlsAlert
-from txsslstream._forwarding import LINGER, nameOf, proxyHeader
+from txsslstream._forwarding import LINGER, nameOf
+from txsslstream._proxied import headerOf, ownHeader
 from txsslstream._waiting import _parked
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
@@ -641,6 +642,44 @@ class TargetTests(ForwardingMixin):
         self.assertIn("; no connection to the target within 7 s", linesOf(logged)[0])
         self.assertOver(network)
 
+    def test_looked(self) -> None:
+        """
+        Whether the target is there is found out by a connection to it, in which
+        nothing is said but that it is nobody's, where there is a way to say that.
+        """
+        for version, header in (
+            (0, b""),
+            (1, b"PROXY UNKNOWN\r\n"),
+            (2, ownHeader(2)),
+        ):
+            network = self.network(proxyVersion=version)
+            looked = network.forwarder.unable()
+            network.flush()
+            self.assertEqual(self.successResultOf(looked), "")
+            (application,) = network.target.applications
+            self.assertEqual(application.received, header)
+            self.assertIn("end", application.events)
+            self.assertOver(network)
+            self.assertEqual(network.forwarder.accepted, 0)
+
+    def test_lookedForNobody(self) -> None:
+        """
+        Why it is not there is told; who says nothing is not waited for longer than
+        for a client.
+        """
+        network = self.network()
+        network.target.mode = "refused"
+        why = self.successResultOf(network.forwarder.unable())
+        self.assertIn("no connection to the target: Connection was refused", why)
+        network = self.network(connectTimeout=3)
+        network.target.mode = "later"
+        looked = network.forwarder.unable()
+        network.clock.advance(2.9)
+        self.assertNoResult(looked)
+        network.clock.advance(0.1)
+        self.assertIn("no connection to the target within 3 s", self.successResultOf(looked))
+        self.assertOver(network)
+
     def test_clientLeaves(self) -> None:
         """
         Where the client goes before there is a connection to the target the
@@ -1115,7 +1154,7 @@ class ClientTests(ForwardingMixin):
         If asked to, a forwarder tells the target the client's address before
         anything else.
         """
-        network = self.network(tellsAddress=True)
+        network = self.network(proxyVersion=1)
         joined = Joined(network, network.visit())
         joined.near.transport.write(b"data")
         joined.flush()
@@ -1363,7 +1402,7 @@ class SecureTests(_Mixin):
 
 class AddressTests(SynchronousTestCase):
     """
-    Tests for L{proxyHeader} and L{nameOf}.
+    Tests for L{headerOf} and L{nameOf}.
     """
 
     def test_header(self) -> None:
@@ -1382,7 +1421,7 @@ class AddressTests(SynchronousTestCase):
             (four[0], six[1], b"PROXY UNKNOWN\r\n"),
             (UNIXAddress(""), UNIXAddress("/run/x"), b"PROXY UNKNOWN\r\n"),
         ):
-            self.assertEqual(proxyHeader(StringTransport(host, peer)), header)
+            self.assertEqual(headerOf(StringTransport(host, peer), 1), header)
 
     def test_name(self) -> None:
         """

@@ -17,7 +17,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet import unix
@@ -149,6 +149,7 @@ class _Front(Service):
     """
 
     isOpen = False
+    unable: Any = None
 
     def privilegedStartService(self) -> None:
         """
@@ -331,19 +332,17 @@ class ParentTests(SynchronousTestCase):
 
     def test_letGo(self) -> None:
         """
-        A new worker closes what ties the others to the parent; of one that says
-        nothing any more, and has not ended yet, there is nothing to close.
+        A new worker closes the sockets that are the parent's alone, such as what
+        ties the others to it.
         """
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            for worker in self.reactor.channels:
-                worker.transport.socket = ours
-            silent = self.reactor.channels[1]
-            silent.connectionLost()
-            del silent.transport.socket
-            self.assertEqual(self.pidsNow(), [1001, 1002])
-            for worker in self.workers.workers:
-                worker.letGo()
+            line: Any = StringTransport()
+            line.socket = ours
+            self.reactor.addReader(line)
+            # What wakes the reactor has no socket.
+            self.reactor.addReader(cast(Any, StringTransport()))
+            self.workers._letGo()
             self.assertEqual(ours.fileno(), -1)
 
     def test_reapedLater(self) -> None:
@@ -373,6 +372,27 @@ class ParentTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(len(self.reactor.channels), 2)
+
+    def test_grace(self) -> None:
+        """
+        Where workers go on for a while the sockets stay open as long, and who asks
+        hears of the workers.
+        """
+        self.front.unable = lambda: "as the front says"
+        self.assertEqual(self.workers.unable(), "as the front says")
+        self.workers._grace = 5
+        stopped = self.workers.stopService()
+        self.assertEqual(self.signals, [(pid, signal.SIGTERM) for pid in self.pidsNow()])
+        self.reactor.advance(4.9)
+        self.assertTrue(self.port.isOpen)
+        self.reactor.advance(0.1)
+        self.assertFalse(self.port.isOpen)
+        for worker in tuple(self.workers.workers):
+            self.assertNoResult(stopped)
+            self.die(worker, 0)
+        self.assertEqual(self.workers.unable(), "no worker is there")
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_killed(self) -> None:
         """

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._deadline import Deadline
 from ._deferreds import Occurrence
 from ._forwarding import End, Forwarding, Owner, nameOf
+from ._proxied import ownHeader
 from .access import subjectOf
 from .enums import SslPolicyErrors
 from .errors import AuthenticationError, HandshakeFailureReason
@@ -52,20 +53,20 @@ class Forwarder(Factory, Owner):
         connectTimeout: float = 10,
         idleTimeout: float | None = None,
         mostConnections: int = 500,
-        tellsAddress: bool = False,
+        proxyVersion: int = 0,
         isQuiet: bool = False,
     ) -> None:
         """
         @param target: how to reach the target.
         @param connectTimeout: see L{Owner}, as for C{idleTimeout} and
-            C{tellsAddress}.
+            C{proxyVersion}.
         """
         self._target = target
         self.clock = clock
         self.connectTimeout = connectTimeout
         self.idleTimeout = idleTimeout
         self.mostConnections = mostConnections
-        self.tellsAddress = tellsAddress
+        self.proxyVersion = proxyVersion
         self.isQuiet = isQuiet
         self.accepted = self.refused = self.turnedAway = self.failed = 0
         self._forwardings: set[Forwarding] = set()
@@ -160,6 +161,22 @@ class Forwarder(Factory, Owner):
         self._forwardings.discard(forwarding)
         self._noteDrained()
 
+    def unable(self) -> Deferred[str]:
+        """
+        Connect to the target, and leave it alone.
+
+        @return: a Deferred that fires with why that cannot be; empty if it can.
+        """
+
+        def failed(failure: Failure) -> str:
+            if failure.check(TimeoutError):
+                return f"no connection to the target within {self.connectTimeout} s"
+            return f"no connection to the target: {failure.getErrorMessage()}"
+
+        connecting: Deferred[Any] = self._target.connect(_Looking(self.proxyVersion))
+        connecting.addTimeout(self.connectTimeout, self.clock)
+        return connecting.addCallbacks(lambda _: "", failed)
+
     def drain(self, seconds: float) -> Deferred[None]:
         """
         Let nobody in any more, and let those who are there end in peace.
@@ -203,6 +220,35 @@ class _Connecting(Factory):
     def buildProtocol(self, addr: object) -> End:
         # Told of its factory, as usual, it would be part of a cycle.
         return self._end
+
+
+class _Look(Protocol):
+    """
+    Is only there to see that the target is.
+    """
+
+    def __init__(self, header: bytes) -> None:
+        self._header = header
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        if self._header:
+            transport.write(self._header)
+        transport.loseConnection()
+
+
+class _Looking(Factory):
+    """
+    Has a look at the target.
+    """
+
+    noisy = False
+
+    def __init__(self, proxyVersion: int) -> None:
+        self._header = ownHeader(proxyVersion) if proxyVersion else b""
+
+    def buildProtocol(self, addr: object) -> _Look:
+        return _Look(self._header)
 
 
 class _Front(SslStreamFactory):
