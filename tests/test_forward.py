@@ -264,14 +264,15 @@ class DataTests(ForwardingMixin):
         self.assertIn("end", visit.application.events)
         self.assertOver(network)
 
-    def test_keepAlive(self) -> None:
+    def test_settings(self) -> None:
         """
         Both connections are kept alive, so that it is noticed when a peer has
-        vanished.
+        vanished, and send at once what they have, however little that is.
         """
         joined = self.joined()
-        self.assertTrue(joined.nearEnd.keepsAlive)
-        self.assertTrue(joined.farEnd.keepsAlive)
+        for end in (joined.nearEnd, joined.farEnd):
+            self.assertTrue(end.keepsAlive)
+            self.assertTrue(end.isUndelayed)
         joined.endBoth()
 
 

@@ -54,6 +54,13 @@ class Transport(StringTransport):
     """
 
     isAborted = False
+    isUndelayed = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """
+        See C{ITCPTransport}.
+        """
+        self.isUndelayed = enabled
 
     def abortConnection(self) -> None:
         """
@@ -141,6 +148,7 @@ class AcceptingTests(SynchronousTestCase):
             self.assertEqual(built.transport.getPeer(), source)
             self.assertEqual(built.transport.getHost(), destination)
             self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.assertTrue(transport.isUndelayed)
             built.transport.write(b"answer")
             self.assertEqual(transport.value(), b"answer")
             protocol.connectionLost(Failure(ConnectionError()))

@@ -116,9 +116,12 @@ class End(Protocol):
             abort(self.transport)
             return
         self.isOpen = True
-        keepAlive = getattr(self.transport, "setTcpKeepAlive", None)
-        if keepAlive is not None:
-            keepAlive(True)
+        # It is to be noticed when the peer has vanished; and what is to be handed on
+        # is not to wait until the peer has acknowledged what was before.
+        for name in ("setTcpKeepAlive", "setTcpNoDelay"):
+            setTo = getattr(self.transport, name, None)
+            if setTo is not None:
+                setTo(True)
         self._forwarding.made(self)
 
     def dataReceived(self, data: bytes) -> None:

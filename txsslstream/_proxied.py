@@ -116,6 +116,10 @@ class Proxied(ProtocolWrapper):
             self._isOver = True
             abort(self.transport)
             return
+        noDelay = getattr(self.transport, "setTcpNoDelay", None)
+        if noDelay is not None:
+            # As it is for those who come without a proxy.
+            noDelay(True)
         self.wrappedProtocol = built
         built.makeConnection(self)
         # It may have ended at once.
