@@ -28,7 +28,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import classImplements
+from zope.interface import classImplements, providedBy
+from zope.interface.declarations import Provides
 
 from ._negotiation import negotiating
 from ._openssl import (
@@ -155,15 +156,24 @@ class SslStreamProtocol(AskingProtocol):
         """
         Begin.  A connection creator that raises ends the connection.
         """
+        transport = wireTo(transport) if isProcess(transport) else transport
         try:
-            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
+            self._tlsConnection = self.factory._creatorCallable(self)
         except Exception:
-            if self._tlsConnection is not None:
-                raise
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
+            return
+        self._appSendBuffer: list[bytes] = []
+        # All at once: one after the other, as Twisted's own does it, each takes
+        # the place of the one before.  As directlyProvides(), but known at once.
+        self.__provides__ = Provides(type(self), providedBy(transport))
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)
+        if self._connectWrapped:
+            self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
 
     def _checkHandshakeStatus(self) -> None:
         if self._authentication is None:
