@@ -166,6 +166,7 @@ class Served:
 
     @ivar port: where clients come.
     @ivar pids: of the workers.
+    @ivar balancer: of HAProxy, if it is there.
     """
 
     def __init__(self, campaign: Campaign, peer: Peer, setUp: SetUp, stack: ExitStack) -> None:
@@ -192,6 +193,7 @@ class Served:
                 listen += f":acceptProxy={accepts}:certificate={certificate}"
                 self.pids.append(self._run(stack, "--python", str(_TAC), LISTEN=listen))
                 awaitPort(port)
+        self.balancer: list[int] = []
         self.port = self._proxied(stack, ports) if setUp.isProxied else ports[0]
         awaitPort(self.port)
 
@@ -218,7 +220,7 @@ class Served:
             _HAPROXY.format(balance="roundrobin", host=HOST, port=port, servers=servers)
         )
         command = [program("haproxy"), "-db", "-f", str(path)]
-        stack.enter_context(running(command, path.with_suffix(".log"), {}))
+        self.balancer.append(stack.enter_context(running(command, path.with_suffix(".log"), {})))
         return port
 
     def peers(self, role: str, amount: int, flags: str) -> list[subprocess.Popen[str]]:
@@ -246,11 +248,12 @@ class Served:
         Have clients do something.
 
         @return: how often it was done in a second, how much processor time the
-            workers have used for each, in milliseconds, and how many sessions
-            have gone on.
+            workers and HAProxy have used for each, in milliseconds, and how many
+            sessions have gone on.
         """
         amount = amount // (CLIENTS * CONNECTIONS) * CLIENTS * CONNECTIONS
-        began, before = time.monotonic(), processorTime(self.pids)
+        began = time.monotonic()
+        before, balancers = processorTime(self.pids), processorTime(self.balancer)
         failures, wentOn = [], 0
         for peer in self.peers(role, amount, flags):
             _, said = peer.communicate(timeout=600)
@@ -263,10 +266,12 @@ class Served:
                 wentOn += amount // CLIENTS
         seconds = time.monotonic() - began
         used = processorTime(self.pids) - before
+        balancing = processorTime(self.balancer) - balancers
         return {
             "amount": amount,
             "perSecond": round(amount / seconds),
             "processorMilliseconds": round(1000 * used / amount, 3),
+            "balancerMilliseconds": round(1000 * balancing / amount, 3),
             "wentOn": wentOn,
             "failures": failures,
         }
@@ -280,13 +285,14 @@ class Served:
         (peer, *others) = self.peers("rest", CLIENTS, "-")
         for other in others:
             other.communicate("")
-        assert peer.stdin is not None
-        assert peer.stdout is not None
+        asks, tells = peer.stdin, peer.stdout
+        assert asks is not None
+        assert tells is not None
 
         def more(number: int) -> int:
-            peer.stdin.write(f"{number}\n")
-            peer.stdin.flush()
-            if peer.stdout.readline() != "open\n":
+            asks.write(f"{number}\n")
+            asks.flush()
+            if tells.readline() != "open\n":
                 raise NotHad("no connections for the measurement of memory")
             return memory(self.pids[0])
 
@@ -308,6 +314,7 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
     except PeerFailed as e:
         raise NotHad(str(e)) from None
     factor = 20 if campaign.isShort else 1
+    load = round(os.getloadavg()[0], 1)
     rows = []
     for setUp in SET_UPS:
         with ExitStack() as stack:
@@ -323,7 +330,7 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
             rows.append(row)
             print(row)
     isAsExpected = all(map(_isAsExpected, rows))
-    return {"setUps": rows, "processors": os.cpu_count()}, isAsExpected
+    return {"setUps": rows, "processors": os.cpu_count(), "load": load}, isAsExpected
 
 
 def _isAsExpected(row: Mapping[str, Any]) -> bool:
@@ -339,14 +346,33 @@ def _isAsExpected(row: Mapping[str, Any]) -> bool:
     )
 
 
+def summary(results: Mapping[str, Any]) -> str:
+    """
+    @return: what one worker behind HAProxy needs, in one sentence.
+    """
+    (row,) = [each for each in results["setUps"] if each["name"] == SET_UPS[1].name]
+    full, resumed, echo = (
+        row[kind]["processorMilliseconds"] for kind in ("full", "resumed", "echo")
+    )
+    size = row["idle"]["bytes"] / row["idle"]["connections"] * 1000 / (1 << 20)
+    return (
+        f"{full:.2f} ms of its processor for a full handshake with an EC certificate, "
+        f"{resumed:.2f} ms for one that goes on with a session, {echo:.3f} ms for a small message "
+        f"and its answer, and {size:.0f} MiB of memory for 1,000 connections with nothing to do; "
+        f"HAProxy {row['full']['balancerMilliseconds']:.2f} ms of its own for a connection, and "
+        f"{row['echo']['balancerMilliseconds']:.3f} ms for a message"
+    )
+
+
 def section(results: Mapping[str, Any]) -> Iterator[str]:
     """
     @return: the lines of the page of campaigns.
     """
     yield (
         f"{CLIENTS} clients in C, HAProxy and the workers shared the {results['processors']} "
-        "processors of one machine, with whatever else ran there at the time. So what came of it "
-        "in a second is less than workers with processors of their own make of it; the processor "
+        "processors of one machine, whose load average was "
+        f"{results['load']} before they began. So what came of it in a second is less, and with "
+        "two workers much less, than workers with processors of their own make of it; the processor "
         "time that the workers have used for each is what to calculate with. Certificates have EC "
         f"keys (P-256), connections are TLS 1.3, messages have {SIZE} bytes."
     )
