@@ -28,7 +28,7 @@ from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -481,6 +481,35 @@ class ServiceForTests(SynchronousTestCase):
         self.assertEqual((forwarder.proxyVersion, forwarder.isQuiet), (0, False))
         forwarder = self.service(*ENDPOINTS, *self.own, "--proxy-protocol-v2").forwarder
         self.assertEqual(forwarder.proxyVersion, 2)
+
+    def test_twistedsProxy(self) -> None:
+        """
+        Behind Twisted's own C{haproxy:} who says nothing has until the end of the
+        time for handshakes, and who begins otherwise is closed, both with a line.
+        """
+        for data in (b"", b"\x16\x03\x01\x00\x05hello"):
+            reactor: Any = MemoryReactorClock()
+            arguments = ("--listen", "haproxy:tcp:1", *ENDPOINTS[2:], *self.own)
+            options = optionsFor(*arguments, "--handshake-timeout", "3")
+            service = serviceFor(reactor, options, "program")
+            service.privilegedStartService()
+            ((_, factory, _, _),) = reactor.tcpServers
+            protocol = factory.buildProtocol(IPv4Address("TCP", LOOPBACK, 1))
+            transport = StringTransportWithDisconnection()
+            transport.abortConnection = transport.loseConnection  # type: ignore[method-assign]
+            transport.protocol = protocol
+            with capturedLogs() as logged:
+                protocol.makeConnection(transport)
+                if data:
+                    protocol.dataReceived(data)
+                else:
+                    reactor.advance(2.9)
+                    self.assertTrue(transport.connected)
+                    reactor.advance(0.1)
+            self.assertFalse(transport.connected)
+            lines = [str(formatEvent(each)) for each in logged]
+            self.assertEqual(sum(": refused: " in line for line in lines), 1, lines)
+            self.assertEqual(reactor.getDelayedCalls(), [])
 
     def test_acceptProxy(self) -> None:
         """

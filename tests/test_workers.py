@@ -15,9 +15,12 @@ import ssl
 import struct
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from twisted.application.service import Service
 from twisted.internet import unix
@@ -42,7 +45,7 @@ from txsslstream._workers import (
     checkShareable,
 )
 
-from .interop._tools import LOOPBACK, Background, background, opensslClient, runTool
+from .interop._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool
 from .programs import (
     LISTEN,
     TWISTD,
@@ -54,6 +57,7 @@ from .programs import (
     serveProcess,
     temporaryDirectory,
 )
+from .test_examples import isListenedOn
 from .test_serve import _ACTIVATOR, DOCUMENT
 from .test_tap import Files, occupied
 
@@ -705,6 +709,49 @@ class ProcessTests(SynchronousTestCase):
             *("--connect", f"tcp:{LOOPBACK}:{port}", "--certificate", self.files.both),
             *("--processes", "2", "--drain", "0"),
         ]
+
+    def test_drained(self) -> None:
+        """
+        C{twistd sslserve --processes 2} says that it is about to end, lets clients
+        in for a while, and those who are there go on until they are done.
+        """
+        health = freePort()
+        address = ("--health", f"tcp:{health}:interface={LOOPBACK}")
+        options = [*self.options(), *address, "--grace", "2", "--drain", "30"]
+
+        def status() -> int:
+            try:
+                with urlopen(f"http://{LOOPBACK}:{health}/", timeout=10) as answer:
+                    return int(answer.status)
+            except HTTPError as e:
+                with e:
+                    return e.code
+
+        with serveProcess(self.home, *options, isTwistd=True) as tool, ExitStack() as stack:
+            self.pidsOf(tool)
+            self.assertEqual(status(), 200)
+            # That was a connection to the target, of the parent's.
+            self.target.accept()[0].close()
+            tool.signal(signal.SIGTERM)
+            wait(lambda: status() == 503)
+            plain = stack.enter_context(
+                socket.create_connection((LOOPBACK, int(tool.match[1])), 10)
+            )
+            trusting = ssl.create_default_context(cafile=self.files.root)
+            client = stack.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
+            client.sendall(b"Hello")
+            accepted = stack.enter_context(self.target.accept()[0])
+            accepted.settimeout(10)
+            tool.waitFor(r"worker \d: 1 connections are left to end")
+            accepted.sendall(b"still")
+            self.assertEqual(client.recv(5), b"still")
+            # The others may have closed it a little later.
+            wait(lambda: not isListenedOn(int(tool.match[1])))
+            self.assertTrue(tool.isRunning())
+            client.unwrap()
+            accepted.close()
+            self.assertEqual(tool.wait(), -signal.SIGTERM)
+            self.assertNotIn("Traceback", tool.output())
 
     def test_serve(self) -> None:
         """

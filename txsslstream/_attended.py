@@ -113,7 +113,7 @@ class _Health(Resource):
 
     def render(self, request: Request) -> Any:
         """
-        See L{twisted.web.resource.IResource}.
+        See C{IResource}.
         """
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)

@@ -521,6 +521,9 @@ class Workers(Service):
         for port in self._opening.ports:
             service = self._make(reactor, SharedEndpoint(reactor, port.socket), False)
             service.privilegedStartService()
+            # It listens by another descriptor, and when that is closed nobody is to
+            # come into a queue that only this one keeps.
+            port.socket.close()
             service.startService()
             reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stopSoon(reactor))

@@ -372,8 +372,9 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         f"{CLIENTS} clients in C, HAProxy and the workers shared the {results['processors']} "
         "processors of one machine, whose load average was "
         f"{results['load']} before they began. So what came of it in a second is less, and with "
-        "two workers much less, than workers with processors of their own make of it; the processor "
-        "time that the workers have used for each is what to calculate with. Certificates have EC "
+        "two workers much less, than workers with processors of their own make of it; the "
+        "processor time that the workers have used for each is what to calculate with. "
+        "Certificates have EC "
         f"keys (P-256), connections are TLS 1.3, messages have {SIZE} bytes."
     )
     yield ""
