@@ -748,8 +748,8 @@ class ProcessTests(SynchronousTestCase):
             # The others may have closed it a little later.
             wait(lambda: not isListenedOn(int(tool.match[1])))
             self.assertTrue(tool.isRunning())
-            client.unwrap()
             accepted.close()
+            client.unwrap()
             self.assertEqual(tool.wait(), -signal.SIGTERM)
             self.assertNotIn("Traceback", tool.output())
 
