@@ -742,6 +742,7 @@ class ProcessTests(SynchronousTestCase):
             client.sendall(b"Hello")
             accepted = stack.enter_context(self.target.accept()[0])
             accepted.settimeout(10)
+            self.assertEqual(accepted.recv(5), b"Hello")
             tool.waitFor(r"worker \d: 1 connections are left to end")
             accepted.sendall(b"still")
             self.assertEqual(client.recv(5), b"still")
