@@ -39,6 +39,7 @@ from txsslstream.echo import SampleServer
 from txsslstream.proxyheader import readHeader
 from txsslstream.testing import Bystander, Wire, perVersion, writePEM
 
+from .programs import temporaryDirectory
 from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_proxyheader import BAD, FOUR, SIX, UNIX, VECTORS
 
@@ -393,7 +394,7 @@ class LimitTests(SynchronousTestCase):
         """
         C{acceptProxy=yes} asks for it in a description, C{no} and nothing do not.
         """
-        path = self.mktemp()
+        path = temporaryDirectory(self) / "server.pem"
         writePEM(path, SERVER)
         for option, isAccepting in (
             (":acceptProxy=yes", True),
