@@ -552,7 +552,7 @@ class TlsEngine:
         # What the server says in the clear; our own is looked at when somebody asks.
         self._received = _NO_FLIGHT if parameters.isServer else ServerFlight()
         # What has been handed out, for whoever asks what that was.
-        self._outputs: list[bytes] = []
+        self._outputs: tuple[bytes, ...] = ()
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
         if not isSettled:
@@ -687,7 +687,7 @@ class TlsEngine:
         """
         data = takeOutput(self.connection)
         if data:
-            self._outputs.append(data)
+            self._outputs += (data,)
         return data
 
     @property
@@ -762,7 +762,8 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._received = _NO_FLIGHT
-        self._outputs = []
+        self._outputs = ()
+        self.opening = b""
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
