@@ -32,6 +32,9 @@ _TAC = Path(__file__).parent / "workers.tac"
 CLIENTS = 4
 CONNECTIONS = 8
 
+#: Of so many measurements the best one counts: others have disturbed it least.
+ROUNDS = 3
+
 #: In bytes: a message.
 SIZE = 64
 
@@ -245,12 +248,24 @@ class Served:
 
     def measured(self, role: str, amount: int, flags: str = "-") -> dict[str, Any]:
         """
-        Have clients do something.
+        Have clients do something so often, and more than once.
 
-        @return: how often it was done in a second, how much processor time the
-            workers and HAProxy have used for each, in milliseconds, and how many
-            sessions have gone on.
+        @return: how often it was done in a second, and how much processor time the
+            workers and HAProxy have used for each, in milliseconds, at best; how
+            many sessions have gone on in all.
         """
+        rounds = [self._round(role, amount, flags) for _ in range(ROUNDS)]
+        found: dict[str, Any] = {
+            kind: min(each[kind] for each in rounds)
+            for kind in ("processorMilliseconds", "balancerMilliseconds")
+        }
+        found["perSecond"] = max(each["perSecond"] for each in rounds)
+        for kind in ("amount", "wentOn"):
+            found[kind] = sum(each[kind] for each in rounds)
+        found["failures"] = [each for one in rounds for each in one["failures"]]
+        return found
+
+    def _round(self, role: str, amount: int, flags: str) -> dict[str, Any]:
         amount = amount // (CLIENTS * CONNECTIONS) * CLIENTS * CONNECTIONS
         began = time.monotonic()
         before, balancers = processorTime(self.pids), processorTime(self.balancer)
@@ -320,11 +335,11 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
         with ExitStack() as stack:
             served = Served(campaign, peer, setUp, stack)
             # Caches are filled.
-            served.measured("handshake", 64)
+            served.measured("handshake", 32)
             row: dict[str, Any] = {"name": setUp.name, "workers": setUp.workers}
-            row["full"] = served.measured("handshake", 3200 // factor)
-            row["resumed"] = served.measured("handshake", 3200 // factor, "r")
-            row["echo"] = served.measured("echo", 32000 // factor)
+            row["full"] = served.measured("handshake", 1600 // factor)
+            row["resumed"] = served.measured("handshake", 1600 // factor, "r")
+            row["echo"] = served.measured("echo", 16000 // factor)
             if setUp.workers == 1:
                 row["idle"] = served.idle(1000 // factor)
             rows.append(row)
@@ -356,7 +371,8 @@ def summary(results: Mapping[str, Any]) -> str:
     )
     size = row["idle"]["bytes"] / row["idle"]["connections"] * 1000 / (1 << 20)
     return (
-        f"{full:.2f} ms of its processor for a full handshake with an EC certificate, "
+        f"{full:.2f} ms of its processor for a full handshake with an EC certificate (at most "
+        f"{round(1000 / full, -2):,.0f} a second), "
         f"{resumed:.2f} ms for one that goes on with a session, {echo:.3f} ms for a small message "
         f"and its answer, and {size:.0f} MiB of memory for 1,000 connections with nothing to do; "
         f"HAProxy {row['full']['balancerMilliseconds']:.2f} ms of its own for a connection, and "
@@ -374,7 +390,7 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         f"{results['load']} before they began. So what came of it in a second is less, and with "
         "two workers much less, than workers with processors of their own make of it; the "
         "processor time that the workers have used for each is what to calculate with. "
-        "Certificates have EC "
+        f"Each is the best of {ROUNDS} measurements. Certificates have EC "
         f"keys (P-256), connections are TLS 1.3, messages have {SIZE} bytes."
     )
     yield ""
