@@ -32,7 +32,7 @@ from txsslstream._forwarding import LINGER, nameOf
 from txsslstream._proxied import headerOf, ownHeader
 from txsslstream._waiting import _parked
 from txsslstream.access import AccessRule
-from txsslstream.forward import Forwarder
+from txsslstream.forward import LAST_HANDSHAKES, Forwarder
 from txsslstream.testing import Application, Authority, HalfCloseableApplication, perVersion
 
 from .forwarding import Network, PipeTransport, SocketWire, Target, Visit
@@ -1122,16 +1122,51 @@ class ClientTests(ForwardingMixin):
 
     def test_silentAtTheEnd(self) -> None:
         """
-        Nobody waits for the handshakes of clients when everything ends.
+        When everything ends nobody waits for long for the handshakes of clients, and
+        not longer than for anything else.
         """
-        network = self.network()
-        wire = network.silentVisit()
-        with capturedLogs():
+        for seconds, patience in ((10.0, LAST_HANDSHAKES), (3.0, 3.0), (0.0, 0.0)):
+            network = self.network()
+            wire = network.silentVisit()
+            with capturedLogs() as logged:
+                drained = network.forwarder.drain(seconds)
+                network.clock.advance(max(0, patience - 0.1))
+                network.flush()
+                if patience:
+                    self.assertNoResult(drained)
+                network.clock.advance(0.1)
+                network.flush()
+            self.successResultOf(drained)
+            self.assertIn(
+                f"1 connections are left to end, for at most {seconds} s", linesOf(logged)
+            )
+            self.assertFalse(wire.server.connected)
+            self.assertOver(network)
+
+    def test_lastHandshake(self) -> None:
+        """
+        Who is in the handshake when everything ends is served like those who are
+        there already, and has as long as they.
+        """
+        for isCutOff in (False, True):
+            network = self.network()
+            visit = network.visit(flush=False)
             drained = network.forwarder.drain(10)
             network.flush()
-        self.successResultOf(drained)
-        self.assertFalse(wire.server.connected)
-        self.assertOver(network)
+            joined = Joined(network, visit)
+            network.clock.advance(LAST_HANDSHAKES)
+            joined.near.transport.write(b"still")
+            joined.flush()
+            self.assertEqual(joined.far.received, b"still")
+            self.assertNoResult(drained)
+            if isCutOff:
+                network.clock.advance(10 - LAST_HANDSHAKES)
+                joined.flush()
+            else:
+                joined.endBoth()
+            self.successResultOf(drained)
+            self.assertEqual(network.forwarder.failed, int(isCutOff))
+            self.assertOver(network)
 
     def test_silentAreClients(self) -> None:
         """

@@ -1125,6 +1125,7 @@ class DocumentationTests(SynchronousTestCase):
         What is said of times is so.
         """
         self.assertIn(f"has {LINGER} seconds to end itself", DOCUMENT)
+        self.assertIn(f"has {forward.LAST_HANDSHAKES:g} seconds to finish the handshake", DOCUMENT)
         self.assertIn(f"closing takes {LINGER} seconds without progress", DOCUMENT)
 
     def test_log(self) -> None:

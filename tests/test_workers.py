@@ -386,7 +386,8 @@ class ParentTests(SynchronousTestCase):
         self.assertEqual(self.workers.unable(), "as the front says")
         self.workers._grace = 5
         stopped = self.workers.stopService()
-        self.assertEqual(self.signals, [(pid, signal.SIGTERM) for pid in self.pidsNow()])
+        expected = [(pid, signal.SIGTERM) for pid in self.pidsNow()]
+        self.assertEqual(sorted(self.signals), expected)
         self.reactor.advance(4.9)
         self.assertTrue(self.port.isOpen)
         self.reactor.advance(0.1)

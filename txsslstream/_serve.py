@@ -62,6 +62,9 @@ _VERSIONS = {"1.2": SslProtocols.Tls12, "1.3": SslProtocols.Tls13}
 #: authenticate whom they lead to.
 _SAFE_KINDS = frozenset({"unix", "tls", "sslstream"})
 
+#: In seconds: so long whoever is connected already may be about to tell a header.
+SETTLING = 0.1
+
 _EXAMPLES = """
 Examples:
   TLS in front of a web server, with a certificate that is renewed on disk:
@@ -507,6 +510,9 @@ class ForwardService(Service):
             yield deferLater(self._reactor, self._options["grace"])
         if self._port is not None:
             yield self._port.stopListening()
+        if isinstance(self._listener, AcceptingFactory):
+            # Headers that have been sent are to be read: those clients are there, too.
+            yield deferLater(self._reactor, SETTLING)
         yield self.forwarder.drain(self._options["drain"])
         if self._certificate is not None:
             self._certificate.stopWatching()

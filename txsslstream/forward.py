@@ -28,6 +28,9 @@ from .errors import AuthenticationError, HandshakeFailureReason
 from .options import ServerOptions
 from .protocol import SslStreamFactory, SslStreamProtocol
 
+#: In seconds: how long the handshakes may take that go on when everything ends.
+LAST_HANDSHAKES = 5.0
+
 
 class Forwarder(Factory, Owner):
     """
@@ -74,6 +77,7 @@ class Forwarder(Factory, Owner):
         self._isFull = False
         self._isDraining = False
         self._drainDeadline = Deadline(clock)
+        self._lastHandshakes = Deadline(clock)
         self._drained: Occurrence[None] = Occurrence()
 
     def secured(self, options: ServerOptions) -> SslStreamFactory:
@@ -94,7 +98,7 @@ class Forwarder(Factory, Owner):
 
     def _hasRoom(self) -> bool:
         handshaking = 0 if self._front is None else len(self._front.protocols)
-        if self._isDraining:
+        if self._drained.hasHappened:
             return False
         isFull = max(handshaking, len(self._forwardings)) >= self.mostConnections
         if isFull:
@@ -116,7 +120,7 @@ class Forwarder(Factory, Owner):
         See L{Owner.admits}.
         """
         # Where somebody else authenticates there may have been room for more.
-        if self._isDraining or len(self._forwardings) >= self.mostConnections:
+        if self._drained.hasHappened or len(self._forwardings) >= self.mostConnections:
             self.turnedAway += 1
             return False
         self.accepted += 1
@@ -159,7 +163,7 @@ class Forwarder(Factory, Owner):
             )
         self.failed += forwarding.hasFailed
         self._forwardings.discard(forwarding)
-        self._noteDrained()
+        self.noteDrained()
 
     def unable(self) -> Deferred[str]:
         """
@@ -179,31 +183,42 @@ class Forwarder(Factory, Owner):
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
-        Let nobody in any more, and let those who are there end in peace.
+        Let those who are there end in peace, and nobody in after that.  Whoever
+        listens does so no more; those who have come before are there, and have
+        L{LAST_HANDSHAKES} to be authenticated.
 
         @param seconds: for how long; then they are cut off.
         @return: a Deferred that fires with L{None} once nobody is there.
         """
         self._isDraining = True
-        if self._front is not None:
-            self._front.giveUpHandshakes()
-        if self._forwardings:
+        handshaking = self._handshaking
+        if self._forwardings or handshaking:
             self._log.info(
                 "{n} connections are left to end, for at most {seconds} s",
-                n=len(self._forwardings),
+                n=len(self._forwardings) + handshaking,
                 seconds=seconds,
             )
             self._drainDeadline.begin(seconds, self._cutOff)
-        self._noteDrained()
+        if self._front is not None and handshaking:
+            self._lastHandshakes.begin(min(seconds, LAST_HANDSHAKES), self._front.giveUpHandshakes)
+        self.noteDrained()
         return self._drained.when()
+
+    @property
+    def _handshaking(self) -> int:
+        return 0 if self._front is None else len(self._front.handshaking)
 
     def _cutOff(self) -> None:
         for each in tuple(self._forwardings):
             each.cutOff("cut off by the shutdown")
 
-    def _noteDrained(self) -> None:
-        if self._isDraining and not self._forwardings:
+    def noteDrained(self) -> None:
+        """
+        Somebody is gone, who may have been the last.
+        """
+        if self._isDraining and not self._forwardings and not self._handshaking:
             self._drainDeadline.end()
+            self._lastHandshakes.end()
             self._drained.happened(None)
 
 
@@ -272,10 +287,23 @@ class _Front(SslStreamFactory):
     def _refused(self, failure: Failure, address: object) -> None:
         self.wrappedFactory.refuse(address, failure.value)
 
+    def unregisterProtocol(self, protocol: Any) -> None:
+        """
+        See L{SslStreamFactory.unregisterProtocol}.
+        """
+        super().unregisterProtocol(protocol)
+        self.wrappedFactory.noteDrained()
+
+    @property
+    def handshaking(self) -> list[SslStreamProtocol]:
+        """
+        The connections that are not authenticated yet.
+        """
+        return [each for each in self.protocols if not each.isAuthenticated]
+
     def giveUpHandshakes(self) -> None:
         """
-        End the connections that are not authenticated yet.
+        End those.
         """
-        for each in tuple(self.protocols):
-            if not each.isAuthenticated:
-                each.abortConnection()
+        for each in self.handshaking:
+            each.abortConnection()
