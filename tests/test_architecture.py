@@ -38,6 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "records",
         "vectors",
         "plaintext",
+        "proxyheader",
         "serverflight",
         "certificatemessages",
         "interfaces",
@@ -118,6 +119,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "starttls",
     ),
     (
+        "_proxied",
         "endpoints",
         "prometheus",
         "_filewatch",
@@ -133,6 +135,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "echo",
         "devcert",
         "_workers",
+        "_attended",
         "_tap",
         "_usage",
         "_serve",

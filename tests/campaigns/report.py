@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import tlsfuzzer
+from . import tlsfuzzer, workers
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -52,6 +52,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "Nothing kept a flood of clients that never finish their handshakes from using up memory "
         "and descriptors.",
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
+    ),
+    (
+        "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
+        "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
+        "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
     ),
 )
 
@@ -183,6 +188,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
+    "workers": ("Workers, and HAProxy in front of them", workers.section),
 }
 
 
