@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import tlsfuzzer, workers
+from . import _soak_page, tlsfuzzer, workers
+from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -23,7 +24,7 @@ PAGE = DOCS / "campaigns.md"
 _HEAD = """\
 # Campaigns: what attacks have shown
 
-Other people's programs against the sample server, and what came of it. This page is made of the
+Other people's programs and hours of traffic, and what came of that. This page is made of the
 results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
 section names, from a checkout of the sources, and exits with 0 only if everything is as is said
 here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
@@ -59,21 +60,6 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
     ),
 )
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """
-    @return: the lines of a table.
-    """
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
-    yield ""
 
 
 def _who(scan: Mapping[str, Any]) -> str:
@@ -189,6 +175,8 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
     "workers": ("Workers, and HAProxy in front of them", workers.section),
+    "soak": ("Soak", _soak_page.section),
+    "leaks": ("Soak of leaks", _soak_page.leaks),
 }
 
 
