@@ -85,7 +85,9 @@ def smallest(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     """
     known: set[tuple[str, int, int]] = set()
     found: list[bytes] = []
-    for data in sorted({each for each in inputs if len(each) <= LONGEST}, key=lambda each: (len(each), each)):
+    for data in sorted(
+        {each for each in inputs if len(each) <= LONGEST}, key=lambda each: (len(each), each)
+    ):
         if len(found) == MOST:
             break
         arcs = reached(target, data)

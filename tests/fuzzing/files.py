@@ -226,9 +226,7 @@ def _pfx(password: bytes | None, *others: Any) -> bytes:
     encryption: Any = serialization.NoEncryption()
     if password is not None:
         encryption = (
-            serialization.PrivateFormat.PKCS12.encryption_builder()
-            .kdf_rounds(1)
-            .build(password)
+            serialization.PrivateFormat.PKCS12.encryption_builder().kdf_rounds(1).build(password)
         )
     certificate = theServer().certificate
     return pkcs12.serialize_key_and_certificates(

@@ -55,9 +55,7 @@ def _ocsp(data: bytes) -> str:
     authority, server = theAuthority().certificate, theServer().certificate
     nonce = _NONCE if kind & 4 else None
     with withoutWarnings():
-        statement = checkOcsp(
-            whole, server, authority, MOMENT, nonce=nonce, source="responder"
-        )
+        statement = checkOcsp(whole, server, authority, MOMENT, nonce=nonce, source="responder")
         if not kind & 1:
             signedPart = ocsp.load_der_ocsp_response(whole).tbs_response_bytes
             require(signedPart in _genuineResponses(), "a response counts, changed")
@@ -188,9 +186,9 @@ def _responses() -> tuple[bytes, ...]:
         response(certificates=[server]),
         response(extensions=[unknownExtension()]),
         response(nextUpdate=None, thisUpdate=MOMENT),
-        ocsp.OCSPResponseBuilder.build_unsuccessful(
-            ocsp.OCSPResponseStatus.TRY_LATER
-        ).public_bytes(Encoding.DER),
+        ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER).public_bytes(
+            Encoding.DER
+        ),
     )
 
 

@@ -47,9 +47,7 @@ def theAuthority() -> Issued:
     @return: the authority.
     """
     usage = keyUsage("digital_signature", "key_cert_sign", "crl_sign")
-    return authority(
-        "A", None, key(1), (usage,), serial=1, notBefore=BEFORE, notAfter=AFTER
-    )
+    return authority("A", None, key(1), (usage,), serial=1, notBefore=BEFORE, notAfter=AFTER)
 
 
 def issued(

@@ -120,7 +120,9 @@ class Trial:
         if seconds > most:
             # Others may have had the machine, or the garbage was collected.
             seconds = min(seconds, self._timed(data), self._timed(data))
-            require(seconds <= most, f"{len(data)} bytes take {seconds:.3f} s, more than {most:.3f}")
+            require(
+                seconds <= most, f"{len(data)} bytes take {seconds:.3f} s, more than {most:.3f}"
+            )
         if seconds > self.slowest.seconds:
             self.slowest = Slowest(seconds, data)
         if self.inputs % self.target.sampled == 1:
