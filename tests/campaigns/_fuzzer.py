@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How many different findings are enough for one target.
 _ENOUGH = 20
 
+#: How many inputs are grown for each target, at most.
+_GROWN = 150
+
 #: Seconds after which an input is taken to have no end, and mebibytes of memory.
 _TIMEOUT, _MEMORY = 60, 2048
 
@@ -144,7 +147,7 @@ def _search(target: Target, inputs: int, seed: int, place: Path) -> None:
         f"{place}/starts",
     ]
     with trial.watched():
-        search.grow(sorted(starts), min(300, inputs // 500))
+        search.grow(sorted(starts), min(_GROWN, inputs // 500))
         atheris.Setup(arguments, search.one)
         atheris.Fuzz()
 

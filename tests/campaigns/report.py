@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import tlsfuzzer
+from . import _fuzz_page, tlsfuzzer
+from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -53,22 +54,26 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "and descriptors.",
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
     ),
+    (
+        "A certificate with a bit string in the place of a text in a name was an error of our own, "
+        "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
+        "refused with `bad_certificate`.",
+        "tests.test_certificatefacts.NameTests.test_bitString, "
+        "tests.test_access.AccessRuleTests.test_unreadableSubject",
+    ),
+    (
+        "Files with certificates whose names cannot be read, or with keys of unknown kinds, raised "
+        "errors of cryptography's that are not documented.",
+        "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
+        "tests.test_certificates.FromPEMTests.test_unknownKeys",
+    ),
+    (
+        "So did a development certificate's authority that is none, and a path that can be no "
+        "file's or may not be looked at.",
+        "tests.test_devcert.FilesTests.test_noAuthority, "
+        "tests.test_trust.TrustTests.test_noPlace",
+    ),
 )
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """
-    @return: the lines of a table.
-    """
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
-    yield ""
 
 
 def _who(scan: Mapping[str, Any]) -> str:
@@ -183,6 +188,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
+    "fuzz": ("Fuzzing", _fuzz_page.section),
 }
 
 

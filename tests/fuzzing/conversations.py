@@ -311,7 +311,7 @@ TARGETS = (
         memory=8 << 20,
         memoryPerByte=200,
         sampled=200,
-        share=20,
+        share=3,
     ),
     Target(
         "conversations",
@@ -324,7 +324,7 @@ TARGETS = (
         seconds=1.0,
         memory=16 << 20,
         sampled=200,
-        share=10,
+        share=3,
     ),
     Target(
         "sealed",
@@ -337,6 +337,6 @@ TARGETS = (
         perByte=2e-5,
         memory=16 << 20,
         sampled=200,
-        share=10,
+        share=3,
     ),
 )

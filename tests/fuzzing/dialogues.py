@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from twisted.internet.protocol import connectionDone
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 
 from txsslstream._dialogues import LIMIT, SERVICES, PlainText, StartTlsError, startTls
@@ -40,11 +40,11 @@ def _dialogue(data: bytes) -> str:
     if kind & 0x20:
         clock.advance(_TIMEOUT + 1)
     elif not results:
-        transport.lost(connectionDone.value)
+        transport.lost(ConnectionDone())
     require(len(results) == 1, "no end, or two")
     require(taken <= LIMIT or results, "more than the limit is waited for")
     if transport.connected:
-        transport.lost(connectionDone.value)
+        transport.lost(ConnectionDone())
     require(not clock.getDelayedCalls(), "a timer is left")
     (result,) = results
     if result is None:
@@ -117,6 +117,6 @@ TARGETS = (
         perByte=2e-5,
         memory=4 << 20,
         memoryPerByte=200,
-        share=80,
+        share=60,
     ),
 )

@@ -173,7 +173,7 @@ TARGETS = (
         _hello,
         _helloSeeds,
         largest=1 << 18,
-        share=260,
+        share=150,
     ),
     Target(
         "flight",
@@ -181,7 +181,7 @@ TARGETS = (
         _flight,
         _flightSeeds,
         largest=1 << 18,
-        share=200,
+        share=150,
     ),
     Target(
         "messages",
@@ -189,6 +189,6 @@ TARGETS = (
         _messages,
         _messageSeeds,
         largest=1 << 18,
-        share=200,
+        share=250,
     ),
 )

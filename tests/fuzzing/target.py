@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 
 class Finding(Exception):
@@ -157,9 +158,10 @@ class Trial:
         count as what came of the input.
         """
 
+        @implementer(ILogObserver)
         def observe(event: Any) -> None:
-            isFailure = event.get("log_failure") is not None or event.get("isError")
-            if isFailure or event.get("log_level") is LogLevel.critical:
+            isCritical = event.get("log_level") is LogLevel.critical
+            if isCritical or event.get("log_failure") is not None:
                 failure = event.get("log_failure")
                 trace = "" if failure is None else failure.getTraceback()
                 self._complaints.append(f"in the log: {formatEvent(event)}\n{trace}")

@@ -4,11 +4,29 @@ All targets.
 
 from __future__ import annotations
 
-from . import certificates, conversations, dialogues, files, messages, revocation, words
+from . import (
+    answers,
+    certificates,
+    conversations,
+    dialogues,
+    files,
+    messages,
+    presented,
+    revocation,
+    words,
+)
 from .target import Target
 
-TARGETS: dict[str, Target] = {
-    each.name: each
-    for room in (messages, words, certificates, revocation, files, dialogues, conversations)
-    for each in room.TARGETS
-}
+_ROOMS = (
+    messages,
+    words,
+    certificates,
+    presented,
+    revocation,
+    answers,
+    files,
+    dialogues,
+    conversations,
+)
+
+TARGETS: dict[str, Target] = {each.name: each for room in _ROOMS for each in room.TARGETS}

@@ -12,9 +12,11 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet import endpoints
 from twisted.internet.testing import MemoryReactorClock
+from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 
 from txsslstream.__main__ import ClientOptions
@@ -55,21 +57,13 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape").replace(_PLACE, _home())
 
 
-@cache
-def _plugins(interface: object) -> list[Any]:
-    return list(_getPlugins(interface))
-
-
-_getPlugins = endpoints.getPlugins
+#: They are looked for in the file system, each time.
+_plugins = cache(lambda interface: list(getPlugins(interface)))
 
 
 def _withPlugins(work: Callable[[], object]) -> None:
-    # They are looked for in the file system, each time.
-    endpoints.getPlugins = _plugins
-    try:
+    with patch.object(endpoints, "getPlugins", _plugins):
         work()
-    finally:
-        endpoints.getPlugins = _getPlugins
 
 
 _BLAMED = re.compile(r"(\w+)(, \w+)*: ")
@@ -146,36 +140,34 @@ def _command(data: bytes) -> str:
 
 
 _SERVE = (
-    ("--listen", "tcp:8443", "--connect", "tcp:127.0.0.1:80", "--certificate", "DIR/server.pem"),
-    ("--listen", "tcp:0", "--connect", "unix:/a", "--pfx", "DIR/server.pfx")
-    + ("--password-file", "DIR/password", "--trust", "DIR/trust.pem", "--allow-cn", "a")
-    + ("--allow-ou=b", "--allow-dns=c.example", "--allow-uri=spiffe://d"),
-    ("--originate", "--listen", "tcp:0:interface=127.0.0.1", "--connect", "tcp:host=a:port=1")
-    + ("--servername", "localhost", "--alpn", "h2", "--tls", "1.2,1.3", "--quiet"),
-    ("--listen", "tcp:0", "--connect", "tcp:a:1", "--certificate", "DIR/server.pem")
-    + ("--unsafe-plaintext", "--proxy-protocol", "--require-client-certificate")
-    + ("--trust", "DIR/trust.pem", "--ciphers", "TLS_AES_128_GCM_SHA256"),
-    ("--listen", "tcp:0", "--connect", "tls:a:1", "--certificate", "DIR/server.pem")
-    + ("--handshake-timeout", "5", "--connect-timeout=1.5", "--idle-timeout", "0")
-    + ("--max-connections", "9", "--max-handshakes", "8", "--max-handshakes-per-address", "7")
-    + ("--drain", "3"),
-    ("--help",),
-    ("--listen", "tcp:0", "--connect", "tcp:[::1]:1", "--certificate", "DIR/none.pem"),
+    "--listen tcp:8443 --connect tcp:127.0.0.1:80 --certificate DIR/server.pem",
+    "--listen tcp:0 --connect unix:/a --pfx DIR/server.pfx --password-file DIR/password "
+    "--trust DIR/trust.pem --allow-cn a --allow-ou=b --allow-dns=c.example --allow-uri=spiffe://d",
+    "--originate --listen tcp:0:interface=127.0.0.1 --connect tcp:host=a:port=1 "
+    "--servername localhost --alpn h2 --tls 1.2,1.3 --quiet",
+    "--listen tcp:0 --connect tcp:a:1 --certificate DIR/server.pem --unsafe-plaintext "
+    "--proxy-protocol --require-client-certificate --trust DIR/trust.pem "
+    "--ciphers TLS_AES_128_GCM_SHA256",
+    "--listen tcp:0 --connect tls:a:1 --certificate DIR/server.pem --handshake-timeout 5 "
+    "--connect-timeout=1.5 --idle-timeout 0 --max-connections 9 --max-handshakes 8 "
+    "--max-handshakes-per-address 7 --drain 3",
+    "--help",
+    "--listen tcp:0 --connect tcp:[::1]:1 --certificate DIR/none.pem",
 )
 _OTHERS = (
-    (1, ("example.com:8443", "--starttls", "smtp", "--servername", "b.example", "--json")),
-    (1, ("[::1]:1", "--tls", "1.3", "--alpn", "h2,imap", "--revocation", "online", "-t", "3")),
-    (1, ("a", "--certificate", "DIR/server.pem", "--trust", "DIR/trust.pem")),
-    (2, ("example.com", "b.example", "-p", "443", "-m", "hello", "-v", "--timeout", "2")),
-    (2, ("--version",)),
-    (3, ("--listen", "tcp:0", "--echo", "--processes", "4", "--max-handshakes", "3")),
-    (3, ("--pfx", "DIR/server.pfx", "--password-file", "DIR/password", "--verbose")),
+    (1, "example.com:8443 --starttls smtp --servername b.example --json"),
+    (1, "[::1]:1 --tls 1.3 --alpn h2,imap --revocation online -t 3"),
+    (1, "a --certificate DIR/server.pem --trust DIR/trust.pem"),
+    (2, "example.com b.example -p 443 -m hello -v --timeout 2"),
+    (2, "--version"),
+    (3, "--listen tcp:0 --echo --processes 4 --max-handshakes 3"),
+    (3, "--pfx DIR/server.pfx --password-file DIR/password --verbose"),
 )
 
 
 def _commandSeeds() -> Iterator[bytes]:
     for kind, words in (*((0, each) for each in _SERVE), *_OTHERS):
-        yield bytes((kind,)) + "\n".join(words).encode()
+        yield bytes((kind,)) + words.replace(" ", "\n").encode()
 
 
 def _longOptions() -> set[str]:
@@ -265,7 +257,7 @@ TARGETS = (
         longest=300,
         largest=1 << 15,
         perByte=2e-5,
-        share=150,
+        share=300,
     ),
     Target(
         "endpoints",
@@ -277,7 +269,7 @@ TARGETS = (
         largest=1 << 14,
         seconds=0.4,
         perByte=2e-5,
-        share=25,
+        share=20,
     ),
     Target(
         "commands",
@@ -290,6 +282,6 @@ TARGETS = (
         largest=1 << 14,
         seconds=0.4,
         perByte=2e-5,
-        share=15,
+        share=10,
     ),
 )
