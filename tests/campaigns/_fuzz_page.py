@@ -66,5 +66,14 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         )
         for each in targets
     )
-    head = ("target", "what", "inputs", "per second", "slowest", "memory", "kept", "what came of it")
+    head = (
+        "target",
+        "what",
+        "inputs",
+        "per second",
+        "slowest",
+        "memory",
+        "kept",
+        "what came of it",
+    )
     yield from table(head, rows)

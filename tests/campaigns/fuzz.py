@@ -28,9 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 #: Inputs of a whole run, and of a sample.
 WHOLE, SAMPLE = 10_000_000, 40_000
 
-#: Seconds for all of a run.
-_PATIENCE = 4 * 3600
-
 #: A directory in memory, if there is one: the targets write files.
 _MEMORY = Path("/dev/shm")
 
@@ -45,7 +42,7 @@ def shares(names: list[str], inputs: int) -> dict[str, int]:
     return given
 
 
-def _told(target: Target, place: Path) -> dict[str, Any]:
+def _told(target: Target, place: Path, seed: int) -> dict[str, Any]:
     """
     @return: what came of the search in a target.
     """
@@ -58,7 +55,14 @@ def _told(target: Target, place: Path) -> dict[str, Any]:
     if not told and not findings:
         words = (place / "log").read_text("utf-8", "replace")[-500:]
         findings.append({"error": f"ended: {words}", "trace": "", "input": "", "after": 0})
-    return {"name": target.name, **told, **ended, "kept": len(kept(target)), "findings": findings}
+    return {
+        "name": target.name,
+        "seed": seed,
+        **told,
+        **ended,
+        "kept": len(kept(target)),
+        "findings": findings,
+    }
 
 
 def _searched(campaign: Campaign, plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -66,19 +70,26 @@ def _searched(campaign: Campaign, plan: Mapping[str, Any]) -> Iterator[dict[str,
     home.mkdir()
     told = home / "plan.json"
     told.write_text(json.dumps(plan), "utf-8")
-    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as files:
-        subprocess.run(
+    files = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+    with files as place, (home / "log").open("wb") as log:
+        process = subprocess.Popen(
             [sys.executable, "-m", "tests.campaigns._fuzzer", str(told)],
             cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(campaign.home), "TMPDIR": files},
-            stdout=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(campaign.home), "TMPDIR": place},
+            stdout=subprocess.PIPE,
             # It tells of each module that it has instrumented.
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=True,
+            stderr=log,
+            text=True,
         )
-    for name in plan["inputs"]:
-        yield _told(TARGETS[name], home / name)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield _told(TARGETS[line.strip()], home / line.strip(), plan["seed"])
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        raise RuntimeError((home / "log").read_text("utf-8", "replace")[-2000:])
 
 
 def _keep(target: Target, found: Path) -> None:
@@ -88,6 +99,16 @@ def _keep(target: Target, found: Path) -> None:
     defects = {data: defect for data, defect in kept(target).items() if defect}
     others = {*target.seeds(), *kept(target), *(each.read_bytes() for each in found.iterdir())}
     keep(target, {**dict.fromkeys(smallest(target, others), ""), **defects})
+
+
+def _beside(targets: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """
+    @return: what came of some targets, and what has come of the others before, in
+        their order.
+    """
+    before = json.loads(path.read_text("utf-8"))["targets"] if path.exists() else []
+    found = {each["name"]: each for each in (*before, *targets)}
+    return [found[name] for name in TARGETS if name in found]
 
 
 def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
@@ -120,9 +141,11 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
             told["kept"] = len(kept(TARGETS[told["name"]]))
     done = sum(told.get("inputs", 0) for told in targets)
     print(f"{done} inputs")
+    if arguments.target and arguments.results is not None:
+        targets = _beside(targets, arguments.results / "fuzz.json")
+        done = sum(told.get("inputs", 0) for told in targets)
     results = {
         "atheris": metadata.version("atheris"),
-        "seed": arguments.seed,
         "inputs": done,
         "cpu": round(sum(told["seconds"] for told in targets)),
         "bytes": sum(path.stat().st_size for path in CORPUS.iterdir()),

@@ -70,8 +70,7 @@ DEFECTS: Sequence[tuple[str, str]] = (
     (
         "So did a development certificate's authority that is none, and a path that can be no "
         "file's or may not be looked at.",
-        "tests.test_devcert.FilesTests.test_noAuthority, "
-        "tests.test_trust.TrustTests.test_noPlace",
+        "tests.test_devcert.FilesTests.test_noAuthority, tests.test_trust.TrustTests.test_noPlace",
     ),
 )
 

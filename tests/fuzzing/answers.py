@@ -115,6 +115,6 @@ TARGETS = (
         memory=4 << 20,
         memoryPerByte=100,
         sampled=500,
-        share=8,
+        share=6,
     ),
 )

@@ -161,6 +161,6 @@ TARGETS = (
         perByte=2e-5,
         memory=8 << 20,
         memoryPerByte=400,
-        share=15,
+        share=12,
     ),
 )

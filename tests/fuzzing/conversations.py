@@ -1,6 +1,6 @@
 """
-Whole conversations over streams in memory: strangers that know no key, somebody
-on the way, and a peer that knows its keys and says anything under them.
+Whole conversations over streams in memory, with strangers that know no key, and
+with somebody on the way.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 
 from txsslstream import (
@@ -31,11 +30,10 @@ from txsslstream.testing import (
 )
 from txsslstream.testing.messages import clientHello, inRecords, record, supportedVersions
 
-from ..forging import Forged
 from .meddling import KINDS, Change, Meddler, changesIn, clearHandshake, recordsIn
 from .target import Target, chosen, pieces, require
 
-_VERSIONS = (SslProtocols.Tls12, SslProtocols.Tls13)
+VERSIONS = (SslProtocols.Tls12, SslProtocols.Tls13)
 _SIZES = (0, 1, 7, 1000)
 
 #: What each end says, in so many writes.
@@ -43,21 +41,18 @@ _MESSAGES = (b"first", bytes(range(256)) * 80, b"last")
 _MESSAGE = b"".join(_MESSAGES)
 
 #: Seconds after which nothing waits any more.
-_LONG = 1000
+LONG = 1000
 
 #: What reading and writing may fail with, once a peer or the network is bad.
-_BROKEN = (AuthenticationError, TlsError, TruncationError)
-
-#: How the connection of an application that is told everything may end.
-_LOST = (*_BROKEN, ConnectionDone, ConnectionLost)
+BROKEN = (AuthenticationError, TlsError, TruncationError)
 
 
-def _segments(kind: int, size: int) -> int:
+def segments(kind: int, size: int) -> int:
     return _SIZES[kind % len(_SIZES)] if size < 2000 or kind % len(_SIZES) != 1 else 0
 
 
 def _atRest(clock: Clock, wire: Wire) -> None:
-    wire.advance(_LONG)
+    wire.advance(LONG)
     require(not clock.getDelayedCalls(), f"a timer is left: {clock.getDelayedCalls()}")
     for end in wire.ends:
         require(not end.connected or end.closing is not None, f"{end} is still connected")
@@ -69,7 +64,7 @@ def _atRest(clock: Clock, wire: Wire) -> None:
 def _stranger(data: bytes) -> str:
     kind, rest = chosen(data)
     isServer = bool(kind & 1)
-    version = _VERSIONS[kind >> 1 & 1]
+    version = VERSIONS[kind >> 1 & 1]
     authority = sharedAuthority()
     peer = MisbehavingPeer.says(b"", atOnce=True)
     facing = streamFacing(peer, isServer)
@@ -89,7 +84,7 @@ def _stranger(data: bytes) -> str:
     waiting.addBoth(results.append)
     facing.flush()
     theirs = facing.wire.client if isServer else facing.wire.server
-    for piece in pieces(rest, _segments(kind >> 3, len(rest))):
+    for piece in pieces(rest, segments(kind >> 3, len(rest))):
         theirs.write(piece)
         facing.flush()
     said = bytes(ours.everWritten)
@@ -179,14 +174,14 @@ class _End:
             for each in _MESSAGES:
                 await self._stream.write(each)
             await self._stream.shutdown()
-        except _BROKEN as e:
+        except BROKEN as e:
             self.outcome = type(e).__name__
             if not self.isAuthenticated:
                 return
         try:
             while data := await self._stream.read():
                 self.heard += data
-        except _BROKEN as e:
+        except BROKEN as e:
             self.outcome = type(e).__name__
         else:
             self.outcome = self.outcome or "clean"
@@ -205,9 +200,9 @@ class _End:
 
 def _conversation(data: bytes) -> str:
     kind, rest = chosen(data)
-    version = _VERSIONS[kind & 1]
+    version = VERSIONS[kind & 1]
     isTls13 = bool(kind & 1)
-    pair = _MeddledPair(_segments(kind >> 3, 5000))
+    pair = _MeddledPair(segments(kind >> 3, 5000))
     meddled: Any = pair.wire.server if kind & 2 else pair.wire.client
     for change in changesIn(rest):
         meddled.changes[change.number].append(change)
@@ -222,13 +217,13 @@ def _conversation(data: bytes) -> str:
     ends = [_End(each, it) for each, it in zip((pair.client, pair.server), waiting, strict=True)]
     pair.flush()
     if kind & 0x40:
-        pair.advance(_LONG)
+        pair.advance(LONG)
     if not all(end.outcome for end in ends):
         # What is still waited for never comes.
         pair.wire.cut()
     for stream in (pair.client, pair.server):
         stream.close()
-    pair.advance(_LONG)
+    pair.advance(LONG)
     for end in ends:
         end.check()
     _atRest(pair.clock, pair.wire)
@@ -253,50 +248,6 @@ def _conversationSeeds() -> Iterator[bytes]:
                 yield bytes((kind | (change % 4) << 3,)) + done.encoded()
 
 
-# A peer that knows its keys.
-
-
-def _sealed(data: bytes) -> str:
-    kind, rest = chosen(data)
-    forged = Forged(_VERSIONS[kind & 1], bool(kind & 2), _segments(kind >> 2, len(rest)))
-    told = b""
-    isOver = False
-    for _ in range(40):
-        if len(rest) < 3:
-            break
-        inner, padding, size = rest[:3]
-        content, rest = rest[3 : 3 + size], rest[3 + size :]
-        forged.send(forged.forger.record(inner, content, padding if kind & 1 else 0))
-        isOver = isOver or inner != APPLICATION_DATA or forged.link.near.inner.closing is not None
-        if not isOver:
-            told += content
-    heard = bytes(forged.application.received)
-    require(heard.startswith(told), "what was said is not heard")
-    reason = forged.failure()
-    require(isinstance(reason, _LOST), f"a strange end: {reason!r}")
-    wire = forged.link.wire
-    wire.advance(_LONG)
-    require(not wire.clock.getDelayedCalls(), "a timer is left")
-    return type(reason).__name__
-
-
-def _sealedSeeds() -> Iterator[bytes]:
-    def said(inner: int, content: bytes, padding: int = 0) -> bytes:
-        return bytes((inner, padding, len(content))) + content
-
-    for kind in range(4):
-        start = bytes((kind,))
-        yield start + said(23, b"data") + said(23, b"") + said(23, b"more", 9)
-        yield start + said(21, b"\1\0")
-        yield start + said(21, b"\2\x28")
-        yield start + said(22, b"\x18\0\0\1\1") * 3
-        yield start + said(22, b"\x18\0\0\1\2")
-        yield start + said(22, b"\4\0\0\x0a" + bytes(10))
-        yield start + said(22, bytes(4)) + said(22, b"\1\0\0\2ab")
-        yield start + said(20, b"\1") + said(24, b"\1\0\x40")
-        yield start + said(22, b"\x0d\0\0\4") + said(23, b"in between")
-
-
 TARGETS = (
     Target(
         "strangers",
@@ -311,7 +262,7 @@ TARGETS = (
         memory=8 << 20,
         memoryPerByte=200,
         sampled=200,
-        share=3,
+        share=2,
     ),
     Target(
         "conversations",
@@ -324,19 +275,6 @@ TARGETS = (
         seconds=1.0,
         memory=16 << 20,
         sampled=200,
-        share=3,
-    ),
-    Target(
-        "sealed",
-        "records behind a handshake, under the right keys, of any type and content",
-        _sealed,
-        _sealedSeeds,
-        longest=1000,
-        largest=1 << 14,
-        seconds=1.0,
-        perByte=2e-5,
-        memory=16 << 20,
-        sampled=200,
-        share=3,
+        share=2,
     ),
 )

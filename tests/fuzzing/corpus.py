@@ -20,9 +20,11 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 
 _PACKAGE = str(Path(txsslstream.__file__).parent)
 
-#: Bytes of an input that is kept for what it reaches, and how many are.
+#: Bytes of an input that is kept for what it reaches, how many are, and how many
+#: are looked at for that.
 LONGEST = 4096
-MOST = 150
+MOST = 60
+_CANDIDATES = 300
 
 
 def kept(target: Target) -> dict[bytes, str]:
@@ -42,7 +44,7 @@ def keep(target: Target, inputs: Mapping[bytes, str]) -> None:
     """
     lines = [
         b64encode(data).decode("ascii") + (f" # {defect}" if defect else "")
-        for data, defect in sorted(inputs.items(), key=lambda each: (len(each[0]), each[0]))
+        for data, defect in sorted(inputs.items(), key=lambda each: _order(each[0]))
     ]
     (CORPUS / f"{target.name}.txt").write_text("".join(f"{line}\n" for line in lines), "ascii")
 
@@ -50,7 +52,7 @@ def keep(target: Target, inputs: Mapping[bytes, str]) -> None:
 def reached(target: Target, data: bytes) -> set[tuple[str, int, int]]:
     """
     @return: which lines of the package follow upon which when this input is
-        tried.
+        tried, and what comes of it.
     """
     arcs: set[tuple[str, int, int]] = set()
 
@@ -72,10 +74,15 @@ def reached(target: Target, data: bytes) -> set[tuple[str, int, int]]:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        Trial(target).run(data)
+        trial = Trial(target)
+        trial.run(data)
     finally:
         sys.settrace(before)
-    return arcs
+    return arcs | {(outcome, 0, 0) for outcome in trial.outcomes}
+
+
+def _order(data: bytes) -> tuple[int, bytes]:
+    return len(data), data
 
 
 def smallest(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
@@ -83,11 +90,12 @@ def smallest(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     @return: of these inputs, beginning with the shortest, those that reach what
         none before has.
     """
+    short = sorted({each for each in inputs if len(each) <= LONGEST}, key=_order)
+    # Of too many some, of every length.
+    step = max(1, len(short) // _CANDIDATES)
     known: set[tuple[str, int, int]] = set()
     found: list[bytes] = []
-    for data in sorted(
-        {each for each in inputs if len(each) <= LONGEST}, key=lambda each: (len(each), each)
-    ):
+    for data in short[::step]:
         if len(found) == MOST:
             break
         arcs = reached(target, data)

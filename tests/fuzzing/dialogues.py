@@ -117,6 +117,6 @@ TARGETS = (
         perByte=2e-5,
         memory=4 << 20,
         memoryPerByte=200,
-        share=60,
+        share=40,
     ),
 )

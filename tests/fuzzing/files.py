@@ -265,7 +265,7 @@ TARGETS = (
         memory=MAXIMUM_BUNDLE + (8 << 20),
         memoryPerByte=100,
         sampled=500,
-        share=12,
+        share=10,
     ),
     Target(
         "pfx",
@@ -280,6 +280,6 @@ TARGETS = (
         memory=8 << 20,
         memoryPerByte=100,
         sampled=500,
-        share=15,
+        share=12,
     ),
 )

@@ -173,7 +173,7 @@ TARGETS = (
         _hello,
         _helloSeeds,
         largest=1 << 18,
-        share=150,
+        share=100,
     ),
     Target(
         "flight",
@@ -181,7 +181,7 @@ TARGETS = (
         _flight,
         _flightSeeds,
         largest=1 << 18,
-        share=150,
+        share=100,
     ),
     Target(
         "messages",
@@ -189,6 +189,6 @@ TARGETS = (
         _messages,
         _messageSeeds,
         largest=1 << 18,
-        share=250,
+        share=350,
     ),
 )

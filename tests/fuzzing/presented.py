@@ -176,6 +176,6 @@ TARGETS = (
         memory=8 << 20,
         memoryPerByte=400,
         sampled=200,
-        share=3,
+        share=2,
     ),
 )

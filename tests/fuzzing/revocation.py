@@ -222,7 +222,7 @@ TARGETS = (
         largest=1 << 18,
         memory=8 << 20,
         memoryPerByte=200,
-        share=40,
+        share=30,
     ),
     Target(
         "ocsp",
@@ -234,6 +234,6 @@ TARGETS = (
         largest=1 << 17,
         memory=8 << 20,
         memoryPerByte=200,
-        share=30,
+        share=20,
     ),
 )

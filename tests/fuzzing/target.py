@@ -16,6 +16,9 @@ from typing import Any
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+#: In how many pieces an input is cut at most.
+_MOST_PIECES = 4000
+
 
 class Finding(Exception):
     """
@@ -193,9 +196,10 @@ def grown(data: bytes, size: int, at: int, width: int) -> bytes:
 
 def pieces(data: bytes, size: int) -> list[bytes]:
     """
-    @return: it in pieces of so many bytes; whole for 0.
+    @return: it in pieces of so many bytes, of more if they were too many; whole
+        for 0.
     """
-    size = size or max(len(data), 1)
+    size = max(size, len(data) // _MOST_PIECES) or max(len(data), 1)
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 

@@ -13,6 +13,7 @@ from . import (
     messages,
     presented,
     revocation,
+    sealed,
     words,
 )
 from .target import Target
@@ -27,6 +28,7 @@ _ROOMS = (
     files,
     dialogues,
     conversations,
+    sealed,
 )
 
 TARGETS: dict[str, Target] = {each.name: each for room in _ROOMS for each in room.TARGETS}

@@ -257,7 +257,7 @@ TARGETS = (
         longest=300,
         largest=1 << 15,
         perByte=2e-5,
-        share=300,
+        share=450,
     ),
     Target(
         "endpoints",
@@ -269,7 +269,7 @@ TARGETS = (
         largest=1 << 14,
         seconds=0.4,
         perByte=2e-5,
-        share=20,
+        share=15,
     ),
     Target(
         "commands",
