@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -459,6 +459,24 @@ class FromPEMTests(CertificatesTestCase):
         for each in permutations(blocks):
             context = SslStreamCertificateContext.fromPEM(self.file(b"".join(each)))
             self.assertContext(context, intermediates=(LOWER.certificate, MIDDLE.certificate))
+
+    def test_keyOfAnotherKind(self) -> None:
+        """
+        A private key that calls itself one of another kind, for which it is too
+        long, is damaged.
+        """
+        der = ed448.Ed448PrivateKey.generate().private_bytes(
+            Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+        )
+        own, other = bytes.fromhex("06032b6571"), bytes.fromhex("06032b6570")
+        text = b64encode(der.replace(own, other))
+        key = b"-----BEGIN PRIVATE KEY-----\n" + text + b"\n-----END PRIVATE KEY-----\n"
+        path = self.file(certificatePEM(LEAF.certificate) + key)
+        for password in (None, lambda source: PASSWORD):
+            self.assertEqual(
+                self.refused(SslStreamCertificateContext.fromPEM, path, None, password),
+                f"{path}: the private key is damaged or the password is wrong",
+            )
 
     def test_unknownKeys(self) -> None:
         """

@@ -20,7 +20,6 @@ from typing import Any, Protocol, TypeAlias
 
 import pem
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPrivateKeyTypes,
@@ -196,7 +195,7 @@ def _isEncrypted(key: bytes) -> bool:
         serialization.load_pem_private_key(key, None)
     except TypeError:
         return True
-    except (ValueError, UnsupportedAlgorithm):
+    except Exception:
         # That will be told when it is loaded.
         return False
     return False
@@ -218,8 +217,10 @@ def _keyFromPEM(data: bytes, password: SomePassword, source: str) -> PrivateKey:
                     else ("is not encrypted: no password must be given")
                 )
                 raise CertificateError(f"{source}: the private key {wanted}") from e
-            except (ValueError, UnsupportedAlgorithm):
-                # The cause may quote the file: not chained.
+            except Exception:
+                # ValueError, UnsupportedAlgorithm, and InternalError for numbers
+                # of which OpenSSL makes no key.  They may quote the file: not
+                # chained.
                 raise CertificateError(
                     f"{source}: the private key is damaged or the password is wrong"
                 ) from None
@@ -238,8 +239,8 @@ def _loadPFX(data: bytes, password: SomePassword, source: str) -> Any:
     given, callback = _given(password)
     try:
         return pkcs12.load_key_and_certificates(data, given)
-    except (ValueError, UnsupportedAlgorithm) as e:
-        # The cause may quote the file: not chained.
+    except Exception as e:
+        # The same.
         isProtected = "password" in str(e)
     if callback is not None and isProtected:
         return _loadPFX(data, _asked(callback, source), source)

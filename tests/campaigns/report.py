@@ -62,9 +62,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_access.AccessRuleTests.test_unreadableSubject",
     ),
     (
-        "Files with certificates whose names cannot be read, or with keys of unknown kinds, raised "
-        "errors of cryptography's that are not documented.",
+        "Files with certificates whose names cannot be read, with keys of unknown kinds, or with "
+        "a private key that calls itself one of another kind raised errors of cryptography's that "
+        "are not documented.",
         "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
+        "tests.test_certificates.FromPEMTests.test_keyOfAnotherKind, "
         "tests.test_certificates.FromPEMTests.test_unknownKeys",
     ),
     (
