@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ENOUGH = 20
 
 #: How many inputs are grown for each target, at most.
-_GROWN = 150
+_GROWN = 60
 
 #: Seconds after which an input is taken to have no end, and mebibytes of memory.
 _TIMEOUT, _MEMORY = 60, 2048

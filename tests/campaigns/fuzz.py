@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from typing import Any
 from tests.fuzzing.corpus import CORPUS, keep, kept, smallest
 from tests.fuzzing.target import Target
 from tests.fuzzing.targets import TARGETS
+from txsslstream.errors import printable
 
 from ._common import Campaign, NotHad, main
 
@@ -92,11 +93,13 @@ def _searched(campaign: Campaign, plan: Mapping[str, Any]) -> Iterator[dict[str,
         raise RuntimeError((home / "log").read_text("utf-8", "replace")[-2000:])
 
 
-def _keep(target: Target, found: Path) -> None:
+def _keep(target: Target, found: Path, findings: Iterable[Mapping[str, Any]]) -> None:
     """
     Keep one input of each kind, and all that have ever shown a defect.
     """
     defects = {data: defect for data, defect in kept(target).items() if defect}
+    for each in findings:
+        defects[b64decode(each["input"])] = printable(each["error"], 80)
     others = {*target.seeds(), *kept(target), *(each.read_bytes() for each in found.iterdir())}
     keep(target, {**dict.fromkeys(smallest(target, others), ""), **defects})
 
@@ -137,7 +140,8 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
             print(f"  after {finding['after']}: {finding['error']}\n{finding['trace']}")
             print(f"  {finding['input']} # of {len(b64decode(finding['input']))} bytes")
         if arguments.keep:
-            _keep(TARGETS[told["name"]], campaign.home / "fuzz" / told["name"] / "found")
+            found = campaign.home / "fuzz" / told["name"] / "found"
+            _keep(TARGETS[told["name"]], found, told["findings"])
             told["kept"] = len(kept(TARGETS[told["name"]]))
     done = sum(told.get("inputs", 0) for told in targets)
     print(f"{done} inputs")

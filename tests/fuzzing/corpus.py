@@ -98,7 +98,11 @@ def smallest(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     for data in short[::step]:
         if len(found) == MOST:
             break
-        arcs = reached(target, data)
+        try:
+            arcs = reached(target, data)
+        except Exception:
+            # A finding, which is told and kept elsewhere.
+            continue
         if not arcs <= known:
             known |= arcs
             found.append(data)

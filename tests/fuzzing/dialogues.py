@@ -34,15 +34,15 @@ def _dialogue(data: bytes) -> str:
     for piece in pieces(rest, _SIZES[kind >> 3 & 3]):
         if results:
             break
-        taken += len(piece)
         if not transport.isPaused:
+            taken += len(piece)
             plain.dataReceived(piece)
+    require(taken <= 2 * LIMIT or results, "more than the limit is waited for")
     if kind & 0x20:
         clock.advance(_TIMEOUT + 1)
     elif not results:
         transport.lost(ConnectionDone())
     require(len(results) == 1, "no end, or two")
-    require(taken <= LIMIT or results, "more than the limit is waited for")
     if transport.connected:
         transport.lost(ConnectionDone())
     require(not clock.getDelayedCalls(), "a timer is left")
@@ -112,7 +112,7 @@ TARGETS = (
             *("<!DOCTYPE ", "</stream:stream>", "xmlns:stream='http://etherx.jabber.org/streams'"),
         ),
         longest=600,
-        largest=1 << 17,
+        largest=1 << 18,
         seconds=0.3,
         perByte=2e-5,
         memory=4 << 20,

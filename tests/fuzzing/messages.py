@@ -134,7 +134,9 @@ def _messages(data: bytes) -> str:
         keyTypes(rest, protocol)
     width, trailer = 1 + kind % 4, kind // 4 % 3
     one, behind = firstVector(rest, width)
-    require(not (one or behind) or width + len(one) + len(behind) == len(rest), "bytes are lost")
+    promised = int.from_bytes(rest[:width], "big")
+    isWhole = len(one) == promised and width + len(one) + len(behind) == len(rest)
+    require(not (one or behind) or isWhole, "what is not whole is taken")
     require(sum(map(len, vectors(rest, width, trailer))) <= len(rest), "bytes are made")
     require(len(codePoints(rest)) == len(rest) // 2, "code points are lost")
     require(sum(len(each) + 4 for _, each in labelled(rest)) <= len(rest), "bytes are made")
