@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -104,13 +105,34 @@ def _keep(target: Target, found: Path, findings: Iterable[Mapping[str, Any]]) ->
     keep(target, {**dict.fromkeys(smallest(target, others), ""), **defects})
 
 
-def _beside(targets: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+def together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     """
-    @return: what came of some targets, and what has come of the others before, in
-        their order.
+    @return: what came of two searches in the same target.
     """
-    before = json.loads(path.read_text("utf-8"))["targets"] if path.exists() else []
-    found = {each["name"]: each for each in (*before, *targets)}
+    return {
+        **other,
+        "inputs": one["inputs"] + other["inputs"],
+        "seconds": round(one["seconds"] + other["seconds"], 1),
+        "outcomes": dict(Counter(one["outcomes"]) + Counter(other["outcomes"])),
+        "slowest": max(one["slowest"], other["slowest"], key=lambda each: each["seconds"]),
+        **{key: max(one[key], other[key]) for key in ("longest", "memory", "peak", "seed")},
+        "findings": [*one["findings"], *other["findings"]],
+    }
+
+
+def beside(
+    targets: list[dict[str, Any]], before: Mapping[str, Any], isMore: bool
+) -> list[dict[str, Any]]:
+    """
+    @param targets: what came of some targets now.
+    @param before: what came of targets before, by their names.
+    @param isMore: whether that is added to what came of the same one before.
+    @return: what came of all, in their order.
+    """
+    found = dict(before)
+    for each in targets:
+        name = each["name"]
+        found[name] = together(found[name], each) if isMore and name in found else each
     return [found[name] for name in TARGETS if name in found]
 
 
@@ -145,8 +167,10 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
             told["kept"] = len(kept(TARGETS[told["name"]]))
     done = sum(told.get("inputs", 0) for told in targets)
     print(f"{done} inputs")
-    if arguments.target and arguments.results is not None:
-        targets = _beside(targets, arguments.results / "fuzz.json")
+    path = None if arguments.results is None else arguments.results / "fuzz.json"
+    if arguments.target and path is not None and path.exists():
+        stored = json.loads(path.read_text("utf-8"))["targets"]
+        targets = beside(targets, {each["name"]: each for each in stored}, arguments.more)
         done = sum(told.get("inputs", 0) for told in targets)
     results = {
         "atheris": metadata.version("atheris"),
@@ -161,6 +185,9 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", help=f"names with commas between, of {', '.join(TARGETS)}")
     parser.add_argument("--inputs", type=int, help=f"how many in all [{WHOLE}]")
+    parser.add_argument(
+        "--more", action="store_true", help="add to the results that are there for these targets"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is made by chance [1]")
     parser.add_argument(
         "--keep", action="store_true", help="write the inputs that are kept anew, with what is new"

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -82,6 +83,17 @@ def theServer() -> Issued:
         access([RESPONDER], [ISSUER]),
         distribution(LIST),
     )
+
+
+def hasSigned(signature: bytes, content: bytes) -> bool:
+    """
+    @return: whether the authority has signed that.
+    """
+    try:
+        key(1).public_key().verify(signature, content)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def signed(content: bytes) -> bytes:

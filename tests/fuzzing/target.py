@@ -112,23 +112,23 @@ class Trial:
         """
         self.inputs += 1
         self.longest = max(self.longest, len(data))
-        began = time.thread_time()
+        began = time.perf_counter()
         outcome = self._outcome(data)
-        seconds = time.thread_time() - began
+        took = time.perf_counter() - began
         self.outcomes[outcome] += 1
         if self._complaints:
             complaint, *_ = self._complaints
             self._complaints.clear()
             raise Finding(complaint)
-        most = self.target.seconds + self.target.perByte * len(data)
-        if seconds > most:
-            # Others may have had the machine, or the garbage was collected.
-            seconds = min(seconds, self._timed(data), self._timed(data))
-            require(
-                seconds <= most, f"{len(data)} bytes take {seconds:.3f} s, more than {most:.3f}"
-            )
-        if seconds > self.slowest.seconds:
-            self.slowest = Slowest(seconds, data)
+        if took > self.slowest.seconds:
+            # Others may have had the machine, or garbage was collected; and the
+            # clock of CPU time takes long to read.
+            seconds = min(self._timed(data), self._timed(data))
+            most = self.target.seconds + self.target.perByte * len(data)
+            words = f"{len(data)} bytes take {seconds:.3f} s, more than {most:.3f}"
+            require(seconds <= most, words)
+            if seconds > self.slowest.seconds:
+                self.slowest = Slowest(seconds, data)
         if self.inputs % self.target.sampled == 1:
             self._measure(data)
 
