@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import patch
 
 from twisted.internet.defer import fail
@@ -24,6 +25,9 @@ from tests.fuzzing.targets import TARGETS
 #: Bytes of all that is kept.
 LIMIT = 1 << 20
 
+#: How many of the first inputs of a target are tried, at most.
+_MOST_SEEDS = 40
+
 
 class KeptTests(SynchronousTestCase):
     """
@@ -33,15 +37,17 @@ class KeptTests(SynchronousTestCase):
     def test_all(self) -> None:
         """
         Nothing comes of any input but what is documented, in bounded time and
-        memory; for each target there are some.
+        memory, nor of those that everything begins with, which come to more than
+        one end.
         """
         for target in TARGETS.values():
-            inputs = kept(target)
-            self.assertGreater(len(inputs), 5, target.name)
+            seeds = list(target.seeds())
+            inputs = [*kept(target), *seeds[:: 1 + len(seeds) // _MOST_SEEDS]]
             trial = Trial(target)
             with trial.watched():
                 for data in inputs:
                     trial.run(data)
+            self.assertGreater(len(trial.outcomes), 1, target.name)
 
     def test_small(self) -> None:
         """
@@ -243,6 +249,34 @@ class CampaignTests(SynchronousTestCase):
         self.assertEqual(sum(given.values()), fuzz.WHOLE)
         self.assertGreater(given["hello"], given["conversations"])
         self.assertEqual(fuzz.shares(["crl"], 5), {"crl": 5})
+
+    def test_together(self) -> None:
+        """
+        What came of searches in the same target is added up, or the latest
+        counts; others stay.
+        """
+
+        def told(name: str, inputs: int, seconds: float) -> dict[str, Any]:
+            return {
+                "name": name,
+                "inputs": inputs,
+                "seconds": seconds,
+                "outcomes": {"one": inputs - 1, "two": 1},
+                "slowest": {"seconds": seconds, "bytes": inputs},
+                "findings": [],
+                **dict.fromkeys(("longest", "memory", "peak", "seed", "kept"), inputs),
+            }
+
+        before = {"names": told("names", 10, 2.5), "crl": told("crl", 7, 1.0)}
+        now = [told("names", 5, 0.5), told("hello", 3, 1.0)]
+        whole = fuzz.beside(now, before, True)
+        self.assertEqual([each["name"] for each in whole], ["hello", "names", "crl"])
+        names = whole[1]
+        self.assertEqual((names["inputs"], names["seconds"], names["kept"]), (15, 3.0, 5))
+        self.assertEqual(names["outcomes"], {"one": 13, "two": 2})
+        self.assertEqual(names["slowest"], {"seconds": 2.5, "bytes": 10})
+        self.assertEqual((names["longest"], names["memory"]), (10, 10))
+        self.assertEqual(fuzz.beside(now, before, False)[1], now[0])
 
     def test_stored(self) -> None:
         """

@@ -138,6 +138,8 @@ def _search(target: Target, inputs: int, seed: int, place: Path) -> None:
         sys.argv[0],
         f"-seed={seed}",
         f"-max_len={target.longest}",
+        # What is cut short is mostly refused for that.
+        "-len_control=0",
         f"-timeout={_TIMEOUT}",
         f"-rss_limit_mb={_MEMORY}",
         *dictionary,
