@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _soak_page, tlsfuzzer, workers
+from . import _fuzz_page, _soak_page, tlsfuzzer, workers
 from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -58,6 +58,31 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
         "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
         "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
+    ),
+    (
+        "A certificate with a bit string in the place of a text in a name was an error of our own, "
+        "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
+        "refused with `bad_certificate`.",
+        "tests.test_certificatefacts.NameTests.test_bitString, "
+        "tests.test_access.AccessRuleTests.test_unreadableSubject",
+    ),
+    (
+        "Files with certificates whose names cannot be read, with keys of unknown kinds, or with "
+        "a private key that calls itself one of another kind raised errors of cryptography's that "
+        "are not documented.",
+        "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
+        "tests.test_certificates.FromPEMTests.test_keyOfAnotherKind, "
+        "tests.test_certificates.FromPEMTests.test_unknownKeys",
+    ),
+    (
+        "So did a development certificate's authority that is none, and a path that can be no "
+        "file's or may not be looked at.",
+        "tests.test_devcert.FilesTests.test_noAuthority, tests.test_trust.TrustTests.test_noPlace",
+    ),
+    (
+        "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
+        "URL had to which it was relative.",
+        "tests.test_retrieval.RequestTests.test_longRedirect",
     ),
 )
 
@@ -177,6 +202,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "workers": ("Workers, and HAProxy in front of them", workers.section),
     "soak": ("Soak", _soak_page.section),
     "leaks": ("Soak of leaks", _soak_page.leaks),
+    "fuzz": ("Fuzzing", _fuzz_page.section),
 }
 
 
