@@ -281,6 +281,34 @@ class Asking(AskingMixin):
         self.assertUsable(opened)
         self.assertQuiet(opened)
 
+    def test_nothingIsSaid(self) -> None:
+        """
+        While somebody decides about the client, with a certificate or without,
+        nothing is sent: no tickets either, and not because something comes.
+        """
+        for client in ({}, DECLINING):
+            sent: list[int] = []
+            answer: Deferred[bool] = Deferred()
+
+            def decide(stream: Any, *_: object, answer: Any = answer, sent: Any = sent) -> Any:
+                sent.append(len(stream._inner.inner.everWritten))
+                return answer
+
+            opened = self.begun(client, Judge(decide).option)
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.flush()
+            self.assertNoResult(asked)
+            more = b"more" if self.version is Tls13 else b""
+            if more:
+                say(opened.theirs, more)
+                opened.flush()
+            self.assertEqual(sent, [len(opened.ourTransport.everWritten)])
+            answer.callback(True)
+            self.assertIsNone(self.successResultOf(asked))
+            opened.flush()
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(len(more))), more)
+            self.assertUsable(opened)
+
     def test_notBefore(self) -> None:
         """
         Until the answer is judged nobody is known.

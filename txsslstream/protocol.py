@@ -266,14 +266,16 @@ class SslStreamProtocol(AskingProtocol):
                 self._socket.readMuch()
         outgoing = self._aggregator
         outgoing.isAwaited = True
+        reauthentication = self._reauthentication
         try:
-            if self._reauthentication is not None:
+            if reauthentication is not None:
                 self._takeDeciding(data)
             else:
                 self._read(*receive(self._tlsConnection, data))
         finally:
             outgoing.sleep()
-            if not outgoing.flush() and not self._lostTLSConnection:
+            isWaiting = reauthentication is not None and reauthentication.isWaiting
+            if not outgoing.flush() and not self._lostTLSConnection and not isWaiting:
                 # There may be an answer to what came.
                 self._flushSendBIO()
 
