@@ -418,9 +418,9 @@ class AuthenticationTests(StreamMixin, FilesMixin):
                 lambda stream: stream.authenticateAsServer(serverOptions()),
             ):
                 self.assertIs(self.failure(operation(stream), AuthenticationError), error)
-            self.assertIs(
-                self.assertRaises(AuthenticationError, getattr, stream, "security"), error
-            )
+            raised = self.assertRaises(AuthenticationError, getattr, stream, "security")
+            self.assertIsNot(raised, error)
+            self.assertEqual((type(raised), vars(raised)), (type(error), vars(error)))
             self.successResultOf(stream.close())
             for operation in OPERATIONS.values():
                 self.failure(operation(stream), StreamClosedError)
@@ -2096,6 +2096,24 @@ class LeakTests(LeakMixin):
             for stream, failed in zip((pair.client, pair.server), both, strict=True):
                 self.failure(failed, AuthenticationError)
                 self.failure(stream.read(), AuthenticationError)
+
+        self.assertNothingSurvives(scenario)
+
+    def test_inspected(self) -> None:
+        """
+        Nothing is left after an authentication that was refused, of whose
+        properties the error was raised again and again.
+        """
+
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
+            both = authenticate(client={"targetHost": "elsewhere.example"})
+            for stream, failed in zip((pair.client, pair.server), both, strict=True):
+                self.failure(failed, AuthenticationError)
+                for name in ("security", "sslProtocol", "remoteCertificate"):
+                    with self.assertRaises(AuthenticationError):
+                        getattr(stream, name)
+                with self.assertRaises(AuthenticationError):
+                    SslStream(stream)
 
         self.assertNothingSurvives(scenario)
 

@@ -30,6 +30,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
+from ._deferreds import forgetFrames
 from ._negotiation import negotiating
 from ._openssl import (
     hasUnread,
@@ -503,6 +504,7 @@ class SslStreamProtocol(AskingProtocol):
         # These would be part of a cycle.
         self._producer = None
         self.callbackSender = None
+        forgetFrames(self._failure)
         self._closed.happened(None)
 
     def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:

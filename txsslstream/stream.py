@@ -23,7 +23,7 @@ from typing_extensions import Self
 from zope.interface import implementer
 
 from ._arguments import GivenToStream
-from ._deferreds import Occurrence, again, forgetFrames
+from ._deferreds import Occurrence, again, anew, forgetFrames
 from ._inner import InnerStream
 from ._patience import Patience
 from ._transports import defaultClock, unsentBytes
@@ -488,7 +488,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         """
         error = self._unusable() or self._reader.error or self._writer.error
         if error is not None:
-            raise error
+            raise anew(error)
         if self._reader.isBusy or self._writer.isBusy:
             raise NotSupportedError("a read or a write is in progress")
         if not self.canRead or not self.canWrite:
