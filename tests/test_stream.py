@@ -479,6 +479,34 @@ class AuthenticationTests(StreamMixin, FilesMixin):
                 self.successResultOf(stream.whenClosed())
             self.assertNothingLeft(pair)
 
+    def test_cancelTooLate(self) -> None:
+        """
+        An authentication that is cancelled by somebody who has heard of its end
+        has ended, well or badly; nobody complains, and a good stream is usable.
+        """
+        for host, error in (("localhost", None), ("elsewhere.example", AuthenticationError)):
+            pair = StreamPair(self.segment)
+            both: list[Any] = []
+
+            def giveUp(_: object, number: int, both: list[Any] = both) -> None:
+                both[number].cancel()
+
+            for number, stream in enumerate((pair.client, pair.server)):
+                stream.whenAuthenticated().addBoth(giveUp, number)
+            both += pair.authenticate(self.version, client={"targetHost": host}, flush=False)
+            pair.wire.flush()
+            for authenticated, stream in zip(both, (pair.client, pair.server), strict=True):
+                if error is None:
+                    self.assertIs(self.successResultOf(authenticated), stream)
+                else:
+                    self.failure(authenticated, error)
+            if error is None:
+                reading = pair.server.readExactly(4)
+                self.successResultOf(pair.client.write(b"data"))
+                pair.wire.flush()
+                self.assertEqual(self.successResultOf(reading), b"data")
+            self.assertEqual(self.flushLoggedErrors(), [])
+
 
 @perVersion()
 class ReadingTests(StreamMixin):

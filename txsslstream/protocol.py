@@ -192,10 +192,13 @@ class SslStreamProtocol(AskingProtocol):
 
     def cancelAuthentication(self) -> None:
         """
-        Give up an authentication that is under way.
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
         """
         if self._authentication is not None:
             self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
 
     def _release(self) -> None:
         if self.admission is not None:

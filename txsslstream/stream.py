@@ -23,7 +23,7 @@ from typing_extensions import Self
 from zope.interface import implementer
 
 from ._arguments import GivenToStream
-from ._deferreds import Occurrence, again, anew, forgetFrames
+from ._deferreds import Occurrence, again, anew, cancellable, forgetFrames
 from ._inner import InnerStream
 from ._patience import Patience
 from ._transports import defaultClock, unsentBytes
@@ -255,11 +255,10 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         protocol.leaveInnerStreamOpen = self._leaveInnerStreamOpen
         protocol.shutdownTimeout = self._shutdownTimeout
         self._protocol = protocol
-        authenticated: Deferred[SslStream] = Deferred(lambda _: protocol.cancelAuthentication())
         protocol.whenAuthenticated().addCallbacks(
             lambda _: self._authenticated.happened(None), self._authenticated.failed
         )
-        self.whenAuthenticated().addCallbacks(authenticated.callback, authenticated.errback)
+        authenticated = cancellable(self.whenAuthenticated, protocol.cancelAuthentication)
         self._inner.connectTo(protocol)
         return authenticated
 
