@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
@@ -329,25 +330,19 @@ class CancellableTests(SynchronousTestCase):
         Cancelled by somebody who has heard of the outcome before, it is that,
         once, and nobody complains.
         """
-        for end in (lambda: self.occurrence.happened(3), self.fail_):
+        pending: list[Deferred[Any]] = []
+        for isGood in (True, False):
             self.setUp()
-            told: list[object] = []
-            self.occurrence.when().addBoth(lambda _: self.pending.cancel())
-            self.pending = self.waiting().addBoth(told.append)
-            end()
-            self.assertEqual(self.cancelled, 1)
-            (outcome,) = told
-            if isinstance(outcome, Failure):
-                outcome.trap(ValueError)
+            self.occurrence.when().addBoth(lambda _: pending[-1].cancel())
+            pending.append(self.waiting())
+            if isGood:
+                self.occurrence.happened(3)
+                self.assertEqual(self.successResultOf(pending[-1]), 3)
             else:
-                self.assertEqual(outcome, 3)
+                self.occurrence.failed(ValueError("why"))
+                self.failureResultOf(pending[-1], ValueError)
+            self.assertEqual(self.cancelled, 1)
         self.assertEqual(self.flushLoggedErrors(), [])
-
-    def fail_(self) -> None:
-        """
-        Let it fail.
-        """
-        self.occurrence.failed(ValueError("why"))
 
 
 class DismissalTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import tlsfuzzer
+from . import _interleaving_page, tlsfuzzer
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -183,6 +183,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
+    "interleavings": ("Interleavings", _interleaving_page.section),
 }
 
 
