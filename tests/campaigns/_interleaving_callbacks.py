@@ -90,10 +90,12 @@ class Callbacks:
         side: str,
         plan: Plan,
         written: Callable[[], int],
+        presented: Callable[[Any, Any], object],
         happened: Callable[[str], object],
     ) -> None:
         """
         @param written: how many bytes this end has written.
+        @param presented: told what the peer has shown, and what is wrong with it.
         @param happened: told of each question.
         """
         self.decisions: list[Decision] = []
@@ -107,6 +109,7 @@ class Callbacks:
         self._plan = plan
         self._own: EndPlan = plan.end(side)
         self._written = written
+        self._presented = presented
         self._happened: Callable[[str], object] | None = happened
 
     def release(self) -> None:
@@ -126,7 +129,8 @@ class Callbacks:
         """
         return getattr(self, f"_{what}") if what in self._own.asks else None
 
-    def _validation(self, stream: Any, *_: object) -> Any:
+    def _validation(self, stream: Any, certificate: Any, _: object, errors: Any) -> Any:
+        self._presented(certificate, errors)
         return self._ask("validation", stream)
 
     def _selection(self, stream: Any, *_: object) -> Any:

@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from txsslstream import (
     ServerOptionsSelection,
+    SslProtocols,
     SslStreamClientEndpoint,
     SslStreamServerEndpoint,
     TlsError,
@@ -121,6 +122,7 @@ class End(Witness):
             if number % 3:
                 handled.callback(None)
             else:
+                self._run.disturbed("a handler has failed")
                 handled.errback(TlsError("what a handler may fail with"))
 
     def _on(self, name: str, method: str, *arguments: Any) -> None:
@@ -237,9 +239,10 @@ class End(Witness):
         """
         if self.stream is not None and self.isServer:
             self.negotiations += 1
-            if self._plan.rekeyed == "client":
-                # The answer would have to be made with the keys that are not its own.
-                self._run.disturbed("somebody is asked who has other keys")
+            if self._plan.rekeyed == "client" or self._plan.version is SslProtocols.Tls12:
+                # The answer would have to be made with the keys that are not its
+                # own; a client that refuses another handshake ends the connection.
+                self._run.disturbed("the client is asked, which it may not stand")
             self._on("negotiate", "negotiateClientCertificateAsync")
 
     def doUnwrap(self, _: int) -> None:

@@ -117,7 +117,9 @@ class Witness:
         self._run = run
         self._plan = plan
         self._hooks: list[list[Any]] = [[hook.event, hook.skips, hook] for hook in self.plan.hooks]
-        self.callbacks = Callbacks(side, plan, lambda: len(transport.everWritten), self.happened)
+        self.callbacks = Callbacks(
+            side, plan, lambda: len(transport.everWritten), self.presented, self.happened
+        )
         if self.plan.kind == "stream":
             transport.protocol = self.bystander
             self.bystander.makeConnection(transport)
@@ -165,6 +167,12 @@ class Witness:
         self.bystander.transport = None
         self.operations.clear()
         self._hooks.clear()
+
+    def presented(self, certificate: Any, errors: Any) -> None:
+        """
+        The validation callback is asked.
+        """
+        self._run.judge.presented(self, certificate, errors)
 
     def happened(self, event: str) -> None:
         """

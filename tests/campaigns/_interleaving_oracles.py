@@ -15,6 +15,7 @@ from txsslstream import (
     HandshakeTimeout,
     InvalidOperationError,
     ReadTimeout,
+    SslPolicyErrors,
     SslProtocols,
     WriteTimeout,
 )
@@ -95,6 +96,23 @@ class Judge:
             self._run.disturbed(kind.__name__)
         if operation.name == "negotiate" and isinstance(error, AuthenticationError):
             self._run.disturbed("the client was refused in mid-conversation")
+
+    def presented(self, end: End, certificate: Any, errors: SslPolicyErrors) -> None:
+        """
+        Somebody is asked about the peer: what that has shown is told, and what is
+        wrong with it.
+        """
+        plan = self._run.plan
+        expected = SslPolicyErrors.None_
+        if certificate is None:
+            wasAsked = plan.isMutual or end.outcome == "authenticated"
+            if not end.isServer or wasAsked:
+                expected = SslPolicyErrors.RemoteCertificateNotAvailable
+        elif plan.isBad and not end.isServer:
+            expected = SslPolicyErrors.RemoteCertificateNameMismatch
+        # What was changed under way may still be a certificate, of somebody else.
+        if errors != expected and "corrupt" not in self._run.disturbances:
+            self.complain(f"{end.side}: asked about a peer with {errors!r}, not {expected!r}")
 
     def authenticated(self, end: End) -> None:
         """
@@ -260,9 +278,10 @@ class Judge:
         disturbed it, everything has arrived.
         """
         run = self._run
-        if run.disturbances:
+        # In mid-conversation, too, whoever objects ends it.
+        if run.disturbances or any(end.callbacks.objections for end in run.ends):
             return
-        for end in (run.client, run.server):
+        for end in run.ends:
             other = run.other(end)
             if end.outcome != "authenticated" or end.hasClosed or other.outcome != "authenticated":
                 continue

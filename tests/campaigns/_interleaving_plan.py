@@ -232,6 +232,7 @@ _SECRETS = {"rekey": 3, "idle": 1, "secretAlert": 1, "secretClose": 1}
 PROFILES: dict[str, dict[str, int]] = {
     # Nobody means harm, so that everything has to arrive.
     "peaceful": {**_CALLS, **_MOVES},
+    "asking": {**_CALLS, **_MOVES, "negotiate": 8, "answer": 12, "pump": 12},
     "closing": {**_CALLS, **_MOVES, **_ENDS},
     "impatient": {**_CALLS, **_MOVES, **_IMPATIENCE},
     "faulty": {**_CALLS, **_MOVES, **_ENDS, **_FAULTS},
@@ -242,7 +243,8 @@ PROFILES: dict[str, dict[str, int]] = {
 }
 
 #: Those in which callbacks accept, and those in which nobody is impatient either.
-_WELL_MEANT, _CALM = ("peaceful", "keyed", "loaded"), ("peaceful", "keyed")
+_CALM = ("peaceful", "keyed", "asking")
+_WELL_MEANT = (*_CALM, "loaded")
 
 _EVENTS = (
     "validation",
@@ -339,7 +341,7 @@ def planFor(seed: int) -> Plan:
         version = SslProtocols.Tls13
     rekeyed = random.choice(SIDES) if profile == "keyed" else ""
     isGood = profile in _WELL_MEANT
-    isMutual = random.random() < 0.4
+    isMutual = profile != "asking" and random.random() < 0.4
     hasIdentity = random.random() < (1 if isGood and isMutual else 0.7)
     client = _end(random, profile, False)
     server = _end(random, profile, True)

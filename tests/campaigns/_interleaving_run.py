@@ -256,9 +256,8 @@ class Run:
             self.clock.advance(_PATIENCE / 4)
             self.wire.pump()
         for end in self.ends:
-            isClosing = any(each.name == "close" for each in end.operations)
-            isOpen = end.transport.connected and end.transport.protocol is end.protocol
-            if isClosing and end.plan.shutdownTimeout is not None and isOpen:
+            isOpen = end.transport.connected and end.transport.protocol is not end.bystander
+            if end.hasClosed and end.plan.shutdownTimeout is not None and isOpen:
                 self.judge.complain(f"{end.side}: is not {why} after all time-outs")
             limit = end.plan.handshakeTimeout
             for operation in end.operations:

@@ -30,7 +30,7 @@ What has to be so, whatever was done:
      unless that has consented, or after C{close}.
   4. Nothing is sent while somebody decides.
   5. The properties are true, before, during and after the connection, and the
-     two ends agree on them.
+     two ends agree on them; so is what the validation callback is told.
   6. If nothing was disturbed, both are authenticated unless somebody objects;
      who is refused is told so by the alert that the other one says it has sent;
      if the server is authenticated so is the client, and before TLS 1.3 the
