@@ -307,7 +307,8 @@ class Judge:
                     self.complain(f"{end.side}: a question for {decision.what} is still open")
             self._overFor(end)
         for call in run.clock.getDelayedCalls():
-            self.complain(f"a timer is left: {call.func}")
+            name = getattr(call.func, "__qualname__", call.func)
+            self.complain(f"a timer is left: {name}")
 
     def _overFor(self, end: End) -> None:
         if end.transport.connected and end.transport.protocol is not None:

@@ -46,17 +46,20 @@ What has to be so, whatever was done:
      raised as it was cancelled: it waits for ever then).
 
 A failure prints the seed, the steps, and a plan from which steps were taken as
-long as it fails in the same way.
+long as it fails in the same way.  An interrupt (Control-C) ends the campaign with
+the results of what was run.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.logger import LimitedHistoryLogObserver, globalLogBeginner
@@ -85,39 +88,64 @@ def told(plan: Plan, complaints: list[str]) -> str:
     )
 
 
-def campaign(first: int, count: int, most: int = 5) -> tuple[Counter[str], list[int], float]:
+@dataclass
+class Tally:
+    """
+    What came of many runs.
+
+    @ivar counts: what was done, and what came of it.
+    @ivar failed: the seeds of the runs in which something is not as it has to be.
+    @ivar seconds: of processor time.
+    """
+
+    runs: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: list[int] = field(default_factory=list)
+    seconds: float = 0
+
+
+def campaign(
+    first: int, count: int, most: int = 5, isOver: Callable[[], object] = lambda: False
+) -> Tally:
     """
     Conduct so many runs.
 
     @param most: so many failures are told.
-    @return: what was done, the seeds that have failed, and the seconds of
-        processor time.
+    @param isOver: asked before each whether it is to be the end.
     """
-    counts: Counter[str] = Counter()
-    failed: list[int] = []
+    tally = Tally()
     began = time.process_time()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         for seed in range(first, first + count):
+            if isOver():
+                break
             plan = planFor(seed)
             complaints, run = conducted(plan)
-            counts += run.counts
+            tally.runs += 1
+            tally.counts.update(run.counts)
             if complaints:
-                failed.append(seed)
-                if len(failed) <= most:
+                tally.failed.append(seed)
+                if len(tally.failed) <= most:
                     print(told(plan, complaints))
                     print("less of it:", shrunk(plan, complaints[0]), sep="\n", flush=True)
             if seed % 1000 == 999:
-                counts["collected"] += gc.collect()
+                gc.collect()
     finally:
         gc.enable()
         gc.unfreeze()
-    return counts, failed, time.process_time() - began
+    tally.seconds = time.process_time() - began
+    return tally
 
 
-def _one(seed: int) -> bool:
+def one(seed: int) -> bool:
+    """
+    Conduct one run, and tell all that happens.
+
+    @return: whether it is as it has to be.
+    """
     plan = planFor(seed)
     complaints, run = conducted(plan, isVerbose=True)
     print(plan, *(run.lines or ()), *complaints or ("as it has to be",), sep="\n")
@@ -127,23 +155,26 @@ def _one(seed: int) -> bool:
 def _conduct(given: _common.Campaign) -> tuple[Mapping[str, Any], bool]:
     arguments = given.arguments
     if arguments.seed is not None:
-        return {}, _one(arguments.seed)
+        return {}, one(arguments.seed)
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     count = arguments.runs or (SHORT if given.isShort else LONG)
-    counts, failed, seconds = campaign(arguments.start, count)
+    tally = campaign(arguments.start, count, isOver=lambda: interrupts)
+    done = sum(number for name, number in tally.counts.items() if ":" not in name)
     print(
-        f"interleavings: {count} runs from seed {arguments.start}, {sum(counts.values())} things "
-        f"done, {len(failed)} failed, {seconds:.0f} s of processor time"
+        f"interleavings: {tally.runs} runs from seed {arguments.start}, {done} steps, "
+        f"{len(tally.failed)} failed, {tally.seconds:.0f} s of processor time"
     )
-    for seed in failed[:20]:
+    for seed in tally.failed[:20]:
         print(f"again: {command(seed)}")
     results = {
         "first": arguments.start,
-        "runs": count,
-        "failed": failed,
-        "processorSeconds": round(seconds),
-        "counts": dict(sorted(counts.items())),
+        "runs": tally.runs,
+        "failed": tally.failed,
+        "processorSeconds": round(tally.seconds),
+        "counts": dict(sorted(tally.counts.items())),
     }
-    return results, not failed
+    return results, not tally.failed
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:
