@@ -40,8 +40,8 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason, verdict
-from .metrics import Watch, reasonOf
+from .judgement import UNCHANGED, Reason, verdict
+from .metrics import UNWATCHED, Watch, reasonOf
 from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
@@ -63,8 +63,8 @@ class Owner:
     """
     Whom an authentication works for.
 
-    @ivar write: takes bytes for the peer.
-    @ivar writeAtOnce: the same, for bytes that nothing follows.
+    @ivar write: takes bytes for the peer.  It also sends what the engine has not
+        put out when the handshake has succeeded.
     @ivar equipped: told when options have been chosen and the engine is there,
         with all that the peer has sent before.
     @ivar changed: told of each new state.
@@ -72,7 +72,6 @@ class Owner:
     """
 
     write: Callable[[bytes], None]
-    writeAtOnce: Callable[[bytes], None]
     equipped: Callable[[bytes], None]
     changed: Callable[[WireState], None]
     finished: Callable[[AuthenticationError | None], None]
@@ -83,13 +82,14 @@ class Authentication(Outcome):
     One handshake with its verdict.
 
     @ivar handshakeTimeout: seconds, or L{None}.
-    @ivar reason: why the connection is refused.
     @ivar watch: tells observers.
     """
 
     #: More than this, in bytes, is not taken from a peer while somebody decides.
     WITHHELD_LIMIT = 64 * 1024
 
+    watch = UNWATCHED
+    _deadline: Deadline | None = None
     # What the peer is told if there is no engine.
     _alertSent: TlsAlert | None = None
     _owner: Owner | None = None
@@ -123,14 +123,12 @@ class Authentication(Outcome):
         @param localCertificateSelectionCallback: a server's, if it has one.
         """
         self.isServer = not isinstance(options, SslClientAuthenticationOptions)
-        self._sender: object = sender
+        self._sender = sender
         self._clock = clock
         self.reason = Reason()
         self._givenTimeout = handshakeTimeout
         self.handshakeTimeout = self._timeoutOf(options)
         self.hello = helloPhase(options, sender, localCertificateSelectionCallback)
-        self._deadline = Deadline(clock)
-        self.watch = Watch(self.isServer, clock)
         self._decision = Decision()
         if self.hello is None and not isinstance(options, ServerOptionsSelection):
             self._equip(options, options.parameters)
@@ -163,7 +161,6 @@ class Authentication(Outcome):
         )
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
-        self.judgement = Judgement(options, self.engine, self._sender, self._clock, self.reason)
         if not self.isServer:
             self._asksNobody = self.judgement.isAtOnce and not self.judgement.hasChoice
 
@@ -174,11 +171,12 @@ class Authentication(Outcome):
         Send what comes first and start the clock.
         """
         self._owner = owner
-        self.watch.started()
-        self._deadline.begin(self.handshakeTimeout, self._timedOut)
+        self.watch = Watch.started(self.isServer, self._clock)
+        self._deadline = deadline = Deadline(self._clock)
+        deadline.begin(self.handshakeTimeout, self._timedOut)
         if self.hello is not None:
             self._changed(WireState.hello)
-        elif self.judgement.asksBeforeHello:
+        elif not self.isServer and self.judgement.asksBeforeHello:
             self._isSilent = True
             self._changed(WireState.handshaking)
             self._await(
@@ -194,7 +192,7 @@ class Authentication(Outcome):
         elif state is HelloState.invalid:
             self.reason.note(notTls(hello.reader.reason, hello.reader.received))
             output, self._alertSent = judgeHello(hello.reader.received, self)
-            self._write(output, isLast=True)
+            self._write(output)
             self._fail()
 
     def _chosen(self, choice: Choice) -> None:
@@ -206,7 +204,8 @@ class Authentication(Outcome):
         self.hello = None
         self._equip(choice.options, choice.parameters)
         self.handshakeTimeout = self._timeoutOf(choice.options)
-        self._deadline.change(self.handshakeTimeout, self._timedOut)
+        if self._deadline is not None:
+            self._deadline.change(self.handshakeTimeout, self._timedOut)
         if self._owner is not None:
             self._owner.equipped(received)
         self.engine.feed(received)
@@ -335,7 +334,7 @@ class Authentication(Outcome):
             alert = error.alert
         else:
             alert = self.reason.callbackFailed(failure)
-        self._write(self._plainAlert(alert), isLast=True)
+        self._write(self._plainAlert(alert))
 
     def _stepped(self, step: Step) -> None:
         """
@@ -347,18 +346,19 @@ class Authentication(Outcome):
             output = self.engine.output()
             if self._alert is not None and not wasEncrypting:
                 output = self._plainAlert(self._alert)
-            self._write(output, isLast=True)
+            self._write(output)
             self._fail()
             return
-        output = self.engine.output()
         isOver = step is Step.complete
-        if self._asksNobody and self.isServer:
-            # There is nothing to be said against nobody: that can wait.
-            refusal = self.judgement.ofNobodyAtOnce() if isOver else None
-            if refusal is not None:
-                self._refuseHeld(refusal)
-                return
-        elif not self.judgement.isMade and self._mayJudge(isOver, output):
+        # Where a server asks nobody, there is nothing to judge.
+        asksNobody = self._asksNobody and self.isServer
+        isSettled = asksNobody or self.judgement.isMade
+        if isSettled and isOver:
+            # Together with what the application says first.
+            self._finish(None)
+            return
+        output = self.engine.output()
+        if not isSettled and self._mayJudge(isOver, output):
             self._held = (output, step)
             if self.judgement.isAboutNobody:
                 self._letGo(self.judgement.ofNobodyAtOnce())
@@ -367,17 +367,15 @@ class Authentication(Outcome):
                 self._await(judged, self._letGo, self._refuseHeld)
             return
         self._write(output)
-        if isOver:
-            self._finish(None)
 
     def _mayJudge(self, isOver: bool, output: bytes) -> bool:
         """
         Whether all is negotiated, and OpenSSL will not ask about the peer.
         """
-        if isOver:
-            return True
-        # On a client OpenSSL itself asks about a session that goes on.
-        if self.isServer and self.engine.isResumed:
+        # On a client OpenSSL itself asks, about a session that goes on as well.
+        if isOver or not self.isServer:
+            return isOver
+        if self.engine.isResumed:
             return True
         isAsking = self.engine.parameters.asksForCertificate
         return not isAsking and APPLICATION_DATA in recordKinds(output)
@@ -400,17 +398,16 @@ class Authentication(Outcome):
         self._held = None
         if self.isServer:
             # The flight that was held back is what would have begun encryption.
-            self._write(self._plainAlert(alert), isLast=True)
+            self._write(self._plainAlert(alert))
         self._fail()
 
     def _plainAlert(self, alert: TlsAlert) -> bytes:
         self._alertSent = alert
         return alertRecord(alert)
 
-    def _write(self, data: bytes, isLast: bool = False) -> None:
-        owner = self._owner
-        if data and owner is not None and self._tellsPeer:
-            (owner.writeAtOnce if isLast else owner.write)(data)
+    def _write(self, data: bytes) -> None:
+        if data and self._owner is not None and self._tellsPeer:
+            self._owner.write(data)
 
     # The outcome
 
@@ -425,7 +422,9 @@ class Authentication(Outcome):
         self._finish(error)
 
     def _finish(self, error: AuthenticationError | None) -> None:
-        self._deadline.end()
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.end()
         owner, self._owner = self._owner, None
         self._call = None
         self._sender = None
@@ -446,8 +445,8 @@ class Authentication(Outcome):
         if isAccepted and not self._isModern:
             # Another handshake may change them, and more of them are known now.
             self.facts = self.engine.negotiated()
-        if not self.mayBeAsked:
-            self.judgement.release()
+        if self._judgement is not None and not self.mayBeAsked:
+            self._judgement.release()
         if isAccepted:
             self.engine.hasNews = False
             if not self._isModern:
@@ -505,7 +504,7 @@ class Authentication(Outcome):
             if not (self._isSilent or isEncrypting):
                 isChoosing = self.hello is not None and self.hello.isChoosing
                 alert = TlsAlert.internal_error if isChoosing else TlsAlert.user_canceled
-                self._write(self._plainAlert(alert), isLast=True)
+                self._write(self._plainAlert(alert))
             self._fail()
         self._decision.dismiss(decision)
 
@@ -568,7 +567,8 @@ class Authentication(Outcome):
         Whether there may be something to fetch for our certificate.
         """
         certificate = parameters.certificate
-        self._stapler = stapler = None if certificate is None else staplerOf(certificate)
+        hasNone = certificate is None or certificate.offline
+        self._stapler = stapler = None if hasNone else staplerOf(certificate)
         return stapler is not None and stapler.canFetch
 
     def stapleWanted(self) -> bytes | None:

@@ -28,7 +28,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import classImplements
+from zope.interface import classImplements, providedBy
+from zope.interface.declarations import Provides
 
 from ._deferreds import forgetFrames
 from ._negotiation import negotiating
@@ -157,14 +158,23 @@ class SslStreamProtocol(AskingProtocol):
         Begin.  A connection creator that raises ends the connection.
         """
         try:
-            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
+            transport = wireTo(transport) if isProcess(transport) else transport
+            self._tlsConnection = self.factory._creatorCallable(self)
         except Exception:
-            if self._tlsConnection is not None:
-                raise
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
+            return
+        self._appSendBuffer: list[bytes] = []
+        # All at once: one after the other, as Twisted's own does it, each takes
+        # the place of the one before.  As directlyProvides(), but known at once.
+        self.__provides__ = Provides(type(self), providedBy(transport))
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)
+        if self._connectWrapped:
+            self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
 
     def _checkHandshakeStatus(self) -> None:
         if self._authentication is None:
@@ -177,13 +187,7 @@ class SslStreamProtocol(AskingProtocol):
                 self._tlsConnection = None
             self._findSocket()
             self._authentication.begin(
-                Owner(
-                    self.transport.write,
-                    self._handOver,
-                    self._equipped,
-                    self._moved,
-                    self._authenticationFinished,
-                )
+                Owner(self._handOver, self._equipped, self._moved, self._authenticationFinished)
             )
 
     def _moved(self, state: WireState) -> None:
@@ -225,6 +229,8 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
+        outgoing = self._aggregator
+        outgoing.isAwaited = True
         try:
             self._connectApplication()
         except Exception as e:
@@ -234,6 +240,7 @@ class SslStreamProtocol(AskingProtocol):
             self._fail(e)
             self._authenticated.failed(e)
             self.abortConnection()
+        self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
@@ -270,17 +277,25 @@ class SslStreamProtocol(AskingProtocol):
                 self._socket.readMuch()
         outgoing = self._aggregator
         outgoing.isAwaited = True
-        reauthentication = self._reauthentication
         try:
-            if reauthentication is not None:
+            if self._reauthentication is not None:
                 self._takeDeciding(data)
             else:
                 self._read(*receive(self._tlsConnection, data))
         finally:
-            outgoing.sleep()
-            isWaiting = reauthentication is not None and reauthentication.isWaiting
-            if not outgoing.flush() and not self._lostTLSConnection and not isWaiting:
-                # There may be an answer to what came.
+            self._wakeUpEnds(outgoing)
+
+    def _wakeUpEnds(self, outgoing: Any) -> None:
+        """
+        The application has had its say.
+
+        @param outgoing: what has gathered it.
+        """
+        outgoing.sleep()
+        if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
+            # There may be something to say without the application.
+            reauthentication = self._reauthentication
+            if reauthentication is None or not reauthentication.isWaiting:
                 self._flushSendBIO()
 
     def _receiveEarly(self, data: bytes) -> None:
