@@ -281,6 +281,30 @@ class Asking(AskingMixin):
         self.assertUsable(opened)
         self.assertQuiet(opened)
 
+    def test_dataAroundALateAnswer(self) -> None:
+        """
+        What the client has said before it answers too late is delivered as it was
+        said, and what it says behind, too, be it all at once.
+        """
+        opened = self.begun()
+        asked = opened.ours.negotiateClientCertificateAsync()
+        say(opened.theirs, b"something else")
+        opened.pair.wire.deliver(opened.theirTransport, opened.ourTransport)
+        while self.segment and opened.pair.wire.deliver(opened.theirTransport, opened.ourTransport):
+            pass
+        self.failure(asked, InvalidOperationError)
+        before, behind = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 100
+        say(opened.theirs, before)
+        opened.theirTransport.hold()
+        opened.flush()
+        say(opened.theirs, behind)
+        opened.theirTransport.release()
+        opened.flush()
+        if self.version is Tls13:
+            said = b"something else" + before + behind
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(len(said))), said)
+            self.assertUsable(opened)
+
     def test_nothingIsSaid(self) -> None:
         """
         While somebody decides about the client, with a certificate or without,
