@@ -218,7 +218,20 @@ class End(Witness):
         """
         Cancel something that is waited for.
         """
-        waiting = [each for each in self.operations if each.deferred is not None]
+        self._cancel(number, "")
+
+    def doCancelRead(self, number: int) -> None:
+        """
+        The same, of reads alone: nothing is lost by that.
+        """
+        self._cancel(number, "read")
+
+    def _cancel(self, number: int, what: str) -> None:
+        waiting = [
+            each
+            for each in self.operations
+            if each.deferred is not None and each.name.startswith(what)
+        ]
         if not waiting:
             return
         operation = waiting[number % len(waiting)]

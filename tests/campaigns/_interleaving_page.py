@@ -20,7 +20,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         *("shutdown", "close", "abort", "unwrap", "end", "finish"),
     ),
     "the client asked for a certificate in mid-conversation": ("negotiate",),
-    "a pending operation cancelled": ("cancel",),
+    "a pending operation cancelled": ("cancel", "cancelRead"),
     "a callback's pending question answered": ("answer",),
     "lost, reset, stalled connections": ("cut", "reset", "hold", "release"),
     "bytes changed and lost, garbage, strangers' alerts": (

@@ -190,6 +190,7 @@ _CALLS = {
     "read": 12,
     "readExactly": 3,
     "readUntil": 3,
+    "cancelRead": 3,
     "write": 12,
     "writeMuch": 2,
     "flush": 1,

@@ -53,6 +53,33 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "and descriptors.",
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
     ),
+    (
+        "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
+        "on with data: behind that its certificate, in one read, overwrote the beginning of the "
+        "data. Never released.",
+        "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
+    ),
+    (
+        "While `remoteCertificateValidationCallback` decided about a client that was asked in "
+        "mid-conversation and had shown nothing, session tickets were sent.",
+        "tests.test_reauthentication.Asking.test_nothingIsSaid",
+    ),
+    (
+        "`connect()` and `startTLS()`, cancelled from within `connectionMade` or "
+        "`handshakeCompleted`, and an authentication, cancelled by somebody who had heard of its "
+        "end first: the Deferred was fired twice, and the connection stayed open.",
+        "tests.test_endpoints.ConnectTests.test_cancelledTooLate, "
+        "tests.test_starttls.FunctionTests.test_cancelledTooLate, "
+        "tests.test_stream.AuthenticationTests.test_cancelTooLate",
+    ),
+    (
+        "A refused connection whose properties had been read, a protocol whose callback had "
+        "raised, and a server whose callback had chosen nothing, were left to the garbage "
+        "collector.",
+        "tests.test_stream.LeakTests.test_inspected, "
+        "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
+        "tests.test_deferreds.DismissalTests.test_frames",
+    ),
 )
 
 
