@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet import _producer_helpers
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.error import (
     ConnectError,
     ConnectionAborted,
@@ -30,6 +30,7 @@ from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,
     HandshakeInterrupted,
+    ServerOptionsSelection,
     SslServerAuthenticationOptions,
     SslStream,
     SslStreamClientEndpoint,
@@ -1152,6 +1153,61 @@ class ApplicationLeakTests(ProtocolMixin):
                         live(end, isAuthenticated, isServer)
                     self.assertEqual(bool(logged), not isAuthenticated)
                     self.assertEqual([each() for each in references], [None] * 8)
+
+    def test_callbacks(self) -> None:
+        """
+        Nothing is left where a callback has raised, at once or by a Deferred, or
+        has chosen nothing, whichever callback, whatever was asked before, and be
+        it for somebody who has given up meanwhile.
+        """
+
+        def raises(*_: object) -> object:
+            raise ZeroDivisionError("a mistake")
+
+        def answers(answer: object, givesUp: bool, isLater: bool) -> Callable[..., Any]:
+            def select(tls: Any, *_: object) -> Any:
+                if givesUp:
+                    tls.cancelAuthentication()
+                failing: Any = raises if answer is None else lambda: None
+                return maybeDeferred(failing) if isLater else failing()
+
+            return select
+
+        def live(choice: Callable[..., Any], which: str) -> list[weakref.ref[Any]]:
+            wire = Wire()
+            client: Any = clientOptions(self.version)
+            server: Any = serverOptions(self.version)
+            if which == "server's":
+                server = serverOptions(self.version, serverCertificateSelectionCallback=choice)
+            elif which == "server's, behind options":
+                chosen = serverOptions(self.version, serverCertificateSelectionCallback=choice)
+                server = ServerOptionsSelection(lambda *_: succeed(chosen))
+            else:
+                client = clientOptions(self.version, localCertificateSelectionCallback=choice)
+            both = [
+                SslStreamFactory(
+                    options, isClient, Factory.forProtocol(Application), wire.clock
+                ).buildProtocol(None)
+                for options, isClient in ((client, True), (server, False))
+            ]
+            wire.connect(*both)
+            wire.flush()
+            wire.advance(30)
+            wire.cut()
+            for transport in (wire.client, wire.server):
+                transport.protocol = None
+            return [weakref.ref(each) for each in both]
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for which in ("client's", "server's", "server's, behind options"):
+            for answer in (None, "nothing"):
+                for givesUp in (False, True):
+                    for isLater in (False, True):
+                        references = live(answers(answer, givesUp, isLater), which)
+                        what = (which, answer, givesUp, isLater)
+                        self.assertEqual([each() for each in references], [None] * 2, what)
 
 
 class UnreachableTests(SynchronousTestCase):

@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements, providedBy
 from zope.interface.declarations import Provides
 
+from ._deferreds import forgetFrames
 from ._negotiation import NoConnectionYet, negotiating
 from ._openssl import (
     hasUnread,
@@ -176,10 +177,13 @@ class SslStreamProtocol(AskingProtocol):
 
     def cancelAuthentication(self) -> None:
         """
-        Give up an authentication that is under way.
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
         """
         if self._authentication is not None:
             self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
 
     def _release(self) -> None:
         if self.admission is not None:
@@ -268,7 +272,9 @@ class SslStreamProtocol(AskingProtocol):
         outgoing.sleep()
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
-            self._flushSendBIO()
+            reauthentication = self._reauthentication
+            if reauthentication is None or not reauthentication.isWaiting:
+                self._flushSendBIO()
 
     def _isRead(self, data: bytes) -> bool:
         """
@@ -501,6 +507,7 @@ class SslStreamProtocol(AskingProtocol):
         # These would be part of a cycle.
         self._producer = None
         self.callbackSender = None
+        forgetFrames(self._failure)
         self._closed.happened(None)
 
     def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:

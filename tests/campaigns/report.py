@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _fuzz_page, _soak_page, tlsfuzzer, workers
-from ._tables import table
+from . import _fuzz_page, _interleaving_page, _soak_page, tlsfuzzer, workers
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -83,6 +82,33 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
         "URL had to which it was relative.",
         "tests.test_retrieval.RequestTests.test_longRedirect",
+    ),
+    (
+        "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
+        "on with data: behind that its certificate, in one read, overwrote the beginning of the "
+        "data. Never released.",
+        "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
+    ),
+    (
+        "While `remoteCertificateValidationCallback` decided about a client that was asked in "
+        "mid-conversation and had shown nothing, session tickets were sent.",
+        "tests.test_reauthentication.Asking.test_nothingIsSaid",
+    ),
+    (
+        "`connect()` and `startTLS()`, cancelled from within `connectionMade` or "
+        "`handshakeCompleted`, and an authentication, cancelled by somebody who had heard of its "
+        "end first: the Deferred was fired twice, and the connection stayed open.",
+        "tests.test_endpoints.ConnectTests.test_cancelledTooLate, "
+        "tests.test_starttls.FunctionTests.test_cancelledTooLate, "
+        "tests.test_stream.AuthenticationTests.test_cancelTooLate",
+    ),
+    (
+        "A refused connection whose properties had been read, a protocol whose callback had "
+        "raised, and a server whose callback had chosen nothing, were left to the garbage "
+        "collector.",
+        "tests.test_stream.LeakTests.test_inspected, "
+        "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
+        "tests.test_deferreds.DismissalTests.test_frames",
     ),
 )
 
@@ -203,6 +229,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "soak": ("Soak", _soak_page.section),
     "leaks": ("Soak of leaks", _soak_page.leaks),
     "fuzz": ("Fuzzing", _fuzz_page.section),
+    "interleavings": ("Interleavings", _interleaving_page.section),
 }
 
 
