@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _fuzz_page, _interleaving_page, _soak_page, tlsfuzzer, workers
+from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
