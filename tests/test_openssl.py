@@ -2358,6 +2358,27 @@ class Records(SynchronousTestCase):
             self.assertEqual(_openssl.receive(server, record[9:])[0], b"two")
             self.assertEqual(_openssl.receive(client, self.sent(server, b"three"))[0], b"three")
 
+    def test_grown(self) -> None:
+        """
+        The peer hears nothing of what makes buffers grow or keeps them, and what
+        waits for it meanwhile stays as it is.
+        """
+        for version in VERSIONS:
+            client, server = self.connected(version)
+            client.send(b"one")
+            for connection in (client, server):
+                _openssl.growOutput(connection)
+                _openssl.keepBuffer(connection)
+            record = _openssl.takeOutput(client)
+            self.assertEqual(_openssl.receive(server, record)[0], b"one")
+            self.assertEqual(_openssl.takeOutput(server), b"")
+            record = self.sent(server, b"two")
+            client.bio_write(record[:9])
+            _openssl.renewBuffers(client, isKept=True)
+            client.bio_write(record[9:])
+            _openssl.renewBuffers(client, isKept=True)
+            self.assertEqual(_openssl.receive(client)[0], b"two")
+
     def test_notRenewedInside(self) -> None:
         """
         Nor are they while OpenSSL waits for a decision about the connection.
@@ -2406,7 +2427,9 @@ class Records(SynchronousTestCase):
                 (b"one" * 9999, Received.starved, ""),
             )
             self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
-            _openssl.renewBuffers(server)
+            _openssl.keepBuffer(server)
+            _openssl.growOutput(server)
+            _openssl.renewBuffers(server, isKept=True)
             self.assertEqual(_openssl.takeOutput(client), b"")
             record = bytearray(self.sent(client, memoryview(b"two")))
             record[-1] ^= 1

@@ -35,7 +35,9 @@ from txsslstream import (
     SslServerAuthenticationOptions,
     SslStreamFactory,
     TlsAlert,
+    TlsError,
     TruncationError,
+    _traffic,
 )
 from txsslstream._openssl import contextFor
 from txsslstream._transports import Socket
@@ -367,6 +369,121 @@ class WakeUpTests(ProtocolMixin):
             each.trim()
         self.assertLess(abs(before - inUse() - freed), 65_536)
 
+    def test_nothing(self) -> None:
+        """
+        Who writes nothing sends nothing, in whatever way, and the conversation
+        goes on.
+        """
+        for link in self.opened():
+            ends = link.wire.client, link.wire.server
+            sent = [len(end.everWritten) for end in ends]
+            for nothing in (b"", bytearray(), memoryview(b"")):
+                link.near.tls.write(nothing)
+                link.clock.advance(0)
+                link.near.tls.writeNow(nothing)
+            link.near.tls.writeSequence([])
+            link.near.tls.flush()
+            link.wire.flush()
+            self.assertEqual([len(end.everWritten) for end in ends], sent)
+            link.near.tls.writeNow(b"something")
+            link.wire.flush()
+            self.assertEqual(link.far.application.received, b"something")
+
+    def test_brokenOnce(self) -> None:
+        """
+        Behind a damaged record OpenSSL is not bothered again, whatever comes or
+        is written: the inner transport is closed once.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "loseConnection") as close:
+                for _ in range(2):
+                    near.dataReceived(b"\x17\x03\x03\0\x20" + bytes(32))
+                    near.write(b"late")
+                    link.clock.advance(0)
+            self.assertEqual(close.call_count, 1)
+            self.assertEqual(link.near.application.received, b"")
+            near.transport.loseConnection()
+            link.wire.flush()
+            self.assertLost(link.near, TlsError)
+
+    def test_lostInside(self) -> None:
+        """
+        What is still gathered when the inner transport is gone is not sent into
+        nothing, and what comes behind that is not read.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "write") as write:
+                near.write(b"late")
+                near.transport.lost(ConnectionLost())
+                near.dataReceived(b"late")
+            self.assertEqual(write.call_count, 0)
+            self.assertEqual(link.near.application.received, b"")
+            self.assertLost(link.near, TruncationError)
+            link.wire.cut()
+
+    def test_grownAtOnce(self) -> None:
+        """
+        For what needs more than a record OpenSSL gets room for all that comes at
+        once, until the connection is trimmed.
+        """
+        for link in self.opened():
+            near = link.near.tls
+
+            def grown(size: int, near: Any = near, link: Link = link) -> int:
+                before = int(_heap().uordblks)
+                near.writeNow(bytes(size))
+                link.wire.client.written.clear()
+                link.wire.server.written.clear()
+                link.wire.client.everWritten.clear()
+                link.wire.server.everWritten.clear()
+                return int(_heap().uordblks) - before
+
+            for _ in range(2):
+                near.trim()
+                self.assertLess(grown(16_384), 32_768)
+                self.assertGreater(grown(16_385), 50_000)
+                self.assertLess(grown(65_536), 4_096)
+            near.trim()
+            with patch.object(_traffic, "growOutput"):
+                self.assertLess(grown(16_385), 50_000)
+            link.near.tls.abortConnection()
+
+    def test_nothingKept(self) -> None:
+        """
+        What OpenSSL reads records into stays while much comes.  It is given back
+        as well, and small records leave nothing behind then.
+        """
+        links = [link for _ in range(4) for link in self.opened()]
+        sides = [side for link in links for side in (link.near, link.far)]
+
+        def grown(size: int) -> float:
+            for link in links:
+                for source in (link.near, link.far):
+                    source.tls.writeNow(b"x" * size)
+                    link.wire.flush()
+                for end in (link.wire.client, link.wire.server):
+                    end.everWritten.clear()
+            for side in sides:
+                self.assertEqual(len(side.application.received), size)
+                side.application.received.clear()
+            return (int(_heap().uordblks) - before) / len(sides)
+
+        def trim() -> None:
+            for side in sides:
+                side.tls.trim()
+
+        trim()
+        before = int(_heap().uordblks)
+        with patch.object(_traffic, "keepBuffer"):
+            released = grown(65_536)
+        trim()
+        self.assertGreater(grown(65_536) - released, 16_384)
+        trim()
+        self.assertLess(grown(0), 4_000)
+        self.assertLess(grown(1000), 8_000)
+
     def test_large(self) -> None:
         """
         Whoever receives or sends a large chunk is known to have grown, and
@@ -548,9 +665,9 @@ class HandOverTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
         self.application = Application()
-        creator: Any = options or SslServerAuthenticationOptions(SERVER)
+        chosen: Any = options or SslServerAuthenticationOptions(SERVER)
         self.tls = factory(
-            creator,
+            chosen,
             options is not None,
             Factory.forProtocol(lambda: self.application),
             self.reactor,
@@ -872,7 +989,8 @@ class HandOverTests(SynchronousTestCase):
         One that writes much gives the reactor a turn for others in between.
         """
         self.opened()
-        for _ in range(5):
+        count = Socket.BUDGET // 65_536 + 1
+        for _ in range(count):
             self.write(b"x" * 65_536)
         direct = sum(map(len, self.socket.sent))
         self.assertGreaterEqual(direct, Socket.BUDGET)
@@ -882,7 +1000,7 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(self.reactor.writers, [])
         self.write(b"y")
         self.assertEqual(self.reactor.writers, [])
-        self.assertEqual(self.clientGot(), b"x" * 5 * 65_536 + b"y")
+        self.assertEqual(self.clientGot(), b"x" * count * 65_536 + b"y")
 
     def test_aborted(self) -> None:
         """

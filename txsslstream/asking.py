@@ -51,6 +51,7 @@ class AskingProtocol(TrafficProtocol):
             self._abortFor,
         )
         self._reauthentication = reauthentication
+        self._isFlowing = False
         return reauthentication
 
     def _forgetSecurity(self, _: None) -> None:
@@ -246,6 +247,10 @@ class AskingProtocol(TrafficProtocol):
     # Giving up
 
     def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
+        """
+        The end begins.
+        """
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.close(why, tellsPeer)
 
