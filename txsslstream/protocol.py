@@ -210,7 +210,8 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
-        self._isFlowing = self._reauthentication is None and self._boundary is None
+        # What waits is sent first: to whom that matters need not be the fastest.
+        self._isFlowing = not (self._reauthentication or self._boundary or self._appSendBuffer)
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
