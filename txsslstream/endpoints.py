@@ -26,6 +26,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ._deferreds import cancellable
 from ._proxied import AcceptingFactory
 from .admission import Admission, HandshakeLimit
 from .errors import AuthenticationError
@@ -78,11 +79,10 @@ class SslStreamClientEndpoint:
 
         def connected(protocol: Any) -> Deferred[IProtocol]:
             wrapped: IProtocol = protocol.wrappedProtocol
-            authenticated = Deferred[IProtocol](lambda _: protocol.cancelAuthentication())
-            protocol.whenAuthenticated().addCallbacks(
-                lambda _: authenticated.callback(wrapped), authenticated.errback
+            return cancellable(
+                lambda: protocol.whenAuthenticated().addCallback(lambda _: wrapped),
+                protocol.cancelAuthentication,
             )
-            return authenticated
 
         return connecting.addCallback(connected)
 
