@@ -53,6 +53,7 @@ from .errors import (
     TlsError,
     TruncationError,
 )
+from .hello import NoConnectionYet
 from .options import (
     AuthenticationOptions,
     LocalCertificateSelectionCallback,
@@ -75,22 +76,6 @@ classImplements(ServerOptionsSelection, IOpenSSLServerConnectionCreator)
 _READ_SIZE = 1 << 16
 
 _STARVED = Received.starved
-
-
-class _NoConnectionYet:
-    """
-    What Twisted's factory gets that asks for an OpenSSL connection too early.
-    """
-
-    def set_accept_state(self) -> None:
-        """
-        Only servers have something to choose.
-        """
-
-    def set_app_data(self, data: object) -> None:
-        """
-        Nobody asks for it.
-        """
 
 
 class SslStreamProtocol(AskingProtocol):
@@ -140,7 +125,7 @@ class SslStreamProtocol(AskingProtocol):
         self._connectWrapped = False
         self._isWrappedConnected = not self._connectsWrappedLater
         if self._authentication.hello is not None:
-            return _NoConnectionYet()
+            return NoConnectionYet()
         self._equipped(b"")
         return self._tlsConnection
 
@@ -157,11 +142,14 @@ class SslStreamProtocol(AskingProtocol):
         """
         try:
             super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
-        except Exception:
-            if self._tlsConnection is not None:
+        except BaseException as e:
+            authentication = self._authentication
+            if self._tlsConnection is not None and authentication is None:
                 raise
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
+            if authentication is not None:
+                authentication.broke(e)
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
 
@@ -201,6 +189,17 @@ class SslStreamProtocol(AskingProtocol):
             self.admission.release()
 
     def _authenticationFinished(self, error: AuthenticationError | None) -> None:
+        try:
+            self._conclude(error)
+        except BaseException as e:
+            # This may run in the Deferred of a decision, where nobody would
+            # hear of it and nothing would end the connection.
+            self._log.failure("the application failed as it was connected")
+            self._fail(error or e)
+            self._authenticated.failed(error or e)
+            self.abortConnection()
+
+    def _conclude(self, error: AuthenticationError | None) -> None:
         self._release()
         if self._hasPausedTransport:
             self._hasPausedTransport = False
@@ -221,15 +220,7 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
-        try:
-            self._connectApplication()
-        except Exception as e:
-            # This may run in the Deferred of a decision, where nobody would
-            # hear of it and nothing would end the connection.
-            self._log.failure("the application failed as it was connected")
-            self._fail(e)
-            self._authenticated.failed(e)
-            self.abortConnection()
+        self._connectApplication()
 
     def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
@@ -467,12 +458,14 @@ class SslStreamProtocol(AskingProtocol):
             return
         self._aborted = True
         self.disconnecting = True
-        self._giveUpQuestions("the connection was aborted", tellsPeer=False)
-        authentication.cancel(
-            "the connection was aborted before it was authenticated", tellsPeer=False
-        )
-        if self.connected:
-            abort(self.transport)
+        try:
+            self._giveUpQuestions("the connection was aborted", tellsPeer=False)
+            authentication.cancel(
+                "the connection was aborted before it was authenticated", tellsPeer=False
+            )
+        finally:
+            if self.connected:
+                abort(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """

@@ -1,0 +1,128 @@
+"""
+What becomes of connections when everything else fails: memory, descriptors, disks, clocks, and
+callbacks.
+
+What needs real processes is in L{tests.campaigns.faults}.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from txsslstream import SslProtocols
+
+from .shortage import CONVERSATIONS, Conversation, Shortage
+
+#: One call of so many fails here; all of them in L{tests.campaigns.faults}.
+STRIDE = 61
+
+VERSIONS = (SslProtocols.Tls13, SslProtocols.Tls12)
+
+
+def quiet(test: SynchronousTestCase) -> None:
+    """
+    Keep what is logged, and what cffi tells of callbacks, to ourselves for as long as
+    a test runs.
+    """
+    observers = list(globalLogPublisher._observers)
+    for each in observers:
+        globalLogPublisher.removeObserver(each)
+
+    def restore() -> None:
+        # What nobody has heard of is logged now.
+        gc.collect()
+        for each in observers:
+            globalLogPublisher.addObserver(each)
+
+    test.addCleanup(restore)
+    test.patch(sys, "unraisablehook", lambda _: None)
+
+
+class MemoryTests(SynchronousTestCase):
+    """
+    Memory runs out.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have it in silence.
+        """
+        quiet(self)
+
+    def lacking(self, where: int | str, conversation: Conversation) -> tuple[list[str], Shortage]:
+        """
+        Have a conversation in which memory runs out once.
+
+        @return: the problems, and where it did.
+        """
+        shortage = Shortage(where)
+        with shortage:
+            conversation.hold()
+        return conversation.problems(shortage.where), shortage
+
+    def assertSound(self, where: str, name: str) -> None:
+        """
+        Assert that nothing bad comes of it where one call fails, with peers that
+        are acceptable and with others.
+        """
+        for version in VERSIONS:
+            for isGood in (True, False):
+                problems, shortage = self.lacking(where, CONVERSATIONS[name](version, isGood))
+                self.assertEqual(problems, [], (version, isGood))
+                if isGood:
+                    self.assertEqual(shortage.where, where)
+
+    def test_counted(self) -> None:
+        """
+        Without that the same conversations come to a good end, in some hundreds of
+        calls, and a call that fails is noticed.
+        """
+        for make in CONVERSATIONS.values():
+            conversation = make(SslProtocols.Tls13, True)
+            problems, shortage = self.lacking(-1, conversation)
+            self.assertEqual((problems, shortage.where), ([], ""))
+            self.assertGreater(shortage.count, 500)
+            self.assertEqual(b"".join(conversation.received), b"a" * 10 + b"b" * 70_000 + b"c" * 5)
+            self.assertEqual(conversation.outcomes["end"], b"")
+
+    def test_behindAnswer(self) -> None:
+        """
+        What fails behind the answer of a callback, where nobody waits for what it
+        comes to, ends the handshake with an error that has it as its cause.
+        """
+        for where in (
+            "authentication._stepped",
+            "authentication._settle",
+            "_openssl._forgetVerdict",
+            "protocol._conclude",
+            "_waiting._step",
+        ):
+            self.assertSound(where, "a client's certificate is judged by a callback")
+        conversation = CONVERSATIONS["a client's certificate is judged by a callback"](
+            SslProtocols.Tls13, True
+        )
+        self.lacking("authentication.decided", conversation)
+        error: Any = conversation.outcomes["client"]
+        self.assertIn("the handshake could not go on", str(error))
+        self.assertIsInstance(error.__cause__, MemoryError)
+
+    def test_beginning(self) -> None:
+        """
+        A connection whose handshake cannot even begin is ended: no time-out would
+        be there to do that.
+        """
+        for where in ("authentication.begin", "_deadline.begin", "_transports.socketOf"):
+            self.assertSound(where, "protocols that are pushed their data")
+
+    def test_askedLater(self) -> None:
+        """
+        Whoever asks for a client's certificate in mid-conversation hears of the
+        end.
+        """
+        for where in ("_openssl.requestNothing", "reauthentication._decided"):
+            self.assertSound(where, "a client is asked later")
