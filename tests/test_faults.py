@@ -126,3 +126,11 @@ class MemoryTests(SynchronousTestCase):
         """
         for where in ("_openssl.requestNothing", "reauthentication._decided"):
             self.assertSound(where, "a client is asked later")
+
+    def test_unsent(self) -> None:
+        """
+        Data that an application has written and that is lost before it is sent ends
+        the connection: nothing follows it, least of all an orderly end.
+        """
+        for where in ("_traffic._sendGathered", "_openssl.send", "_openssl.SSL_write"):
+            self.assertSound(where, "protocols that are pushed their data")

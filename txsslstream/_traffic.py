@@ -47,7 +47,7 @@ class TrafficProtocol(InspectableProtocol):
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
-        self._aggregator: Any = Gatherer(self._sendGathered, factory._clock)
+        self._aggregator: Any = Gatherer(self._sendGathered, factory._clock, self._abortFor)
         self.write = self._aggregator.write  # type: ignore[method-assign]
 
     def _findSocket(self) -> None:
@@ -106,6 +106,13 @@ class TrafficProtocol(InspectableProtocol):
         """
         if not self._lostTLSConnection:
             self._aggregator.writeNow(data)
+
+    def _abortFor(self, error: BaseException) -> None:
+        """
+        End it at once, and tell the application why.
+        """
+        self._fail(error)
+        self.abortConnection()
 
     @property
     def _isSilent(self) -> bool:
