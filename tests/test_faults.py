@@ -77,6 +77,23 @@ class MemoryTests(SynchronousTestCase):
                 if isGood:
                     self.assertEqual(shortage.where, where)
 
+    def test_everywhere(self) -> None:
+        """
+        Wherever it runs out: whoever waits for something hears of it, at the latest
+        when the time is up or the connection is lost; nobody is let in who is to be
+        refused; no part of what was sent is taken for the whole or put together
+        wrongly; nothing is left parked, and no timer.
+        """
+        for index, make in enumerate(CONVERSATIONS.values()):
+            for isGood in (True, False):
+                version = VERSIONS[(index + isGood) % 2]
+                # What is remembered by the process is computed now.
+                problems, shortage = self.lacking(-1, make(version, isGood))
+                self.assertEqual(problems, [])
+                for number in range(index, shortage.count, STRIDE):
+                    problems, shortage = self.lacking(number, make(version, isGood))
+                    self.assertEqual(problems, [], (version, isGood, shortage.where))
+
     def test_counted(self) -> None:
         """
         Without that the same conversations come to a good end, in some hundreds of
@@ -134,3 +151,10 @@ class MemoryTests(SynchronousTestCase):
         """
         for where in ("_traffic._sendGathered", "_openssl.send", "_openssl.SSL_write"):
             self.assertSound(where, "protocols that are pushed their data")
+
+    def test_sides(self) -> None:
+        """
+        Who reads or writes as the connection is lost is told.
+        """
+        for where in ("_sides._serve", "_sides._moved", "_sides._forgetData"):
+            self.assertSound(where, "a server's is judged by what there is")
