@@ -8,6 +8,7 @@ What is found in chains of every kind is L{tests.test_corpus}' business.
 from __future__ import annotations
 
 import datetime
+import unittest.mock
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from itertools import combinations
@@ -25,7 +26,7 @@ from zope.interface import implementer
 from tests.corpus import Issuer, damaged, isAuthority, leaf, sending, with_
 from tests.files import HomeMixin
 from tests.test_authentication import Conversation
-from txsslstream import SslCertificateTrust, chain
+from txsslstream import SslCertificateTrust, chain, stores
 from txsslstream._cache import RevocationCache
 from txsslstream.chain import (
     REFUSALS,
@@ -415,6 +416,113 @@ class BuildTests(ChainTestCase):
         made.chainPolicy.customTrustStore = []
         self.assertIs(self.successResultOf(made.build(PRESENTED)), False)
         self.assertEqual(self.statuses(made), [[], [S.PartialChain]])
+
+
+class KnownTests(ChainTestCase):
+    """
+    Whoever was faultless is so again without a search, as long as nothing has
+    changed that it depends on.
+    """
+
+    def setUp(self) -> None:
+        """
+        Count the searches.
+        """
+        super().setUp()
+        self.searches = 0
+        find = knownPaths.find
+
+        def counting(*arguments: Any) -> Path:
+            self.searches += 1
+            return find(*arguments)
+
+        self.patch(knownPaths, "find", counting)
+        self.patch(stores, "monotonic", lambda: 100.0)
+        self.policy = custom(ROOT.certificate, extraStore=[MIDDLE.certificate]).frozen()
+
+    def judge(
+        self, expected: bool, certificate: x509.Certificate = LEAF, **parts: Any
+    ) -> X509Chain:
+        """
+        Judge a certificate at once, with this verdict.
+        """
+        made = X509Chain.judging(self.policy, Clock())
+        for name, value in parts.items():
+            setattr(made, name, value)
+        self.assertIs(made.buildAtOnce(certificate), expected)
+        return made
+
+    def test_same(self) -> None:
+        """
+        The same comes to the same.
+        """
+        first, again = self.judge(True), self.judge(True)
+        self.assertEqual(self.searches, 1)
+        self.assertIs(again.chainElements, first.chainElements)
+        self.assertEqual(tuple(each.certificate for each in again.chainElements), WHOLE)
+        self.assertEqual((again.flags, again.problems), (S.NoError, ()))
+
+    def test_time(self) -> None:
+        """
+        It does until a certificate expires, and not any more then.
+        """
+        last = LEAF.not_valid_after_utc
+        self.judge(True)
+        for moment, expected, searches in ((last, True, 1), (last + DAY, False, 2)):
+            with unittest.mock.patch.object(chain, "_timeOf", lambda _, at=moment: at):
+                made = self.judge(expected)
+            self.assertEqual(self.searches, searches)
+        self.assertEqual(made.flags, S.NotTimeValid)
+
+    def test_otherCertificate(self) -> None:
+        """
+        Another certificate is another one.
+        """
+        self.judge(True)
+        self.judge(False, leaf(STRANGER).certificate)
+        self.judge(True)
+        self.assertEqual(self.searches, 3)
+
+    def test_otherUse(self) -> None:
+        """
+        What it is used for counts.
+        """
+        signing = leaf(MIDDLE, keyUsage("digital_signature"), key=rsaKey()).certificate
+        self.judge(True, signing, signsHandshakes=True)
+        made = self.judge(False, signing, decryptsSecrets=True)
+        self.assertEqual(made.flags, S.NotValidForUsage)
+        self.judge(True, signing, signsHandshakes=True)
+
+    def test_stores(self) -> None:
+        """
+        What is put into a store counts from then on.
+        """
+        self.judge(True)
+        self.put(X509Store(StoreName.Disallowed), LEAF)
+        self.assertEqual(self.judge(False).flags, S.ExplicitDistrust)
+        X509Store(StoreName.Disallowed).remove(LEAF)
+        self.judge(True)
+
+    def test_faults(self) -> None:
+        """
+        What is wrong is found anew each time.
+        """
+        self.policy = custom(STRANGER.certificate).frozen()
+        for searches in (1, 2):
+            made = self.judge(False)
+            self.assertEqual(made.flags, S.PartialChain)
+            self.assertEqual(self.searches, searches)
+
+    def test_flags(self) -> None:
+        """
+        Nor is what the policy excuses kept for faultless.
+        """
+        flags = V.AllowUnknownCertificateAuthority
+        self.policy = custom(STRANGER.certificate, verificationFlags=flags).frozen()
+        for searches in (1, 2):
+            made = self.judge(True)
+            self.assertEqual((made.flags, made.problems), (S.PartialChain, ()))
+            self.assertEqual(self.searches, searches)
 
 
 class StoreFailureTests(ChainTestCase):
@@ -1170,6 +1278,7 @@ class Rebuilding(HomeMixin, Conversation):
             self.damage()
             return True
 
+        self.patch(stores, "MOMENT", 0)
         policy = custom(ROOT.certificate)
         if self.judge == "client":
             self.damage()

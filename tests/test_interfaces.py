@@ -31,7 +31,14 @@ from twisted.internet.task import Clock
 from twisted.plugin import IPlugin
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import Invalid, implementedBy, implementer, implementer_only, providedBy
+from zope.interface import (
+    Interface,
+    Invalid,
+    implementedBy,
+    implementer,
+    implementer_only,
+    providedBy,
+)
 from zope.interface.interface import InterfaceClass
 from zope.interface.verify import verifyClass, verifyObject
 
@@ -67,7 +74,13 @@ class IPeculiar(ITransport):
     """
 
 
-@implementer_only(IPeculiar)
+class IOdd(Interface):
+    """
+    Something else that it can.
+    """
+
+
+@implementer_only(IPeculiar, IOdd)
 class PeculiarTransport(MemoryTransport):
     """
     Such a transport.
@@ -147,20 +160,21 @@ class StreamTests(SynchronousTestCase):
     def test_inherited(self) -> None:
         """
         On the same inner transport the TLS transport provides what Twisted's
-        own does, such as what the inner transport can, and L{ISslStream}.
+        own does, such as all that the inner transport can, and L{ISslStream}.
         """
 
-        def provided(factoryClass: type[TLSMemoryBIOFactory]) -> set[Any]:
-            creator = ssl.optionsForClientTLS("localhost")
+        def provided(factoryClass: type[TLSMemoryBIOFactory], creator: Any) -> set[Any]:
             factory = factoryClass(creator, True, Factory.forProtocol(Protocol), Clock())
             protocol: Any = factory.buildProtocol(None)
             protocol.makeConnection(PeculiarTransport("client"))
             return set(providedBy(protocol))
 
-        ours, stock = provided(SslStreamFactory), provided(TLSMemoryBIOFactory)
+        twisteds = ssl.optionsForClientTLS("localhost")
+        ours, stock = (provided(each, twisteds) for each in (SslStreamFactory, TLSMemoryBIOFactory))
         self.assertEqual(ours, stock | {ISslStream})
         self.assertNotIn(ISslStream, stock)
-        self.assertIn(IPeculiar, ours)
+        self.assertLessEqual({IPeculiar, IOdd}, ours)
+        self.assertEqual(provided(SslStreamFactory, clientOptions()), ours)
 
     def test_application(self) -> None:
         """

@@ -42,6 +42,7 @@ from txsslstream import (
     TlsCipherSuite,
     X509ChainStatusFlags,
     _openssl,
+    crossing,
     suitability,
 )
 from txsslstream._openssl import TlsEngine, contextFor
@@ -53,7 +54,7 @@ from txsslstream.algorithms import (
     groupNamed,
     signatureNamed,
 )
-from txsslstream.crossing import Presented, Received, Step
+from txsslstream.crossing import Presented, Received, Step, presentedOf
 from txsslstream.parameters import TlsParameters
 from txsslstream.security import certificatesOf
 from txsslstream.serverflight import ServerFlight
@@ -1684,15 +1685,27 @@ class Questions(SynchronousTestCase):
 
     def test_parsedOnce(self) -> None:
         """
-        Who comes again shows the same objects; what is large is not kept.
+        Who comes again shows the same objects; what is large is not kept, and
+        says so.
         """
-        again = [_openssl._parsed(bytes(bytearray(der))) for der in [certificateDER()] * 2]
-        self.assertIs(*again)
-        self.assertEqual(again[0], SERVER.certificate)
-        self.patch(_openssl, "_SMALL_BYTES", 10)
-        one, other = (_openssl._parsed(certificateDER()) for _ in range(2))
-        self.assertIsNot(one, other)
-        self.assertRaises(ValueError, _openssl._parsed, b"nonsense")
+
+        def shown() -> Presented:
+            return presentedOf((bytes(bytearray(certificateDER())), b"nonsense"))
+
+        one, other = shown(), shown()
+        self.assertIs(one.certificates, other.certificates)
+        self.assertEqual(one, Presented((SERVER.certificate,)))
+        self.assertTrue(one.isSmall)
+        inOther = presentedOf((certificateDER(), certificateDER())).certificates
+        self.assertIs(inOther[0], one.certificates[0])
+        self.patch(crossing, "_SMALL_CHAIN_BYTES", 10)
+        large = shown()
+        self.assertFalse(large.isSmall)
+        self.assertIsNot(large.certificates, one.certificates)
+        self.assertIs(large.certificates[0], one.certificates[0])
+        self.patch(crossing, "_SMALL_BYTES", 10)
+        self.assertIsNot(shown().certificates[0], one.certificates[0])
+        self.assertRaises(ValueError, presentedOf, (b"nonsense", certificateDER()))
 
     def test_raises(self) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet import ssl
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -22,7 +23,12 @@ from txsslstream.enums import (
 )
 from txsslstream.errors import CertificateError, InvalidOperationError
 from txsslstream.interfaces import IRetriever
-from txsslstream.policy import X509CertificateCollection, X509ChainPolicy
+from txsslstream.policy import (
+    X509CertificateCollection,
+    X509ChainPolicy,
+    conclusionOf,
+    keepConclusion,
+)
 from txsslstream.testing import NOW, Authority
 from txsslstream.testing.issuing import Issued, authority, ecKey
 from txsslstream.testing.revocations import crl
@@ -303,6 +309,51 @@ class PolicyTests(SynchronousTestCase):
         """
         refused = self.assertRaises(TypeError, hash, X509ChainPolicy())
         self.assertIn("take frozen()", str(refused))
+
+    def test_extended(self) -> None:
+        """
+        What a peer has shown, but for its own certificate, may be on the way,
+        and counts for this peer alone; what the policy itself asks for stays.
+        """
+        usages = (ExtendedKeyUsageOID.SERVER_AUTH,)
+        policy = X509ChainPolicy(**{name: given for name, (given, _) in PARTS.items()}).frozen()
+        extended = policy.extended((ONE, OTHER), usages, isKept=False)
+        expected = {name: getattr(policy, name) for name in PARTS}
+        expected["extraStore"] = (*policy.extraStore, OTHER)
+        self.assertEqual({name: getattr(extended, name) for name in PARTS}, expected)
+        self.assertIs(extended.frozen(), extended)
+        self.assertRaises(InvalidOperationError, setattr, extended, "maximumDepth", 3)
+        bare = X509ChainPolicy().extended((ONE,), usages, isKept=False)
+        self.assertEqual((bare.extraStore, bare.applicationPolicy), ((), usages))
+        self.assertNotEqual(hash(extended), hash(policy))
+
+    def test_extendedAgain(self) -> None:
+        """
+        For the very same certificates and usages, if they may be kept, it is the
+        same object; it knows nothing that was concluded by the other policy.
+        """
+        policy = X509ChainPolicy().frozen()
+        keepConclusion(policy, "all is well")
+        shown = (ONE, OTHER)
+        usages = (ExtendedKeyUsageOID.SERVER_AUTH,)
+        others = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+        kept = policy.extended(shown, usages, isKept=True)
+        self.assertIs(policy.extended(shown, usages, isKept=True), kept)
+        self.assertIsNone(conclusionOf(kept))
+        keepConclusion(kept, "this too")
+        equal = (ONE, *shown[1:])
+        for other in (
+            policy.extended(equal, usages, isKept=False),
+            policy.extended(shown, others, isKept=False),
+            X509ChainPolicy().extended(shown, usages, isKept=False),
+        ):
+            self.assertIsNot(other, kept)
+            self.assertIsNone(conclusionOf(other))
+        self.assertIs(policy.extended(shown, usages, isKept=True), kept)
+        self.assertEqual(conclusionOf(kept), "this too")
+        unkept = X509ChainPolicy().frozen()
+        first = unkept.extended(shown, usages, isKept=False)
+        self.assertIsNot(unkept.extended(shown, usages, isKept=False), first)
 
     def test_repr(self) -> None:
         """

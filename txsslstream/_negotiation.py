@@ -32,14 +32,13 @@ def negotiating(options: _Options, factory: Any) -> _Options:
     @raise ValueError: one of its protocols has no or too many bytes.
     @raise Exception: whatever the factory raises.
     """
-    speaker: Any = IProtocolNegotiationFactory(factory, None)
-    if speaker is None:
+    if not IProtocolNegotiationFactory.providedBy(factory):
         return options
     chosen: Any = options
     if isinstance(options, ServerOptionsSelection):
         chosen = options.adapted(lambda each: negotiating(each, factory))
     elif not chosen.applicationProtocols:
-        names: Any = speaker.acceptableProtocols()
+        names: Any = factory.acceptableProtocols()
         if isinstance(names, (bytes, str)):
             # Each of its letters would be a protocol.
             raise TypeError(f"acceptableProtocols() returns a list of bytes, not {names!r}")

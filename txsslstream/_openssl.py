@@ -40,6 +40,7 @@ from .crossing import (
     Received,
     ResumableSession,
     Step,
+    presentedOf,
 )
 from .enums import (
     EncryptionPolicy,
@@ -87,11 +88,17 @@ _MODE_NO_AUTO_CHAIN = 0x8
 _OP_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 _OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION = 1 << 16
 
-#: The events that matter while the first handshake goes on.
-_OF_INTEREST = SSL.SSL_CB_ALERT | SSL.SSL_CB_HANDSHAKE_START
+#: The event that matters while the first handshake goes on, and those that do
+#: behind it.
+_ALERT = SSL.SSL_CB_ALERT
+_OF_INTEREST = _ALERT | SSL.SSL_CB_HANDSHAKE_START
 
 #: By their numbers, but for C{close_notify}.
 _ALERTS = {each.value: each for each in TlsAlert if each is not TlsAlert.close_notify}
+
+#: What OpenSSL calls the state between messages, in which it is told to be twice
+#: for each that comes.
+_LOOP, _QUIET = SSL.SSL_CB_LOOP, b"SSL negotiation finished successfully"
 
 #: What OpenSSL calls the state behind the last message of an authentication.
 _FINISHED = b"SSLv3/TLS read finished"
@@ -472,11 +479,11 @@ class TlsEngine:
     __slots__ = (
         "__weakref__",
         "_awaitsStaple",
-        "_flight",
         "_handshakes",
         "_held",
         "_keyLogs",
         "_outputs",
+        "_received",
         "_sent",
         "_verdict",
         "_wantsStaple",
@@ -518,8 +525,9 @@ class TlsEngine:
         @param isSettled: whether a server shows the certificate of its
             parameters without asking.
         """
-        self._keyLogs = (*(each for each in (keyLog, _keyLogOfAll) if each is not None),)
-        if self._keyLogs:
+        self._keyLogs: Sequence[KeyLog] = ()
+        if keyLog is not None or _keyLogOfAll is not None:
+            self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
         self.decisions: Decisions | None = decisions
@@ -537,13 +545,14 @@ class TlsEngine:
         self.reasons: Sequence[str] = ()
         # What OpenSSL is told about the peer, once that is known.
         self._verdict: int | None = None
-        self._handshakes = 0
+        self._handshakes = 1
         self._sent: Sequence[bytes] = ()
         self._wantsStaple = self._awaitsStaple = wantsStaple
         self._held = b""
-        self._flight = ServerFlight()
+        # What the server says in the clear; our own is looked at when somebody asks.
+        self._received = _NO_FLIGHT if parameters.isServer else ServerFlight()
         # What has been handed out, for whoever asks what that was.
-        self._outputs: tuple[bytes, ...] = ()
+        self._outputs: list[bytes] = []
         ssl = self.connection._ssl
         _engines[_address(ssl)] = self
         if not isSettled:
@@ -593,12 +602,12 @@ class TlsEngine:
         """
         self.opening += data[: OPENING_SIZE - len(self.opening)]
         if not self.parameters.isServer:
-            self._flight.feed(data)
+            self._received.feed(data)
         if self._awaitsStaple:
             # In TLS 1.2 the staple comes behind the certificate, but OpenSSL
             # asks about that as soon as it has seen it.
             self._held += data
-            if not self._flight.isComplete:
+            if not self._received.isComplete:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
@@ -678,10 +687,20 @@ class TlsEngine:
         """
         data = takeOutput(self.connection)
         if data:
-            self._outputs += (data,)
-            if self.parameters.isServer:
-                self._flight.feed(data)
+            self._outputs.append(data)
         return data
+
+    @property
+    def _flight(self) -> ServerFlight:
+        """
+        The server's, whoever that is.
+        """
+        if not self.parameters.isServer:
+            return self._received
+        flight = ServerFlight()
+        for each in self._outputs:
+            flight.feed(each)
+        return flight
 
     @property
     def isEncrypting(self) -> bool:
@@ -742,8 +761,8 @@ class TlsEngine:
         lib.SSL_set_info_callback(self.connection._ssl, _laterInfoCallback)
         self.decisions = None
         self.session = None
-        self._flight = _NO_FLIGHT
-        self._outputs = ()
+        self._received = _NO_FLIGHT
+        self._outputs = []
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
@@ -756,24 +775,27 @@ class TlsEngine:
 
         @raise ValueError: its own certificate cannot be read.
         """
-        ssl = self.connection._ssl
         if self.session is not None and self.isResumed:
             return self.session.presented
-        if self._sent:
-            ders = list(self._sent)
-        else:
-            stack = lib.SSL_get_peer_cert_chain(ssl)
-            count = lib.sk_X509_num(stack) if stack else 0
-            shown = [lib.sk_X509_value(stack, index) for index in range(count)]
-            own = lib.SSL_get_peer_certificate(ssl)
-            ders = [*map(_encoded, shown)]
-            if own and own not in shown:
-                # A server's list lacks the peer's own one.
-                ders = list(dict.fromkeys((_encoded(own), *ders)))
-            lib.X509_free(own)
-        if not ders:
-            return None
-        return _presented(ders, self._staple())
+        ders = tuple(self._sent) or self._shown()
+        return presentedOf(ders, self._staple()) if ders else None
+
+    def _shown(self) -> tuple[bytes, ...]:
+        """
+        The same in DER, as far as OpenSSL has it.
+        """
+        ssl = self.connection._ssl
+        stack = lib.SSL_get_peer_cert_chain(ssl)
+        count = lib.sk_X509_num(stack) if stack else 0
+        ders = tuple(_encoded(lib.sk_X509_value(stack, index)) for index in range(count))
+        if not self.parameters.isServer:
+            return ders
+        # A server's list lacks the peer's own one.
+        own = lib.SSL_get_peer_certificate(ssl)
+        if own:
+            ders = tuple(dict.fromkeys((_encoded(own), *ders)))
+        lib.X509_free(own)
+        return ders
 
     def _staple(self) -> bytes | None:
         if not self._wantsStaple:
@@ -794,18 +816,33 @@ class TlsEngine:
             # Zero would be X509_V_OK.
             return int(lib.X509_V_ERR_CERT_REJECTED)
         try:
-            presented = self.presented() or _pathIn(context)
-            own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
-            first = presented.certificates[0]
-            # Most often it is remembered, and the very same.
-            if _parsed(own) is not first and own != first.public_bytes(Encoding.DER):
-                raise ValueError("another certificate than the one whose key OpenSSL goes by")
+            presented = self._presentedFor(lib.X509_STORE_CTX_get0_cert(context))
+            presented = presented or self._compared(context)
         except (ValueError, x509.InvalidVersion):
             self.isPeerUnreadable = True
             return int(lib.X509_V_ERR_CERT_REJECTED)
         lib.ERR_clear_error()
         refusal = self.decisions.peerPresented(presented)
         return int(lib.X509_V_OK if refusal is None else _ERROR_FOR_ALERT[refusal])
+
+    def _presentedFor(self, own: Any) -> Presented | None:
+        """
+        What a server has shown, if the first of it is the very certificate whose
+        key OpenSSL goes by.
+        """
+        if self.parameters.isServer:
+            return None
+        stack = lib.SSL_get_peer_cert_chain(self.connection._ssl)
+        if not stack or lib.sk_X509_value(stack, 0) != own:
+            return None
+        return presentedOf(self._shown(), self._staple())
+
+    def _compared(self, context: Any) -> Presented:
+        presented = self.presented() or _pathIn(context)
+        own = _encoded(lib.X509_STORE_CTX_get0_cert(context))
+        if own != presented.certificates[0].public_bytes(Encoding.DER):
+            raise ValueError("another certificate than the one whose key OpenSSL goes by")
+        return presented
 
     def _verify(self, context: Any) -> int:
         if self._verdict is None:
@@ -895,21 +932,20 @@ class TlsEngine:
 
     def _noteBeginning(self) -> None:
         """
-        A handshake begins, the first or, before TLS 1.3, another.
+        Before TLS 1.3, another handshake begins.
         """
         # Who is accepted was so in the one before.
         self._forgetVerdict()
         self._handshakes += 1
-        self.isRenegotiating = self._handshakes > 1
+        self.isRenegotiating = True
         if self._handshakes > MOST_HANDSHAKES:
             lib.SSL_set_options(self.connection._ssl, SSL.OP_NO_RENEGOTIATION)
 
-    def _noteMove(self) -> None:
+    def _noteMove(self, state: bytes) -> None:
         """
         A client is about to look at a message, or a server has done so.
         """
         self.hasNews = not self.parameters.isServer
-        state = ffi.string(lib.SSL_state_string_long(self.connection._ssl))
         self.idleMessages += b" read " in state and state.endswith(b" key update")
         if state == _FINISHED and self in _asking:
             _asking.discard(self)
@@ -1163,9 +1199,7 @@ def takeOutput(connection: SSL.Connection) -> bytes:
     """
     if type(connection) is not _Connection:
         return _tried(connection.bio_read, _SIZE)[0] or b""
-    count = _bioRead(connection._from_ssl, _scratch, _SIZE)
-    data: bytes = _octets[:count] if count > 0 else b""
-    return data if count < _SIZE else data + takeOutput(connection)
+    return _emptied(connection._from_ssl)
 
 
 def _tried(call: Callable[..., Any], *arguments: Any) -> tuple[Any, Received | None, str]:
@@ -1225,10 +1259,13 @@ def takeUnread(connection: SSL.Connection) -> bytes:
     @return: all bytes from the peer that OpenSSL has not asked for: what came
         behind its C{close_notify}.
     """
-    pieces = []
-    while (count := lib.BIO_read(connection._into_ssl, _scratch, _SIZE)) > 0:
-        pieces.append(_octets[:count])
-    return b"".join(pieces)
+    return _emptied(connection._into_ssl)
+
+
+def _emptied(bio: Any) -> bytes:
+    count = _bioRead(bio, _scratch, _SIZE)
+    data: bytes = _octets[:count] if count > 0 else b""
+    return data if count < _SIZE else data + _emptied(bio)
 
 
 def sendCloseNotify(connection: SSL.Connection) -> bool | None:
@@ -1256,59 +1293,19 @@ def _pathIn(context: Any) -> Presented:
     for each in certificates:
         lib.X509_free(each)
     lib.sk_X509_free(stack)
-    return _presented(ders)
+    return presentedOf(tuple(ders))
 
 
-def _presented(ders: Sequence[bytes], staple: bytes | None = None) -> Presented:
-    """
-    @raise ValueError: the first certificate cannot be read.
-    """
-    own, *others = ders
-    readable = (_readable(each) for each in others)
-    return Presented(
-        (
-            _parsed(own),
-            *(each for each in readable if each is not None),
-        ),
-        staple,
-    )
+#: Shared, and empty whenever a function here has returned.
+_encoding = ffi.gc(lib.BIO_new(lib.BIO_s_mem()), lib.BIO_free)
 
 
 def _encoded(certificate: Any) -> bytes:
     """
     @return: the DER encoding of an C{X509*}.
     """
-    bio = lib.BIO_new(lib.BIO_s_mem())
-    lib.i2d_X509_bio(bio, certificate)
-    size = lib.BIO_get_mem_data(bio, start := ffi.new("char **"))
-    der = bytes(ffi.buffer(start[0], size))
-    lib.BIO_free(bio)
-    return der
-
-
-def _readable(der: bytes) -> x509.Certificate | None:
-    """
-    @return: the certificate, unless it cannot be read: then no chain needs it.
-    """
-    try:
-        return _parsed(der)
-    except (ValueError, x509.InvalidVersion):
-        return None
-
-
-#: Peers choose them, and parsed they take more.
-_SMALL_BYTES = 4096
-
-
-def _parsed(der: bytes) -> x509.Certificate:
-    """
-    @raise ValueError: it is no certificate.
-    """
-    return (_parsedSmall if len(der) <= _SMALL_BYTES else x509.load_der_x509_certificate)(der)
-
-
-# Whoever comes again shows the same ones.
-_parsedSmall = lru_cache(maxsize=128)(x509.load_der_x509_certificate)
+    lib.i2d_X509_bio(_encoding, certificate)
+    return _emptied(_encoding)
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -1399,8 +1396,8 @@ def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
 
 @_callback("void (*)(const SSL *, int, int)")
 def _infoCallback(ssl: Any, where: int, result: int) -> None:
-    # More than twenty times in each handshake: decide quickly.
-    if where & _OF_INTEREST:
+    # More than twenty times in each first handshake: decide quickly.
+    if where & _ALERT:
         _note(ssl, where, result)
 
 
@@ -1408,8 +1405,10 @@ def _infoCallback(ssl: Any, where: int, result: int) -> None:
 def _laterInfoCallback(ssl: Any, where: int, result: int) -> None:
     if where & _OF_INTEREST:
         _note(ssl, where, result)
-    elif where & SSL.SSL_CB_LOOP:
-        _guarded(ssl, None, TlsEngine._noteMove)
+    elif where & _LOOP:
+        state = ffi.string(lib.SSL_state_string_long(ssl))
+        if state != _QUIET:
+            _guarded(ssl, None, lambda engine: engine._noteMove(state))
 
 
 def _note(ssl: Any, where: int, result: int) -> None:

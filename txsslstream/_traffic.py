@@ -12,8 +12,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ._gathering import Gatherer, Octets
-from ._openssl import renewBuffers, send, takeOutput
-from ._transports import Socket, socketOf
+from ._openssl import renewBuffers, send, takeOutput, takeUnread
+from ._patience import Patience
+from ._transports import Socket, abort, socketOf, unsentBytes
 from ._trimming import Trimmer, trimmerOf
 from .inspection import InspectableProtocol
 
@@ -31,9 +32,13 @@ class TrafficProtocol(InspectableProtocol):
     @ivar handsOverDirectly: whether what is encrypted goes straight to the
         socket of a TCP connection of Twisted's own when nothing waits in front
         of it, instead of in another turn of the reactor.
+    @ivar shutdownTimeout: how long the peer may take to answer
+        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
+        as it still takes data that was written before.
     """
 
     handsOverDirectly: bool = True
+    shutdownTimeout: float | None = 5
 
     #: What L{txsslstream._trimming} knows of it.
     notedIn: object = None
@@ -44,6 +49,7 @@ class TrafficProtocol(InspectableProtocol):
     _offer: Callable[[memoryview], int] | None = None
     _socket: Socket | None = None
     _trimmer: Trimmer | None = None
+    _patience: Patience | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
@@ -91,6 +97,25 @@ class TrafficProtocol(InspectableProtocol):
         if self._trimmer is not None:
             self._trimmer.forget(self)
         super().connectionLost(reason)
+
+    def takeTrailing(self) -> bytes:
+        """
+        @return: what came behind the peer's C{close_notify}, which is not TLS
+            any more.
+        """
+        if self._isReadingOver and self._tlsConnection is not None:
+            return takeUnread(self._tlsConnection)
+        return b""
+
+    def _awaitShutdown(self) -> None:
+        if self._patience is None:
+            transport = self.transport
+            self._patience = Patience(
+                self.factory._clock,
+                self.shutdownTimeout,
+                lambda: unsentBytes(transport),
+                lambda: abort(transport),
+            )
 
     def flush(self) -> None:
         """

@@ -40,7 +40,7 @@ from .errors import (
 )
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
-from .judgement import UNCHANGED, Judgement, Reason, verdict
+from .judgement import UNCHANGED, Reason, verdict
 from .metrics import Watch, reasonOf
 from .names import serverNameFor
 from .options import (
@@ -83,7 +83,6 @@ class Authentication(Outcome):
     One handshake with its verdict.
 
     @ivar handshakeTimeout: seconds, or L{None}.
-    @ivar reason: why the connection is refused.
     @ivar watch: tells observers.
     """
 
@@ -122,7 +121,7 @@ class Authentication(Outcome):
         @param localCertificateSelectionCallback: a server's, if it has one.
         """
         self.isServer = not isinstance(options, SslClientAuthenticationOptions)
-        self._sender: object = sender
+        self._sender = sender
         self._clock = clock
         self.reason = Reason()
         self._givenTimeout = handshakeTimeout
@@ -162,7 +161,6 @@ class Authentication(Outcome):
         )
         if isinstance(options, SslClientAuthenticationOptions):
             self._resumption = resumptionFor(options, self.engine)
-        self.judgement = Judgement(options, self.engine, self._sender, self._clock, self.reason)
         if not self.isServer:
             self._asksNobody = self.judgement.isAtOnce and not self.judgement.hasChoice
 
@@ -177,7 +175,7 @@ class Authentication(Outcome):
         self._deadline.begin(self.handshakeTimeout, self._timedOut)
         if self.hello is not None:
             self._changed(WireState.hello)
-        elif self.judgement.asksBeforeHello:
+        elif not self.isServer and self.judgement.asksBeforeHello:
             self._isSilent = True
             self._changed(WireState.handshaking)
             self._await(
@@ -347,13 +345,9 @@ class Authentication(Outcome):
             return
         output = self.engine.output()
         isOver = step is Step.complete
-        if self._asksNobody and self.isServer:
-            # There is nothing to be said against nobody: that can wait.
-            refusal = self.judgement.ofNobodyAtOnce() if isOver else None
-            if refusal is not None:
-                self._refuseHeld(refusal)
-                return
-        elif not self.judgement.isMade and self._mayJudge(isOver, output):
+        # Where a server asks nobody, there is nothing to judge.
+        isSettled = self._asksNobody and self.isServer
+        if not isSettled and not self.judgement.isMade and self._mayJudge(isOver, output):
             self._held = (output, step)
             if self.judgement.isAboutNobody:
                 self._letGo(self.judgement.ofNobodyAtOnce())
@@ -369,10 +363,10 @@ class Authentication(Outcome):
         """
         Whether all is negotiated, and OpenSSL will not ask about the peer.
         """
-        if isOver:
-            return True
-        # On a client OpenSSL itself asks about a session that goes on.
-        if self.isServer and self.engine.isResumed:
+        # On a client OpenSSL itself asks, about a session that goes on as well.
+        if isOver or not self.isServer:
+            return isOver
+        if self.engine.isResumed:
             return True
         isAsking = self.engine.parameters.asksForCertificate
         return not isAsking and APPLICATION_DATA in recordKinds(output)
@@ -446,8 +440,8 @@ class Authentication(Outcome):
         if isAccepted and not self._isModern:
             # Another handshake may change them, and more of them are known now.
             self.facts = self.engine.negotiated()
-        if not self.mayBeAsked:
-            self.judgement.release()
+        if self._judgement is not None and not self.mayBeAsked:
+            self._judgement.release()
         if isAccepted:
             self.engine.hasNews = False
             if not self._isModern:
@@ -568,7 +562,8 @@ class Authentication(Outcome):
         Whether there may be something to fetch for our certificate.
         """
         certificate = parameters.certificate
-        self._stapler = stapler = None if certificate is None else staplerOf(certificate)
+        hasNone = certificate is None or certificate.offline
+        self._stapler = stapler = None if hasNone else staplerOf(certificate)
         return stapler is not None and stapler.canFetch
 
     def stapleWanted(self) -> bytes | None:

@@ -30,10 +30,10 @@ from .interfaces import IRetriever
 from .issuers import fetchIssuers
 from .knownpaths import knownPaths
 from .paths import Path, anchorsOf
-from .policy import X509ChainPolicy, checksRevocation
+from .policy import X509ChainPolicy, checksRevocation, conclusionOf, keepConclusion
 from .revocation import RevocationChecker
 from .sources import Retrievals
-from .stores import disallowed, systemRoots, userIntermediates
+from .stores import Stores, storesNow, userIntermediates
 
 _S = X509ChainStatusFlags
 _V = X509VerificationFlags
@@ -86,6 +86,17 @@ _EXCUSED: dict[X509VerificationFlags, X509ChainStatusFlags] = {
 #: What an authority may have issued all the same.
 _HARMLESS = frozenset({_S.NotTimeValid, _S.NotValidForUsage, _S.HasWeakSignature})
 _UNKNOWN_REVOCATION = _S.RevocationStatusUnknown | _S.OfflineRevocation
+
+
+@dataclass
+class _Conclusion:
+    """
+    A chain, without a fault if its path is steady.
+    """
+
+    asked: tuple[object, ...]
+    path: Path
+    elements: tuple[X509ChainElement, ...]
 
 
 class X509Chain:
@@ -252,15 +263,30 @@ class X509Chain:
         policy = self._policy.frozen()
         if not isAtOnce(policy):
             return None
-        others = [*policy.extraStore, *userIntermediates()]
-        return self._checked(self._find(certificate, others, policy), (), policy)
+        stores = storesNow()
+        # All that it depends on but the time.
+        asked = (certificate, stores, self.signsHandshakes, self.decryptsSecrets)
+        last = conclusionOf(policy)
+        if (
+            isinstance(last, _Conclusion)
+            and last.asked == asked
+            and last.path.isSteadyAt(_timeOf(policy))
+        ):
+            self.chainElements = last.elements
+            self._flags = policy.verificationFlags
+            return True
+        others = [*policy.extraStore, *stores.intermediates]
+        path = self._find(certificate, others, policy, stores)
+        isFaultless = self._checked(path, (), policy)
+        keepConclusion(policy, _Conclusion(asked, path, self.chainElements))
+        return isFaultless
 
     def _build(self, certificate: SomeCertificate, policy: X509ChainPolicy) -> Deferred[bool]:
         first, *more = loadCertificates(certificate)
         others = [*more, *policy.extraStore, *userIntermediates()]
 
         def find(others: list[x509.Certificate]) -> Path:
-            return self._find(first, others, policy)
+            return self._find(first, others, policy, Stores())
 
         def found(path: Path) -> bool | Deferred[bool]:
             if not checksRevocation(policy):
@@ -277,10 +303,14 @@ class X509Chain:
         return fetched.addCallback(found)
 
     def _find(
-        self, certificate: x509.Certificate, others: list[x509.Certificate], policy: X509ChainPolicy
+        self,
+        certificate: x509.Certificate,
+        others: list[x509.Certificate],
+        policy: X509ChainPolicy,
+        stores: Stores,
     ) -> Path:
         isCustom = policy.trustMode is X509ChainTrustMode.CustomRootTrust
-        anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else systemRoots())
+        anchors = anchorsOf(tuple(policy.customTrustStore) if isCustom else stores.roots)
         criteria = Criteria(
             time=_timeOf(policy),
             usages=tuple(policy.applicationPolicy),
@@ -288,7 +318,7 @@ class X509Chain:
             decryptsSecrets=self.decryptsSecrets,
             policies=tuple(policy.certificatePolicy),
             maximumDepth=DEFAULT_DEPTH if policy.maximumDepth is None else policy.maximumDepth,
-            disallowed=disallowed(),
+            disallowed=stores.disallowed,
         )
         return knownPaths.find(certificate, others, anchors, criteria)
 

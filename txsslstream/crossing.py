@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 from cryptography import x509
@@ -70,10 +71,51 @@ class Presented:
 
     @ivar certificates: the certificates in its order, its own first.
     @ivar staple: an OCSP response for its own (RFC 6066 section 8).
+    @ivar isSmall: whether it may be kept: for as long as L{presentedOf} does,
+        equal certificates are the same tuple then.
     """
 
     certificates: tuple[x509.Certificate, ...]
     staple: bytes | None = None
+    isSmall: bool = field(default=False, compare=False)
+
+
+#: Peers choose them, and parsed they take more.
+_SMALL_BYTES, _SMALL_CHAIN_BYTES = 4096, 16 * 1024
+
+
+def presentedOf(ders: tuple[bytes, ...], staple: bytes | None = None) -> Presented:
+    """
+    @param ders: certificates in DER, the peer's own first.
+    @raise ValueError: that one cannot be read.  Without others that cannot be
+        read the chain may do.
+    """
+    isSmall = sum(map(len, ders)) <= _SMALL_CHAIN_BYTES
+    certificates = (_parsedChain if isSmall else _parsedChain.__wrapped__)(ders)
+    return Presented(certificates, staple, isSmall)
+
+
+def _readable(der: bytes) -> x509.Certificate | None:
+    try:
+        return _parsed(der)
+    except (ValueError, x509.InvalidVersion):
+        return None
+
+
+def _parsed(der: bytes) -> x509.Certificate:
+    return (_parsedSmall if len(der) <= _SMALL_BYTES else x509.load_der_x509_certificate)(der)
+
+
+# Whoever comes again shows the same ones, and others of the same authority some
+# of them.
+_parsedSmall = lru_cache(maxsize=128)(x509.load_der_x509_certificate)
+
+
+@lru_cache(maxsize=64)
+def _parsedChain(ders: tuple[bytes, ...]) -> tuple[x509.Certificate, ...]:
+    own, *others = ders
+    readable = (_readable(each) for each in others)
+    return _parsed(own), *(each for each in readable if each is not None)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.protocols.tls import BufferingTLSTransport
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -42,7 +42,8 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
     _failure: BaseException | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
-        super().__init__(factory, wrappedProtocol, _connectWrapped)
+        # Not BufferingTLSTransport's: what gathers writes is another's business.
+        TLSMemoryBIOProtocol.__init__(self, factory, wrappedProtocol, _connectWrapped)
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
 

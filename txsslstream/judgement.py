@@ -214,9 +214,10 @@ class Judgement:
         return acceptance(self._conclude(self._errorsIn(isFaultless)))
 
     def _begin(self, peer: Presented) -> X509Chain:
-        certificate, *others = peer.certificates
         policy = self._options.chainPolicy.extended(
-            others, _CLIENT_USAGES if self._isServer else _SERVER_USAGES
+            peer.certificates,
+            _CLIENT_USAGES if self._isServer else _SERVER_USAGES,
+            isKept=peer.isSmall,
         )
         chain = X509Chain.judging(policy, self._clock)
         chain.presentedCertificates = peer.certificates
@@ -229,7 +230,7 @@ class Judgement:
             and propertiesOf(suite).keyExchangeAlgorithm is ExchangeAlgorithmType.RsaKeyX
         )
         chain.signsHandshakes = not chain.decryptsSecrets
-        self.remoteCertificate = certificate
+        self.remoteCertificate = peer.certificates[0]
         self.remoteChain = chain
         return chain
 

@@ -8,11 +8,12 @@ What was negotiated in TLS 1.3 never changes: it is found out when somebody asks
 from __future__ import annotations
 
 from cryptography import x509
+from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import TlsEngine
 from .crossing import Negotiated, Presented
 from .hello import HelloPhase
-from .judgement import Judgement
+from .judgement import Judgement, Reason
 from .options import AuthenticationOptions
 from .policy import checksRevocation
 from .resumption import Resumption
@@ -24,7 +25,7 @@ class Outcome:
 
     @ivar options: what was asked for.
     @ivar engine: OpenSSL's side of it.
-    @ivar judgement: what is thought of the peer.
+    @ivar reason: why the connection is refused.
     @ivar hello: as long as a server has to choose by the client's hello: there is
         neither engine nor judgement then, nor options if they are to be chosen.
     @ivar isServer: whether it is the server's side.
@@ -33,9 +34,11 @@ class Outcome:
 
     options: AuthenticationOptions
     engine: TlsEngine
-    judgement: Judgement
     hello: HelloPhase | None
     isServer: bool
+    reason: Reason
+    _sender: object
+    _clock: IReactorTime
 
     isAccepted = False
     # Whether the version is one in which there is no other handshake.
@@ -44,6 +47,23 @@ class Outcome:
     _facts: Negotiated | None = None
     _resumption: Resumption | None = None
     _presented: Presented | None = None
+    _judgement: Judgement | None = None
+
+    @property
+    def judgement(self) -> Judgement:
+        """
+        What is thought of the peer.  Most servers think nothing of anybody, and
+        need none.
+        """
+        if self._judgement is None:
+            self._judgement = Judgement(
+                self.options, self.engine, self._sender, self._clock, self.reason
+            )
+        return self._judgement
+
+    @judgement.setter
+    def judgement(self, judgement: Judgement) -> None:
+        self._judgement = judgement
 
     @property
     def _isEquipped(self) -> bool:

@@ -167,6 +167,10 @@ class X509ChainPolicy:
 
     _isFrozen = False
     _hash: int | None = None
+    # What L{extended} has returned last, and to what.
+    _extension: tuple[object, object, Self] | None = None
+    # What somebody has come to by it last.
+    _conclusion: object = None
 
     def __init__(
         self,
@@ -225,22 +229,32 @@ class X509ChainPolicy:
 
     def extended(
         self,
-        extraStore: Sequence[x509.Certificate],
-        applicationPolicy: Sequence[x509.ObjectIdentifier],
+        presented: tuple[x509.Certificate, ...],
+        applicationPolicy: tuple[x509.ObjectIdentifier, ...],
+        isKept: bool,
     ) -> Self:
         """
-        @param extraStore: more certificates that may be on the way.
+        @param presented: what a peer has shown: others than the first may be on
+            the way.
         @param applicationPolicy: what counts if none is asked for.
+        @param isKept: whether the same answer may be kept for the same
+            certificates.
         @return: a frozen policy that asks for the same, else; made for each
             connection, so that nothing is brought into form again.
         """
+        frozen = self.frozen()
+        kept = frozen._extension
+        if kept is not None and kept[0] is presented and kept[1] is applicationPolicy:
+            return kept[2]
         policy = type(self).__new__(type(self))
-        vars(policy).update(vars(self.frozen()))
-        vars(policy).pop("_hash", None)
         vars(policy).update(
-            extraStore=(*self.extraStore, *extraStore),
-            applicationPolicy=tuple(self.applicationPolicy) or tuple(applicationPolicy),
+            {name: getattr(frozen, name) for name in _NORMALIZE},
+            extraStore=(*self.extraStore, *presented[1:]),
+            applicationPolicy=tuple(self.applicationPolicy) or applicationPolicy,
+            _isFrozen=True,
         )
+        if isKept:
+            object.__setattr__(frozen, "_extension", (presented, applicationPolicy, policy))
         return policy
 
     def _parts(self) -> tuple[object, ...]:
@@ -280,3 +294,17 @@ def checksRevocation(policy: X509ChainPolicy) -> bool:
     Whether certificates that are judged by a policy may be found revoked.
     """
     return policy.revocationMode is not X509RevocationMode.NoCheck
+
+
+def conclusionOf(policy: X509ChainPolicy) -> object:
+    """
+    @return: what was kept last with L{keepConclusion}; L{None} if nothing was.
+    """
+    return policy._conclusion
+
+
+def keepConclusion(policy: X509ChainPolicy, conclusion: object) -> None:
+    """
+    Keep what was concluded by a frozen policy for as long as it is there.
+    """
+    object.__setattr__(policy, "_conclusion", conclusion)

@@ -28,7 +28,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import classImplements
+from zope.interface import classImplements, providedBy
+from zope.interface.declarations import Provides
 
 from ._negotiation import negotiating
 from ._openssl import (
@@ -36,12 +37,10 @@ from ._openssl import (
     keepResumable,
     receive,
     sendCloseNotify,
-    takeUnread,
 )
-from ._patience import Patience
 from ._processes import isProcess, wireTo
 from ._traffic import LARGE
-from ._transports import abort, unsentBytes
+from ._transports import abort
 from .admission import Admission
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
@@ -82,9 +81,6 @@ class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
 
-    @ivar shutdownTimeout: how long the peer may take to answer
-        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
-        as it still takes data that was written before.
     @ivar admission: is released when the connection is authenticated or gone.
     @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
         that of the options.
@@ -92,7 +88,6 @@ class SslStreamProtocol(AskingProtocol):
         L{Authentication.__init__}.
     """
 
-    shutdownTimeout: float | None = 5
     admission: Admission | None = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
@@ -101,7 +96,6 @@ class SslStreamProtocol(AskingProtocol):
     _connectsWrappedLater = False
     _isWrappedConnected = True
     _boundary: RecordBoundary | None = None
-    _patience: Patience | None = None
 
     # Connecting
 
@@ -140,18 +134,36 @@ class SslStreamProtocol(AskingProtocol):
         """
         Begin.  A connection creator that raises ends the connection.
         """
+        transport = wireTo(transport) if isProcess(transport) else transport
         try:
-            super().makeConnection(wireTo(transport) if isProcess(transport) else transport)
-        except BaseException as e:
-            authentication = self._authentication
-            if self._tlsConnection is not None and authentication is None:
-                raise
+            self._tlsConnection = self.factory._creatorCallable(self)
+        except BaseException:
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
-            if authentication is not None:
-                authentication.broke(e)
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
+            return
+        try:
+            self._connect(transport)
+        except BaseException as e:
+            if self._authentication is None:
+                raise
+            # Such as for lack of memory: no time-out would end it.
+            self._log.failure("no handshake could be begun")
+            self._authentication.broke(e)
+            self._fail(e)
+            abort(transport)
+
+    def _connect(self, transport: Any) -> None:
+        self._appSendBuffer: list[bytes] = []
+        # All at once: one after the other, as Twisted's own does it, each takes
+        # the place of the one before.  As directlyProvides(), but known at once.
+        self.__provides__ = Provides(type(self), providedBy(transport))
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)
+        if self._connectWrapped:
+            self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
 
     def _checkHandshakeStatus(self) -> None:
         if self._authentication is None:
@@ -366,15 +378,6 @@ class SslStreamProtocol(AskingProtocol):
 
     # Closing
 
-    def takeTrailing(self) -> bytes:
-        """
-        @return: what came behind the peer's C{close_notify}, which is not TLS
-            any more.
-        """
-        if self._isReadingOver and self._tlsConnection is not None:
-            return takeUnread(self._tlsConnection)
-        return b""
-
     def loseWriteConnection(self) -> None:
         """
         Send C{close_notify} behind what was written; reading goes on.
@@ -436,16 +439,6 @@ class SslStreamProtocol(AskingProtocol):
             self._awaitShutdown()
         if producer is not None:
             producer.stopProducing()
-
-    def _awaitShutdown(self) -> None:
-        if self._patience is None:
-            transport = self.transport
-            self._patience = Patience(
-                self.factory._clock,
-                self.shutdownTimeout,
-                lambda: unsentBytes(transport),
-                lambda: abort(transport),
-            )
 
     def abortConnection(self) -> None:
         """

@@ -435,6 +435,20 @@ def systemPlaces() -> tuple[tuple[Path, ...], tuple[Path, ...], bool]:
     return *_placesIn(file, listed), directories is None
 
 
+def settings() -> tuple[object, ...]:
+    """
+    @return: what decides where certificates are looked for.
+    """
+    paths = _verifyPaths()
+    get = os.environ.get
+    return (
+        os.geteuid(),
+        get("HOME"),
+        get(paths.openssl_cafile_env),
+        get(paths.openssl_capath_env),
+    )
+
+
 #: What is built into OpenSSL, and the names of the variables that count instead.
 _verifyPaths = cache(ssl.get_default_verify_paths)
 

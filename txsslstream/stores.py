@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from functools import cached_property
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from cryptography import x509
@@ -32,6 +34,7 @@ from .storefiles import (
     described,
     load,
     refusal,
+    settings,
     storeIn,
     systemContent,
     systemPlaces,
@@ -219,6 +222,8 @@ class X509Store:
                 self._write(each, added.context)
         except OSError as e:
             raise CertificateError(f"{self.path}: {e.strerror}") from e
+        finally:
+            _changed()
 
     def remove(self, certificate: SomeCertificate) -> None:
         """
@@ -245,6 +250,8 @@ class X509Store:
                 path.unlink(missing_ok=True)
         except OSError as e:
             raise CertificateError(f"{e.filename}: {e.strerror}") from e
+        finally:
+            _changed()
 
     def _fileOf(self, certificate: SomeCertificate) -> File:
         """
@@ -318,6 +325,59 @@ class X509Store:
 def _contentOfUser(name: str) -> Content:
     stores = userStores()
     return NOTHING if stores is None else contentOf(storeIn(stores, name))
+
+
+class Stores:
+    """
+    What all stores say, each looked at once, when somebody asks.
+    """
+
+    @cached_property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """
+        See L{systemRoots}.
+        """
+        return systemRoots()
+
+    @cached_property
+    def intermediates(self) -> tuple[x509.Certificate, ...]:
+        """
+        See L{userIntermediates}.
+        """
+        return userIntermediates()
+
+    @cached_property
+    def disallowed(self) -> frozenset[bytes]:
+        """
+        See L{disallowed}.
+        """
+        return disallowed()
+
+
+#: For so many seconds L{storesNow} does not look again.
+MOMENT = 1.0
+
+#: What it has said, for whom, and until when.
+_now: tuple[Stores, object, float] | None = None
+
+
+def storesNow() -> Stores:
+    """
+    @return: for a L{MOMENT} the same, for looking at all places takes longer than
+        anything else that there is to do about a peer who is known.  What this
+        process itself changes in a store is seen at once.
+    """
+    global _now
+    user = settings()
+    now = monotonic()
+    if _now is None or _now[1] != user or now >= _now[2]:
+        _now = Stores(), user, now + MOMENT
+    return _now[0]
+
+
+def _changed() -> None:
+    global _now
+    _now = None
 
 
 def systemRoots() -> tuple[x509.Certificate, ...]:
