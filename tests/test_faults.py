@@ -10,13 +10,29 @@ from __future__ import annotations
 import gc
 import sys
 from typing import Any
+from unittest.mock import patch
 
+from OpenSSL._util import ffi, lib
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream import SslProtocols
+from txsslstream import (
+    AuthenticationError,
+    HandshakeInterrupted,
+    SslProtocols,
+    SslStream,
+    TruncationError,
+    X509ChainPolicy,
+    X509ChainTrustMode,
+    X509RevocationMode,
+    _openssl,
+)
+from txsslstream.testing import Bystander, StreamPair, connectedStreams, failureOf, resultOf
 
-from .shortage import CONVERSATIONS, Conversation, Shortage
+from .shortage import CONVERSATIONS, Conversation, ForgivingClock, ForgivingWire, Shortage
+from .support import AUTHORITY
 
 #: One call of so many fails here; all of them in L{tests.campaigns.faults}.
 STRIDE = 61
@@ -41,6 +57,16 @@ def quiet(test: SynchronousTestCase) -> None:
 
     test.addCleanup(restore)
     test.patch(sys, "unraisablehook", lambda _: None)
+
+
+def failed(deferred: Deferred[Any]) -> Failure:
+    """
+    @return: what a Deferred has failed with.
+    """
+    failures: list[Failure] = []
+    deferred.addErrback(failures.append)
+    (failure,) = failures
+    return failure
 
 
 class MemoryTests(SynchronousTestCase):
@@ -158,3 +184,137 @@ class MemoryTests(SynchronousTestCase):
         """
         for where in ("_sides._serve", "_sides._moved", "_sides._forgetData"):
             self.assertSound(where, "a server's is judged by what there is")
+
+
+class Lacking:
+    """
+    OpenSSL, some of whose functions have no memory.
+    """
+
+    def __init__(self, **functions: Any) -> None:
+        self.__dict__.update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lib, name)
+
+
+class OpenSSLTests(SynchronousTestCase):
+    """
+    Memory runs out for OpenSSL, and where it calls us.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have it in silence.
+        """
+        quiet(self)
+
+    def failing(self, decision: str) -> Any:
+        """
+        Have what answers OpenSSL raise in the end, in spite of everything.
+
+        @param decision: the name of the function that decides.
+        """
+        guarded = _openssl._guarded
+
+        def fail(ssl: Any, refusal: Any, decide: Any) -> Any:
+            answer = guarded(ssl, refusal, decide)
+            if decide.__name__ == decision:
+                raise MemoryError
+            return answer
+
+        return patch.object(_openssl, "_guarded", fail)
+
+    def test_resumption(self) -> None:
+        """
+        A session goes on only if that was decided: where the answer is lost, the
+        server is refused.
+        """
+        for version in VERSIONS:
+            answers = [False, True]
+            options = {"remoteCertificateValidationCallback": lambda *_: answers.pop()}
+            shared = AUTHORITY.clientOptions(version, **options)
+            pair = connectedStreams(shared, version=version)
+            resultOf(pair.server.write(b"a ticket comes with this"))
+            pair.flush()
+            pair.client.close()
+            pair.flush()
+            with self.failing("_judgeResumed"):
+                second = StreamPair(keepsSessions=True)
+                client, server = second.authenticate(version, client=shared)
+                failureOf(client, AuthenticationError)
+                server.addErrback(lambda _: None)
+            # It was the session that was asked about.
+            self.assertEqual(answers, [])
+
+    def test_applicationProtocol(self) -> None:
+        """
+        So is what the two sides talk about.
+        """
+        pair = StreamPair()
+        protocols = {"applicationProtocols": (b"h2",)}
+        with self.failing("choose"):
+            client, server = pair.authenticate(client=protocols, server=protocols)
+        for each in (client, server):
+            failureOf(each, AuthenticationError)
+
+    def test_staple(self) -> None:
+        """
+        A server without memory for the response that it staples shows none.
+        """
+        context = AUTHORITY.issueStapled("localhost", mustStaple=False)
+        options = {"serverCertificateContext": context, "serverCertificate": None}
+        policy = X509ChainPolicy(
+            customTrustStore=[AUTHORITY.certificate],
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            revocationMode=X509RevocationMode.Offline,
+        )
+        client = {"certificateChainPolicy": policy, "trust": None}
+        shown: Any = connectedStreams(client, options).client.remoteChain
+        self.assertTrue(shown.stapledResponse)
+        with patch.object(_openssl, "lib", Lacking(OPENSSL_malloc=lambda _: ffi.NULL)):
+            # The client knows it, so that it does not matter here.
+            shown = connectedStreams(client, options).client.remoteChain
+        self.assertIsNone(shown.stapledResponse)
+
+    def test_received(self) -> None:
+        """
+        What OpenSSL cannot take is not passed over: in the handshake and behind it
+        the connection ends.
+        """
+        for isEarly in (True, False):
+            wire = ForgivingWire(clock=ForgivingClock())
+            wire.connect(Bystander(), Bystander())
+            client = SslStream(wire.client, clock=wire.clock)
+            server = SslStream(wire.server, clock=wire.clock)
+            outcomes = [
+                server.authenticateAsServer(AUTHORITY.serverOptions()),
+                client.authenticateAsClient(AUTHORITY.clientOptions()),
+            ]
+            if not isEarly:
+                wire.flush()
+                resultOf(server.write(b"some data"))
+                outcomes = [client.read(100)]
+            with patch.object(_openssl, "_bioWrite", lambda *_: -1):
+                wire.flush()
+            kinds = [type(each.value) for each in map(failed, outcomes)]
+            expected = [HandshakeInterrupted] * 2 if isEarly else [TruncationError]
+            self.assertEqual(kinds, expected)
+            self.assertIsInstance(wire.raised[0], MemoryError)
+
+    def test_buffers(self) -> None:
+        """
+        Where there is none for smaller buffers, the large ones stay in use.
+        """
+        pair = connectedStreams()
+        made = [lib.BIO_new(lib.BIO_s_mem()), ffi.NULL]
+        protocol: Any = pair.client._protocol
+        before = protocol._tlsConnection._into_ssl
+        with patch.object(_openssl, "lib", Lacking(BIO_new=lambda _: made.pop())):
+            protocol.trim()
+        self.assertEqual((made, protocol._tlsConnection._into_ssl), ([], before))
+        protocol.trim()
+        self.assertNotEqual(protocol._tlsConnection._into_ssl, before)
+        resultOf(pair.server.write(b"goes on"))
+        pair.flush()
+        self.assertEqual(resultOf(pair.client.read()), b"goes on")

@@ -611,7 +611,8 @@ class TlsEngine:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
-        _bioWrite(self.connection._into_ssl, data, len(data))
+        if _bioWrite(self.connection._into_ssl, data, len(data)) != len(data):
+            raise MemoryError
 
     def handshake(self) -> Step:
         """
@@ -918,6 +919,8 @@ class TlsEngine:
             return int(lib.SSL_TLSEXT_ERR_NOACK)
         # OpenSSL frees it.
         copy = lib.OPENSSL_malloc(len(staple))
+        if not copy:
+            raise MemoryError
         ffi.memmove(copy, staple, len(staple))
         lib.SSL_set_tlsext_status_ocsp_resp(self.connection._ssl, copy, len(staple))
         return int(lib.SSL_TLSEXT_ERR_OK)
@@ -1123,8 +1126,9 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
     if type(connection) is not _Connection:
         return _receiveForeign(connection, data)
     ssl, bio = connection._ssl, connection._into_ssl
-    if data:
-        _bioWrite(bio, data, len(data))
+    if data and _bioWrite(bio, data, len(data)) != len(data):
+        # Without these bytes nothing can go on.
+        raise MemoryError
     pieces = []
     filled = 0
     count = _sslRead(ssl, _scratch, _SIZE)
@@ -1240,10 +1244,15 @@ def renewBuffers(connection: SSL.Connection) -> None:
         and not _bioSize(connection._into_ssl, _NULL)
         and not _bioSize(connection._from_ssl, _NULL)
     ):
-        connection._into_ssl = lib.BIO_new(lib.BIO_s_mem())
-        connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
+        into, out = lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())
+        if not (into and out):
+            # Without memory for the new, the old ones stay.
+            lib.BIO_free(into)
+            lib.BIO_free(out)
+            return
+        connection._into_ssl, connection._from_ssl = into, out
         # It frees those that it had.
-        lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
+        lib.SSL_set_bio(connection._ssl, into, out)
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1316,11 +1325,14 @@ _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _callback(signature: str) -> Callable[[_Function], _Function]:
+def _callback(signature: str, refusal: int | None = None) -> Callable[[_Function], _Function]:
     """
     C{ffi.callback}, with a type.
+
+    @param refusal: what OpenSSL gets should it raise all the same, such as for lack
+        of memory; 0 unless given.
     """
-    decorator: Callable[[_Function], _Function] = ffi.callback(signature)
+    decorator: Callable[[_Function], _Function] = ffi.callback(signature, error=refusal)
     return decorator
 
 
@@ -1368,13 +1380,13 @@ def _certificateCallback(ssl: Any, _: Any) -> int:
     return _guarded(ssl, 0, TlsEngine._presentCertificate)
 
 
-@_callback("int (*)(SSL *, void *)")
+@_callback("int (*)(SSL *, void *)", lib.SSL_TLSEXT_ERR_NOACK)
 def _stapleCallback(ssl: Any, _: Any) -> int:
     refusal: int = lib.SSL_TLSEXT_ERR_NOACK
     return _guarded(ssl, refusal, TlsEngine._stapleOurs)
 
 
-@_callback("int (*)(SSL *, int *, void *)")
+@_callback("int (*)(SSL *, int *, void *)", lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
     # Meant for servers, but OpenSSL asks on clients, too: behind ServerHello, in
     # TLS 1.3 behind EncryptedExtensions.  No other callback can end a client's
@@ -1440,7 +1452,8 @@ def _messageCallback(
 
 @_callback(
     "int (*)(SSL *, const unsigned char **, unsigned char *, const unsigned char *, "
-    "unsigned int, void *)"
+    "unsigned int, void *)",
+    lib.SSL_TLSEXT_ERR_ALERT_FATAL,
 )
 def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: Any) -> int:
     def choose(engine: TlsEngine) -> int:
