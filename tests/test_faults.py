@@ -7,8 +7,12 @@ What needs real processes is in L{tests.campaigns.faults}.
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -20,19 +24,33 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import (
     AuthenticationError,
+    CertificateError,
     HandshakeInterrupted,
     SslProtocols,
     SslStream,
+    TlsAlert,
     TruncationError,
     X509ChainPolicy,
     X509ChainTrustMode,
     X509RevocationMode,
+    X509Store,
     _openssl,
+    storefiles,
+    stores,
 )
-from txsslstream.testing import Bystander, StreamPair, connectedStreams, failureOf, resultOf
+from txsslstream.testing import (
+    Bystander,
+    StreamPair,
+    certificatePEM,
+    connectedStreams,
+    failureOf,
+    resultOf,
+    writePEM,
+)
 
+from .programs import temporaryDirectory
 from .shortage import CONVERSATIONS, Conversation, ForgivingClock, ForgivingWire, Shortage
-from .support import AUTHORITY
+from .support import AUTHORITY, SERVER
 
 #: One call of so many fails here; all of them in L{tests.campaigns.faults}.
 STRIDE = 61
@@ -230,9 +248,10 @@ class OpenSSLTests(SynchronousTestCase):
         A session goes on only if that was decided: where the answer is lost, the
         server is refused.
         """
+        answers: list[bool] = []
+        options = {"remoteCertificateValidationCallback": lambda *_: answers.pop()}
         for version in VERSIONS:
-            answers = [False, True]
-            options = {"remoteCertificateValidationCallback": lambda *_: answers.pop()}
+            answers[:] = [False, True]
             shared = AUTHORITY.clientOptions(version, **options)
             pair = connectedStreams(shared, version=version)
             resultOf(pair.server.write(b"a ticket comes with this"))
@@ -318,3 +337,74 @@ class OpenSSLTests(SynchronousTestCase):
         resultOf(pair.server.write(b"goes on"))
         pair.flush()
         self.assertEqual(resultOf(pair.client.read()), b"goes on")
+
+
+def without(number: int) -> Callable[..., Any]:
+    """
+    @return: a function that fails for want of something.
+    """
+
+    def fail(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+#: What there can be too little of to open a file, and what then fails.
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class DescriptorTests(SynchronousTestCase):
+    """
+    Descriptors run out.
+    """
+
+    def test_stores(self) -> None:
+        """
+        A store whose files cannot be opened for want of descriptors or memory says
+        so, and is whole again as soon as they can be: that they could not be read is
+        not remembered.
+        """
+        home = temporaryDirectory(self)
+        store = X509Store("Test", path=home / "store")
+        store.add(AUTHORITY.certificate)
+        for number in SHORTAGES:
+            storefiles._directories.clear()
+            with patch.object(Path, "open", without(number)):
+                error = self.assertRaises(CertificateError, lambda: store.certificates)
+            self.assertIn(os.strerror(number), str(error))
+            self.assertEqual(store.certificates, (AUTHORITY.certificate,))
+        # In the second step of reading, and for want of memory in Python's sense.
+        path = store.path / "other.pem"
+        writePEM(path, SERVER)
+        with patch.object(Path, "read_bytes", without(errno.EMFILE)):
+            self.assertRaises(CertificateError, lambda: store.certificates)
+        self.assertIn(SERVER.certificate, store.certificates)
+        path.write_bytes(certificatePEM(SERVER.certificate))
+        with patch.object(storefiles, "certificatesFromPEM", side_effect=MemoryError):
+            self.assertRaises(CertificateError, lambda: store.certificates)
+        self.assertIn(SERVER.certificate, store.certificates)
+
+    def test_systemRoots(self) -> None:
+        """
+        So do the system's roots: without descriptors nobody is trusted, which is
+        said, and with them again everybody is who was.
+        """
+        home = temporaryDirectory(self)
+        bundle = home / "roots.pem"
+        bundle.write_bytes(certificatePEM(AUTHORITY.certificate))
+        storefiles._systems.clear()
+        self.addCleanup(storefiles._systems.clear)
+        environment = {"SSL_CERT_FILE": str(bundle), "SSL_CERT_DIR": "", "HOME": str(home)}
+        with patch.dict(os.environ, environment):
+            with patch.object(Path, "open", without(errno.EMFILE)):
+                stores._changed()
+                pair = StreamPair()
+                client, server = pair.authenticate(client={"trust": None})
+                error = failureOf(client, AuthenticationError)
+                self.assertIn("Too many open files", str(error))
+                self.assertIs(error.alertSent, TlsAlert.internal_error)
+                server.addErrback(lambda _: None)
+            stores._changed()
+            connectedStreams({"trust": None})
+        stores._changed()
