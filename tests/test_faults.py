@@ -7,6 +7,7 @@ What needs real processes is in L{tests.campaigns.faults}.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -14,32 +15,56 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
+from cryptography import x509
 from OpenSSL._util import ffi, lib
-from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.internet.defer import AlreadyCalledError, CancelledError, Deferred, fail, succeed
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from txsslstream import (
     AuthenticationError,
     CertificateError,
+    HandshakeCancelled,
     HandshakeInterrupted,
+    HandshakeLimit,
+    HandshakeTimeout,
+    HttpRetriever,
+    IAdmissionObserver,
+    IHandshakeObserver,
+    ReloadingCertificate,
+    RetrievalError,
     SslProtocols,
     SslStream,
+    SslStreamCertificateContext,
+    SslStreamClientEndpoint,
+    SslStreamServerEndpoint,
     TlsAlert,
     TruncationError,
     X509ChainPolicy,
+    X509ChainStatusFlags,
     X509ChainTrustMode,
     X509RevocationMode,
     X509Store,
     _openssl,
+    _waiting,
     storefiles,
     stores,
 )
+from txsslstream.insecure import withKeyLog
+from txsslstream.metrics import addObserver, removeObserver
 from txsslstream.testing import (
+    Application,
     Bystander,
+    Link,
+    MemoryEndpoint,
+    MemoryWeb,
     StreamPair,
     certificatePEM,
     connectedStreams,
@@ -337,6 +362,382 @@ class OpenSSLTests(SynchronousTestCase):
         resultOf(pair.server.write(b"goes on"))
         pair.flush()
         self.assertEqual(resultOf(pair.client.read()), b"goes on")
+
+
+#: What a callback may raise that no C{except Exception} catches, and some more.
+ERRORS: tuple[BaseException, ...] = (
+    KeyboardInterrupt(),
+    SystemExit(3),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+    CancelledError(),
+    MemoryError(),
+    RecursionError(),
+)
+
+#: Each kind of callback, and whose option it is.
+CALLBACKS = (
+    ("client", "remoteCertificateValidationCallback"),
+    ("client", "localCertificateSelectionCallback"),
+    ("server", "remoteCertificateValidationCallback"),
+    ("server", "serverCertificateSelectionCallback"),
+    ("server", "serverOptionsSelectionCallback"),
+)
+
+
+def answering(answer: object) -> Callable[..., Any]:
+    """
+    @return: a callback that answers.
+    """
+    return lambda *_: answer
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """
+    @return: a callback that raises.
+    """
+
+    def callback(*_: object) -> Any:
+        raise error
+
+    return callback
+
+
+def raisingLater(error: BaseException) -> Callable[..., Any]:
+    """
+    @return: one that is a coroutine.
+    """
+
+    async def callback(*_: object) -> Any:
+        raise error
+
+    return callback
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    """
+    @return: one whose Deferred fails.
+    """
+
+    def callback(*_: object) -> Any:
+        return fail(error)
+
+    return callback
+
+
+class CallbackTests(SynchronousTestCase):
+    """
+    Callbacks do what they must not.
+    """
+
+    def begin(
+        self, whose: str, name: str, callback: Any, version: SslProtocols, **options: Any
+    ) -> tuple[StreamPair, Deferred[Any], Deferred[Any]]:
+        """
+        Have a callback in a handshake.
+
+        @return: the pair, the Deferred of the callback's side and that of the other.
+        """
+        pair = StreamPair()
+        if name == "serverOptionsSelectionCallback":
+            ours = pair.server.authenticateAsServer(callback, None)
+            theirs = pair.client.authenticateAsClient(AUTHORITY.clientOptions(version))
+            pair.flush()
+        else:
+            given = {whose: {name: callback, **options}}
+            client, server = pair.authenticate(version, **given)
+            ours, theirs = (client, server) if whose == "client" else (server, client)
+        return pair, ours, theirs
+
+    def test_raises(self) -> None:
+        """
+        Whatever a callback raises, of whichever kind it is and however it answers,
+        the peer is refused: this side is told what was raised, the peer by an alert,
+        and nothing is left.
+        """
+        for whose, name in CALLBACKS:
+            for number, error in enumerate(ERRORS):
+                for make in (raising, raisingLater, failing):
+                    version = VERSIONS[number % 2]
+                    pair, ours, theirs = self.begin(whose, name, make(error), version)
+                    told = failureOf(ours, AuthenticationError)
+                    self.assertIs(told.__cause__, error)
+                    self.assertIn(type(error).__name__, str(told))
+                    if name == "localCertificateSelectionCallback":
+                        # It is asked before anything is said.
+                        failureOf(theirs, HandshakeInterrupted)
+                        self.assertEqual(pair.wire.client.everWritten, b"")
+                    else:
+                        self.assertIs(told.alertSent, TlsAlert.internal_error)
+                        heard = failureOf(theirs, AuthenticationError)
+                        self.assertIs(heard.alert, TlsAlert.internal_error)
+                    self.assertEqual(pair.clock.getDelayedCalls(), [])
+        self.assertEqual(_waiting._parked, set())
+
+    def test_neverAnswers(self) -> None:
+        """
+        One that never answers is waited for as long as the handshake may take; then
+        the peer is refused, the Deferred is cancelled, and what it comes to after all
+        matters to nobody.
+        """
+        for whose, name in CALLBACKS:
+            for version in VERSIONS:
+                cancelled: list[object] = []
+                asked: Deferred[Any] = Deferred(cancelled.append)
+                pair, ours, theirs = self.begin(whose, name, answering(asked), version)
+                pair.advance(29)
+                self.assertEqual(cancelled, [])
+                pair.advance(1)
+                error = failureOf(ours, HandshakeTimeout)
+                self.assertIn("while a callback was deciding", str(error))
+                theirs.addErrback(lambda failure: failure.trap(AuthenticationError))
+                self.assertEqual(cancelled, [asked])
+                if name != "localCertificateSelectionCallback":
+                    self.assertIsNotNone(error.alertSent)
+                asked.addErrback(lambda _: None)
+                pair.advance(10)
+                self.assertEqual(pair.clock.getDelayedCalls(), [])
+                self.assertFalse(pair.server.isAuthenticated)
+        self.assertEqual(_waiting._parked, set())
+
+    def test_twice(self) -> None:
+        """
+        The first answer of two counts; the second is its owner's mistake, and told
+        to him.
+        """
+        for first in (True, False):
+            for whose in ("client", "server"):
+                for version in VERSIONS:
+                    asked: Deferred[Any] = Deferred()
+                    name = "remoteCertificateValidationCallback"
+                    pair, ours, theirs = self.begin(whose, name, answering(asked), version)
+                    asked.callback(first)
+                    self.assertRaises(AlreadyCalledError, asked.callback, not first)
+                    pair.flush()
+                    self.assertRaises(AlreadyCalledError, asked.errback, KeyError())
+                    if first:
+                        self.assertTrue(resultOf(ours).isAuthenticated)
+                        resultOf(theirs)
+                    else:
+                        self.assertIn("was refused by", str(failureOf(ours, AuthenticationError)))
+                        failureOf(theirs, AuthenticationError)
+
+    def test_odd(self) -> None:
+        """
+        A Deferred that was cancelled before, one that two handshakes share, and one
+        that fires with another that fires with another: only a plain C{True} lets
+        anybody in.
+        """
+        name = "remoteCertificateValidationCallback"
+        for version in VERSIONS:
+            asked: Deferred[Any] = Deferred()
+            asked.cancel()
+            _, ours, theirs = self.begin("server", name, answering(asked), version)
+            self.assertIsInstance(failureOf(ours, AuthenticationError).__cause__, CancelledError)
+            failureOf(theirs, AuthenticationError)
+
+            shared: Deferred[Any] = Deferred()
+            each = [self.begin("server", name, answering(shared), version) for _ in range(2)]
+            shared.callback(True)
+            for pair, *_ in each:
+                pair.flush()
+            resultOf(each[0][1])
+            resultOf(each[0][2])
+            self.assertIn("not NoneType", str(failureOf(each[1][1], AuthenticationError)))
+            failureOf(each[1][2], AuthenticationError)
+
+            inner: Deferred[Any] = Deferred()
+            outer = succeed(None).addCallback(answering(inner))
+            pair, ours, theirs = self.begin("server", name, answering(outer), version)
+            self.assertFalse(ours.called)
+            inner.callback(True)
+            pair.flush()
+            resultOf(ours)
+            resultOf(theirs)
+
+    def test_canceller(self) -> None:
+        """
+        A canceller that raises, whatever it may be, is logged, and the end of the
+        connection goes on.
+        """
+        for error in ERRORS:
+            asked: Deferred[Any] = Deferred(raising(error))
+            options = {"remoteCertificateValidationCallback": answering(asked)}
+            pair = StreamPair()
+            client, server = pair.authenticate(server=options)
+            with capturedLogs() as events:
+                pair.server.abort()
+            (event,) = (each for each in events if each["log_level"] is LogLevel.critical)
+            self.assertIn("failed to be cancelled", formatEvent(event))
+            self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
+            pair.flush()
+            failureOf(server, HandshakeCancelled)
+            client.addErrback(lambda _: None)
+            self.assertTrue(self.successResultOf(pair.server.whenClosed()) is None)
+
+    def test_observers(self) -> None:
+        """
+        An observer of handshakes that raises, whatever it may be, concerns nobody
+        else; it is logged.
+        """
+        for error in ERRORS:
+            observer = Mock(
+                **{
+                    f"{name}.side_effect": error
+                    for name in (
+                        *("handshakeStarted", "handshakeCompleted", "handshakeFailed"),
+                        *("connectionClosed", "clientTurnedAway"),
+                    )
+                }
+            )
+            directlyProvides(observer, IHandshakeObserver, IAdmissionObserver)
+            addObserver(observer)
+            self.addCleanup(removeObserver, observer)
+            pair = connectedStreams()
+            limit = HandshakeLimit(1)
+            admission = limit.admit(None)
+            self.assertIsNotNone(admission)
+            self.assertIsNone(limit.admit(None))
+            for each in (pair.client, pair.server):
+                each.close()
+            pair.flush()
+            self.assertEqual(len(self.flushLoggedErrors(type(error))), 7)
+            removeObserver(observer)
+
+    def test_retriever(self) -> None:
+        """
+        A retriever that raises, whatever it may be, has fetched nothing: the peer is
+        refused where revocation is to be checked.
+        """
+        points = x509.CRLDistributionPoints(
+            [
+                x509.DistributionPoint(
+                    [x509.UniformResourceIdentifier("http://crl.invalid/")], None, None, None
+                )
+            ]
+        )
+        context = AUTHORITY.issue("localhost", extensions=[(points, False)])
+        for error in ERRORS:
+            for make in (raising, failing):
+                policy = X509ChainPolicy(
+                    trustMode=X509ChainTrustMode.CustomRootTrust,
+                    customTrustStore=[AUTHORITY.certificate],
+                    revocationMode=X509RevocationMode.Online,
+                    retriever=MemoryWeb({"http://crl.invalid/": make(error)}),
+                )
+                pair = StreamPair()
+                client, server = pair.authenticate(
+                    client={"certificateChainPolicy": policy, "trust": None},
+                    server={"serverCertificate": None, "serverCertificateContext": context},
+                )
+                told = failureOf(client, AuthenticationError)
+                self.assertTrue(told.chainStatus & X509ChainStatusFlags.RevocationStatusUnknown)
+                failureOf(server, AuthenticationError)
+
+    def test_permits(self) -> None:
+        """
+        Who decides about URLs and raises, whatever it may be, permits nothing.
+        """
+        for error in ERRORS:
+            retriever = HttpRetriever(MemoryReactorClock(), permits=raising(error))
+            failed = retriever.retrieve("http://crl.invalid/", limit=1, timeout=1)
+            self.assertIn("not permitted", str(failureOf(failed, RetrievalError)))
+            self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
+
+    def test_renewed(self) -> None:
+        """
+        What reads renewed files and raises, or whoever is asked for their password,
+        whatever it may be, leaves the certificate in service that there was, and the
+        files are looked at again.
+        """
+        clock = Clock()
+        path = temporaryDirectory(self) / "server.pem"
+        writePEM(path, SERVER)
+        os.utime(path, (1, 1))
+        other = AUTHORITY.issue("localhost")
+        for error in ERRORS:
+            answers: list[Any] = [SERVER]
+
+            def load(answers: list[Any] = answers) -> Any:
+                if isinstance(answers[0], BaseException):
+                    raise answers[0]
+                return answers[0]
+
+            source = ReloadingCertificate(load, [path], clock=clock, reactor=clock, interval=10)
+            answers[0] = error
+            os.utime(path, (2, source._lookedAt + 2))
+            for _ in range(6):
+                clock.advance(10)
+                self.assertEqual(len(clock.getDelayedCalls()), 1)
+            self.assertEqual(source.current, SERVER)
+            self.assertIn(type(error).__name__, source.problem or "")
+            answers[0] = other
+            clock.advance(10)
+            self.assertEqual(source.current, other)
+            source.stopWatching()
+            self.flushLoggedErrors()
+        asked = Mock(return_value=Deferred(raising(SystemExit())))
+        writePEM(path, SERVER, b"secret")
+        self.assertRaises(CertificateError, SslStreamCertificateContext.fromPEM, path, None, asked)
+        asked.assert_called_once()
+
+    def test_handler(self) -> None:
+        """
+        What handles streams and raises, whatever it may be, has its stream ended; it
+        is logged.
+        """
+        for error in ERRORS:
+            memory = MemoryEndpoint()
+            server = SslStreamServerEndpoint(memory, AUTHORITY.serverOptions())
+            server.listenStreams(raising(error))
+            client = SslStreamClientEndpoint(memory, AUTHORITY.clientOptions(), memory.clock)
+            application = Application()
+            client.connect(Factory.forProtocol(lambda one=application: one))
+            memory.flush()
+            self.assertEqual(application.events[-1:], ["lost"])
+            if not isinstance(error, GeneratorExit):
+                self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
+
+    def test_keyLog(self) -> None:
+        """
+        What takes the secrets of connections and raises, whatever it may be, concerns
+        nobody else, and its words, which may be the secrets, are not told.
+        """
+        for error in ERRORS:
+            pair = StreamPair()
+            with capturedLogs() as events:
+                options = withKeyLog(AUTHORITY.clientOptions(), raising(error))
+                client, server = pair.authenticate(client=options)
+            resultOf(client)
+            resultOf(server)
+            told = [formatEvent(each) for each in events if each["log_level"] is LogLevel.error]
+            self.assertTrue(told)
+            for each in told:
+                self.assertTrue(each.endswith(f"raised {type(error).__name__}"), each)
+
+    def test_application(self) -> None:
+        """
+        An application that raises as it is connected, whatever it may be, behind the
+        answer of a callback as well as without one, has its connection ended.
+        """
+        for error in ERRORS:
+            for waits in (False, True):
+                asked: Deferred[Any] = Deferred()
+                judge = answering(asked if waits else True)
+                options = AUTHORITY.serverOptions(remoteCertificateValidationCallback=judge)
+                link = Link(
+                    True,
+                    (AUTHORITY.clientOptions(), Application()),
+                    (options, Application(made=raising(error))),
+                )
+                authenticated = link.server.tls.whenAuthenticated()
+                link.wire.flush()
+                asked.callback(True)
+                link.wire.flush()
+                self.assertIs(failureOf(authenticated, type(error)), error)
+                self.assertFalse(link.server.inner.connected)
+                self.assertEqual(link.client.application.events[-1:], ["lost"])
+                self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
 
 
 def without(number: int) -> Callable[..., Any]:

@@ -94,7 +94,7 @@ class _CallableLog:
     def _tell(self, line: bytes) -> None:
         try:
             self.sink(line)
-        except Exception as e:
+        except BaseException as e:
             # The error itself may contain the line.
             _log.error(
                 "no TLS secret was logged: {sink} raised {kind}",

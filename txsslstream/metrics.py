@@ -134,7 +134,7 @@ class Watch:
 def _tellOne(observer: IHandshakeObserver, event: Callable[[Any], None]) -> None:
     try:
         event(observer)
-    except Exception:
+    except BaseException:
         _log.failure("an observer of handshakes failed")
 
 
