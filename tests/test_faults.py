@@ -11,13 +11,16 @@ import asyncio
 import errno
 import gc
 import os
+import resource
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL._util import ffi, lib
 from twisted.internet.defer import AlreadyCalledError, CancelledError, Deferred, fail, succeed
 from twisted.internet.protocol import Factory
@@ -54,9 +57,12 @@ from txsslstream import (
     X509Store,
     _openssl,
     _waiting,
+    chain,
     storefiles,
     stores,
 )
+from txsslstream._cache import RevocationCache
+from txsslstream.devcert import DevelopmentCertificate
 from txsslstream.insecure import withKeyLog
 from txsslstream.metrics import addObserver, removeObserver
 from txsslstream.testing import (
@@ -425,6 +431,19 @@ def failing(error: BaseException) -> Callable[..., Any]:
     return callback
 
 
+#: Where the list of revoked certificates is that L{revocable} names by default.
+CRL = "http://crl.example/"
+
+
+def revocable(host: str) -> SslStreamCertificateContext:
+    """
+    @return: a server's certificate with a list of revoked ones at a host.
+    """
+    place = x509.UniformResourceIdentifier(f"http://{host}/")
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+    return AUTHORITY.issue("localhost", extensions=[(points, False)])
+
+
 class CallbackTests(SynchronousTestCase):
     """
     Callbacks do what they must not.
@@ -609,21 +628,14 @@ class CallbackTests(SynchronousTestCase):
         A retriever that raises, whatever it may be, has fetched nothing: the peer is
         refused where revocation is to be checked.
         """
-        points = x509.CRLDistributionPoints(
-            [
-                x509.DistributionPoint(
-                    [x509.UniformResourceIdentifier("http://crl.invalid/")], None, None, None
-                )
-            ]
-        )
-        context = AUTHORITY.issue("localhost", extensions=[(points, False)])
+        context = revocable("crl.example")
         for error in ERRORS:
             for make in (raising, failing):
                 policy = X509ChainPolicy(
                     trustMode=X509ChainTrustMode.CustomRootTrust,
                     customTrustStore=[AUTHORITY.certificate],
                     revocationMode=X509RevocationMode.Online,
-                    retriever=MemoryWeb({"http://crl.invalid/": make(error)}),
+                    retriever=MemoryWeb({CRL: make(error)}),
                 )
                 pair = StreamPair()
                 client, server = pair.authenticate(
@@ -751,6 +763,8 @@ def without(number: int) -> Callable[..., Any]:
     return fail
 
 
+_FSYNC = os.fsync
+
 #: What there can be too little of to open a file, and what then fails.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -809,3 +823,203 @@ class DescriptorTests(SynchronousTestCase):
             stores._changed()
             connectedStreams({"trust": None})
         stores._changed()
+
+    def test_admission(self) -> None:
+        """
+        A client for whom no protocol could be made does not count for a limit.
+        """
+        limit = HandshakeLimit(1)
+        factory = limit.guard(Mock(buildProtocol=Mock(side_effect=MemoryError)))
+        for _ in range(3):
+            self.assertRaises(MemoryError, factory.buildProtocol, None)
+        self.assertEqual((limit.unauthenticated, limit.turnedAway), (0, 0))
+
+    def test_retrieval(self) -> None:
+        """
+        Without a descriptor nothing is fetched: where revocation is to be checked the
+        peer is refused, and told so.
+        """
+        reactor = MemoryReactorClock()
+        retriever = HttpRetriever(reactor)
+        policy = X509ChainPolicy(
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=[AUTHORITY.certificate],
+            revocationMode=X509RevocationMode.Online,
+            retriever=retriever,
+        )
+        pair = StreamPair()
+        client, server = pair.authenticate(
+            client={"certificateChainPolicy": policy, "trust": None},
+            server={"serverCertificate": None, "serverCertificateContext": revocable("127.0.0.1")},
+        )
+        connector = reactor.connectors[0]
+        connector.stopConnecting = lambda: None
+        factory = reactor.tcpClients[0][2]
+        factory.clientConnectionFailed(connector, Failure(OSError(errno.EMFILE, "too many")))
+        reactor.advance(1)
+        pair.flush()
+        error = failureOf(client, AuthenticationError)
+        self.assertEqual(
+            error.chainStatus,
+            X509ChainStatusFlags.RevocationStatusUnknown | X509ChainStatusFlags.OfflineRevocation,
+        )
+        self.assertIn("too many", str(error))
+        self.assertIs(error.alertSent, TlsAlert.certificate_unknown)
+        failureOf(server, AuthenticationError)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_reload(self) -> None:
+        """
+        Renewed files that cannot be opened for want of descriptors leave the old
+        certificate in service, which the log says; they are read as soon as they can
+        be.
+        """
+        clock = Clock()
+        path = temporaryDirectory(self) / "server.pem"
+        writePEM(path, SERVER)
+        os.utime(path, (1, 1))
+        source = ReloadingCertificate.fromPEM(path, clock=clock, interval=10)
+        other = AUTHORITY.issue("localhost")
+        writePEM(path, other)
+        os.utime(path, (2, 2))
+        options = AUTHORITY.serverOptions(serverCertificate=None, serverCertificateContext=source)
+        with patch.object(Path, "read_bytes", without(errno.EMFILE)), capturedLogs() as events:
+            for _ in range(20):
+                clock.advance(1)
+                pair = connectedStreams(serverOptions=options)
+                self.assertEqual(pair.client.remoteCertificate, SERVER.certificate)
+        (event,) = (each for each in events if each["log_level"] is LogLevel.error)
+        self.assertIn("stays in service: Too many open files", formatEvent(event))
+        clock.advance(10)
+        pair = connectedStreams(serverOptions=options)
+        self.assertEqual(pair.client.remoteCertificate, other.certificate)
+
+
+class DiskTests(SynchronousTestCase):
+    """
+    The disk is full.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have a directory.
+        """
+        self.home = temporaryDirectory(self)
+
+    def full(self, at: str) -> Any:
+        """
+        Have no room.
+
+        @param at: which step fails: C{"open"}, C{"write"}, C{"fsync"} or
+            C{"replace"}.
+        """
+        refuse = without(errno.ENOSPC)
+        if at == "open":
+            return patch.object(tempfile, "mkstemp", refuse)
+        if at == "write":
+            return _LimitedFiles()
+        return patch.object(os, at, refuse)
+
+    def files(self) -> dict[str, bytes]:
+        """
+        @return: every file there is, by its name.
+        """
+        return {
+            str(each.relative_to(self.home)): each.read_bytes()
+            for each in self.home.rglob("*")
+            if each.is_file()
+        }
+
+    def test_replaced(self) -> None:
+        """
+        A file that is to be replaced stays whole, wherever the disk turns out to be
+        full, and no other is left.
+        """
+        path = self.home / "file"
+        storefiles.writePrivately(path, b"old" * 1000)
+        descriptors = openDescriptors()
+        for step in ("open", "write", "fsync", "replace"):
+            with self.full(step):
+                error = self.assertRaises(
+                    OSError, storefiles.writePrivately, path, b"new" * 100_000
+                )
+            self.assertIn(error.errno, (errno.ENOSPC, errno.EFBIG))
+            self.assertEqual(self.files(), {"file": b"old" * 1000})
+        self.assertEqual(openDescriptors(), descriptors)
+
+    def test_cache(self) -> None:
+        """
+        What was fetched about a certificate is used though it cannot be kept on disk,
+        in this connection and in others of this process; it is logged once, and no
+        part of it is left.
+        """
+        policy = X509ChainPolicy(
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=[AUTHORITY.certificate],
+            revocationMode=X509RevocationMode.Online,
+            retriever=MemoryWeb({CRL: AUTHORITY.crl().public_bytes(Encoding.DER)}),
+        )
+        context = revocable("crl.example")
+        for step in ("open", "write", "replace"):
+            cache = RevocationCache(self.home / "cache")
+            asked = policy.retriever.asked
+            asked.clear()
+            with (
+                patch.object(chain, "defaultCache", answering(cache)),
+                self.full(step),
+                capturedLogs() as events,
+            ):
+                for _ in range(2):
+                    connectedStreams(
+                        {"certificateChainPolicy": policy, "trust": None},
+                        {"serverCertificate": None, "serverCertificateContext": context},
+                    )
+            self.assertEqual(len(asked), 1)
+            (event,) = (each for each in events if each["log_level"] is LogLevel.warn)
+            self.assertIn("is not kept on disk", formatEvent(event))
+            self.assertEqual(self.files(), {})
+
+    def test_developmentCertificate(self) -> None:
+        """
+        A certificate for development that cannot be written whole is an error that
+        says which file, and the next attempt makes what is missing.
+        """
+        for failing in range(3):
+            directory = self.home / str(failing)
+            calls: list[int] = []
+
+            def limited(descriptor: int, calls: list[int] = calls, last: int = failing) -> None:
+                calls.append(descriptor)
+                if len(calls) > last:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                _FSYNC(descriptor)
+
+            with patch.object(os, "fsync", limited):
+                error = self.assertRaises(CertificateError, DevelopmentCertificate(directory).load)
+            self.assertRegex(str(error), r"\.pem: No space left on device$")
+            names = ["authority-private.pem", "authority.pem"][:failing]
+            self.assertEqual(sorted(each.name for each in directory.iterdir()), names)
+            context = DevelopmentCertificate(directory).load()
+            self.assertEqual(context, DevelopmentCertificate(directory).load())
+            self.assertEqual(len(list(directory.iterdir())), 3)
+
+
+
+class _LimitedFiles:
+    """
+    Has no file of this process get larger than a little.
+    """
+
+    def __enter__(self) -> None:
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+def openDescriptors() -> list[str]:
+    """
+    @return: those that this process has open.
+    """
+    return sorted(os.listdir("/proc/self/fd"))
