@@ -1003,6 +1003,53 @@ class DiskTests(SynchronousTestCase):
             self.assertEqual(context, DevelopmentCertificate(directory).load())
             self.assertEqual(len(list(directory.iterdir())), 3)
 
+    def test_secrets(self) -> None:
+        """
+        A line of secrets for which there is no room, or only for a part, is not in
+        the log, is told, and the connection goes on.
+        """
+        path = self.home / "secrets"
+        options = withKeyLog(AUTHORITY.clientOptions(), path)
+        resultOf(StreamPair().authenticate(client=options)[0])
+        lines = path.read_bytes()
+        self.assertTrue(lines.endswith(b"\n"))
+        write = os.write
+        for kept in (None, 10):
+
+            def limited(descriptor: int, data: bytes, kept: int | None = kept) -> int:
+                if kept is None:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return write(descriptor, data[:kept])
+
+            with patch.object(os, "write", limited), capturedLogs() as events:
+                resultOf(StreamPair().authenticate(client=options)[0])
+            told = [formatEvent(each) for each in events if each["log_level"] is LogLevel.error]
+            self.assertTrue(told)
+            for each in told:
+                self.assertIn("no TLS secret was logged", each)
+                self.assertIn("No space left on device", each)
+            self.assertEqual(path.read_bytes(), lines)
+        resultOf(StreamPair().authenticate(client=options)[0])
+        self.assertTrue(path.read_bytes().startswith(lines))
+        self.assertGreater(len(path.read_bytes()), len(lines))
+
+    def test_secretsBehind(self) -> None:
+        """
+        What somebody else has written behind such a part is not taken away.
+        """
+        path = self.home / "secrets"
+        options = withKeyLog(AUTHORITY.clientOptions(), path)
+        write = os.write
+
+        def limited(descriptor: int, data: bytes) -> int:
+            size = write(descriptor, data[:10])
+            with path.open("ab") as other:
+                other.write(b"\nOTHER\n")
+            return size
+
+        with patch.object(os, "write", limited):
+            resultOf(StreamPair().authenticate(client=options)[0])
+        self.assertIn(b"\nOTHER\n", path.read_bytes())
 
 
 class _LimitedFiles:
