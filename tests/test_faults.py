@@ -979,6 +979,39 @@ class DiskTests(SynchronousTestCase):
             self.assertIn("is not kept on disk", formatEvent(event))
             self.assertEqual(self.files(), {})
 
+    def test_store(self) -> None:
+        """
+        Certificates that are added to a store are all in it, or none of them is.
+        """
+        both = self.home / "both.pem"
+        intermediate = AUTHORITY.intermediate("Another")
+        both.write_bytes(certificatePEM(AUTHORITY.certificate, intermediate.certificate))
+        store = X509Store("Test", path=self.home / "store")
+        before = self.files()
+        for failing in (1, 2):
+            calls = []
+
+            def limited(descriptor: int, calls: list[int] = calls, last: int = failing) -> None:
+                calls.append(descriptor)
+                if len(calls) == last:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                _FSYNC(descriptor)
+
+            with patch.object(os, "fsync", limited):
+                error = self.assertRaises(CertificateError, store.add, both)
+            self.assertIn("No space left on device", str(error))
+            self.assertEqual(self.files(), before)
+            self.assertEqual(store.certificates, ())
+        store.add(both)
+        self.assertEqual(len(store.certificates), 2)
+        # One that is only to get its key stays as it was.
+        store.add(SERVER.certificate)
+        before = self.files()
+        with self.full("fsync"):
+            self.assertRaises(CertificateError, store.add, SERVER)
+        self.assertEqual(self.files(), before)
+        self.assertIn(SERVER.certificate, store.certificates)
+
     def test_developmentCertificate(self) -> None:
         """
         A certificate for development that cannot be written whole is an error that
