@@ -21,8 +21,10 @@ from unittest.mock import Mock, patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.internet.defer import AlreadyCalledError, CancelledError, Deferred, fail, succeed
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
@@ -41,12 +43,14 @@ from txsslstream import (
     HttpRetriever,
     IAdmissionObserver,
     IHandshakeObserver,
+    InvalidOperationError,
     ReloadingCertificate,
     RetrievalError,
     SslProtocols,
     SslStream,
     SslStreamCertificateContext,
     SslStreamClientEndpoint,
+    SslStreamFactory,
     SslStreamServerEndpoint,
     TlsAlert,
     TruncationError,
@@ -326,6 +330,26 @@ class OpenSSLTests(SynchronousTestCase):
             # The client knows it, so that it does not matter here.
             shown = connectedStreams(client, options).client.remoteChain
         self.assertIsNone(shown.stapledResponse)
+
+    def test_connection(self) -> None:
+        """
+        A connection for which OpenSSL has no memory at all is ended: pyOpenSSL goes on
+        as if it had some.
+        """
+        wire = ForgivingWire(clock=ForgivingClock())
+        for isClient in (True, False):
+            options = AUTHORITY.clientOptions() if isClient else AUTHORITY.serverOptions()
+            # Contexts are made before.
+            options.parameters  # noqa: B018
+            with patch.object(SSL, "_lib", Lacking(SSL_new=lambda _: ffi.NULL)):
+                factory = SslStreamFactory(options, isClient, Factory.forProtocol(Application))
+                protocol: Any = factory.buildProtocol(None)
+                end = wire.client if isClient else wire.server
+                end.protocol = protocol
+                protocol.makeConnection(end)
+            self.assertIsNotNone(end.closing)
+            end.lost(ConnectionAborted())
+            failureOf(protocol.whenAuthenticated(), InvalidOperationError)
 
     def test_received(self) -> None:
         """

@@ -554,6 +554,9 @@ class TlsEngine:
         # What has been handed out, for whoever asks what that was.
         self._outputs: list[bytes] = []
         ssl = self.connection._ssl
+        if not ssl:
+            # Which pyOpenSSL does not notice.
+            raise MemoryError
         _engines[_address(ssl)] = self
         if not isSettled:
             lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
