@@ -8,6 +8,7 @@ What needs real processes is in L{tests.campaigns.faults}.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import errno
 import gc
 import os
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, patch
 
@@ -46,6 +48,7 @@ from txsslstream import (
     InvalidOperationError,
     ReloadingCertificate,
     RetrievalError,
+    SslClientAuthenticationOptions,
     SslProtocols,
     SslStream,
     SslStreamCertificateContext,
@@ -69,7 +72,10 @@ from txsslstream._cache import RevocationCache
 from txsslstream.devcert import DevelopmentCertificate
 from txsslstream.insecure import withKeyLog
 from txsslstream.metrics import addObserver, removeObserver
+from txsslstream.sessions import sessions
 from txsslstream.testing import (
+    DAY,
+    NOW,
     Application,
     Bystander,
     Link,
@@ -1127,3 +1133,189 @@ def openDescriptors() -> list[str]:
     @return: those that this process has open.
     """
     return sorted(os.listdir("/proc/self/fd"))
+
+
+class ClockTests(SynchronousTestCase):
+    """
+    Clocks jump.
+    """
+
+    def setUp(self) -> None:
+        """
+        Have a calendar, at a time at which all certificates are valid.
+        """
+        self.now = AUTHORITY.now
+        calendar = SimpleNamespace(
+            datetime=SimpleNamespace(now=lambda _: self.now), timezone=datetime.timezone
+        )
+        self.patch(chain, "datetime", calendar)
+
+    def meet(
+        self, client: SslClientAuthenticationOptions, server: SslStreamCertificateContext
+    ) -> X509ChainStatusFlags:
+        """
+        @return: what a client has against a server; nothing if both accept each
+            other.
+        """
+        pair = StreamPair(keepsSessions=True)
+        options = AUTHORITY.serverOptions(serverCertificate=None, serverCertificateContext=server)
+        ours, theirs = pair.authenticate(client=client, server=options)
+        theirs.addErrback(lambda _: None)
+        try:
+            stream = resultOf(ours)
+        except AuthenticationError as e:
+            self.assertFalse(pair.client.isAuthenticated)
+            return e.chainStatus
+        resultOf(pair.server.write(b"with a ticket"))
+        pair.flush()
+        for each in (stream, pair.server):
+            each.close()
+        pair.flush()
+        return X509ChainStatusFlags.NoError
+
+    def test_certificates(self) -> None:
+        """
+        A certificate that was accepted is refused from the moment on at which the
+        calendar says that it has expired or is not valid yet, whatever is remembered
+        of it, in the next handshake, be it a new session or one that goes on; and
+        accepted again when the calendar is right again.
+        """
+        for resumes in (False, True):
+            sessions.clear()
+            server = AUTHORITY.issue("localhost", notBefore=NOW - DAY, notAfter=NOW + DAY)
+            client = AUTHORITY.clientOptions(allowTlsResume=resumes)
+            for days, expected in (
+                (0, X509ChainStatusFlags.NoError),
+                (2, X509ChainStatusFlags.NotTimeValid),
+                (0, X509ChainStatusFlags.NoError),
+                (-2, X509ChainStatusFlags.NotTimeValid),
+                (10_000, X509ChainStatusFlags.NotTimeValid),
+                (0, X509ChainStatusFlags.NoError),
+            ):
+                self.now = NOW + days * DAY
+                for _ in range(2):
+                    self.assertEqual(self.meet(client, server) & expected, expected, days)
+
+    def test_revocation(self) -> None:
+        """
+        What was fetched about revocation is used while the calendar says that it is
+        valid, and at no other time: then it is fetched anew, and what is no better
+        refuses.
+        """
+        lists = [AUTHORITY.crl()]
+        web = MemoryWeb({CRL: lambda *_: lists[-1].public_bytes(Encoding.DER)})
+        policy = X509ChainPolicy(
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=[AUTHORITY.certificate],
+            revocationMode=X509RevocationMode.Online,
+            retriever=web,
+        )
+        client = AUTHORITY.clientOptions(certificateChainPolicy=policy, trust=None)
+        server = revocable("crl.example")
+        begins, ends = lists[0].last_update_utc, lists[0].next_update_utc
+        assert ends is not None
+        second = datetime.timedelta(seconds=1)
+        cache = RevocationCache(temporaryDirectory(self) / "cache")
+        self.patch(chain, "defaultCache", lambda: cache)
+        for moment, isGood, fetched in (
+            (NOW, True, 1),
+            (NOW, True, 1),
+            # Forwards, and back.
+            (ends + second, False, 2),
+            (NOW, True, 3),
+            (NOW, True, 3),
+            # Backwards, and on.
+            (begins - DAY, False, 4),
+            (NOW, True, 4),
+        ):
+            self.now = moment
+            found = self.meet(client, server)
+            isUnknown = X509ChainStatusFlags.RevocationStatusUnknown in found
+            self.assertEqual((not isUnknown, len(web.asked)), (isGood, fetched), moment)
+
+    def test_forwards(self) -> None:
+        """
+        Where the reactor's time jumps forwards, handshakes that are waiting are refused
+        as if the time had passed; connections that are open stay so, and new ones are
+        not concerned.
+        """
+        clock = Clock()
+        asked: Deferred[Any] = Deferred()
+        waiting = StreamPair(clock=clock)
+        undecided = {"remoteCertificateValidationCallback": answering(asked)}
+        client, server = waiting.authenticate(server=undecided)
+        opened = connectedStreams(clock=clock)
+        clock.advance(3600)
+        waiting.flush()
+        for each in (server, client):
+            failureOf(each, HandshakeTimeout)
+        for pair in (opened, connectedStreams(clock=clock)):
+            resultOf(pair.client.write(b"still here"))
+            pair.flush()
+            self.assertEqual(resultOf(pair.server.read()), b"still here")
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_backwards(self) -> None:
+        """
+        Where it jumps backwards, handshakes that are waiting wait for longer, and are
+        refused in the end; a time-out that begins then is as long as ever, and nobody
+        is let in meanwhile.
+        """
+        clock = Clock()
+        clock.advance(10_000)
+        undecided = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
+        before, after = StreamPair(clock=clock), StreamPair(clock=clock)
+        theirs, first = before.authenticate(server=undecided)
+        clock.rightNow -= 3600
+        others, second = after.authenticate(server=undecided)
+        for each in (theirs, others):
+            each.addErrback(lambda failure: failure.trap(AuthenticationError))
+        clock.advance(30)
+        after.flush()
+        failureOf(second, HandshakeTimeout)
+        self.assertFalse(first.called)
+        self.assertFalse(before.server.isAuthenticated)
+        clock.advance(3600)
+        before.flush()
+        failureOf(first, HandshakeTimeout)
+        for pair in (before, after):
+            pair.client.abort()
+            pair.flush()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class ShutdownTests(SynchronousTestCase):
+    """
+    The process ends.
+    """
+
+    def test_waiting(self) -> None:
+        """
+        Where connections are lost because the reactor stops, all handshakes that wait
+        end at once: each Deferred is cancelled, nothing is parked, no timer is left,
+        and what is still answered matters to nobody.
+        """
+        clock = Clock()
+        cancelled: list[object] = []
+        pairs = []
+        for number in range(60):
+            asked: Deferred[Any] = Deferred(cancelled.append)
+            pair = StreamPair(clock=clock, keepsSessions=True)
+            answer = {"remoteCertificateValidationCallback": answering(asked)}
+            # At the one side or the other.
+            isServer = number % 2
+            outcomes = pair.authenticate(
+                VERSIONS[number % 4 // 2],
+                client=None if isServer else answer,
+                server=answer if isServer else None,
+            )
+            pairs.append((pair, outcomes[isServer], outcomes[not isServer]))
+        # A server that asks for no certificate waits outside of OpenSSL.
+        self.assertEqual(len(_waiting._parked), 30)
+        for pair, ours, theirs in pairs:
+            pair.wire.cut()
+            failureOf(ours, HandshakeInterrupted)
+            theirs.addErrback(lambda failure: failure.trap(AuthenticationError))
+        self.assertEqual(len(cancelled), 60)
+        self.assertEqual(_waiting._parked, set())
+        self.assertEqual(clock.getDelayedCalls(), [])
