@@ -836,8 +836,7 @@ class Observers(Observed):
         """
         removeObserver(self.ledger)
         removeObserver(self.metrics)
-        watch = Watch(True, NoTime())
-        watch.started()
+        watch = Watch.started(True, NoTime())
         watch.ended(HandshakeCancelled("why"), None)
         watch.closed()
         self.assertRaises(AssertionError, NoTime().seconds)
@@ -912,8 +911,7 @@ class Registry(SynchronousTestCase):
         @return: what the observer hears of the next handshake.
         """
         self.observer.heard["client"] = []
-        watch = Watch(False, Clock())
-        watch.started()
+        Watch.started(False, Clock())
         return self.observer.heard["client"]
 
     def test_once(self) -> None:
@@ -958,8 +956,7 @@ class Registry(SynchronousTestCase):
         An observer hears that an earlier session went on, with the version.
         """
         addObserver(self.observer)
-        watch = Watch(False, Clock())
-        watch.started()
+        watch = Watch.started(False, Clock())
         facts = Negotiated(SslProtocols.Tls11, None, None, None, None, "", True)
         watch.ended(None, facts)
         self.assertEqual(
@@ -972,8 +969,7 @@ class Registry(SynchronousTestCase):
         The end of a connection is told once, however often it is noticed.
         """
         addObserver(self.observer)
-        watch = Watch(True, Clock())
-        watch.started()
+        watch = Watch.started(True, Clock())
         watch.ended(None, Negotiated(SslProtocols.Tls12, None, None, None, None, "", False))
         watch.closed()
         watch.closed()

@@ -55,6 +55,7 @@ from txsslstream.algorithms import (
     signatureNamed,
 )
 from txsslstream.crossing import Presented, Received, Step, presentedOf
+from txsslstream.options import _sharedParameters
 from txsslstream.parameters import TlsParameters
 from txsslstream.security import certificatesOf
 from txsslstream.serverflight import ServerFlight
@@ -278,8 +279,9 @@ class Sharing(FilesMixin, SynchronousTestCase):
         _openssl._suiteNames()
         _openssl._defaultSignatures()
         self.patch(_openssl, "_contexts", weakref.WeakValueDictionary())
-        _openssl._sharedContext.cache_clear()
-        self.addCleanup(_openssl._sharedContext.cache_clear)
+        for shared in (_openssl._sharedContext, _sharedParameters):
+            shared.cache_clear()
+            self.addCleanup(shared.cache_clear)
         self.made = 0
         initialize = SSL.Context.__init__
 

@@ -632,19 +632,65 @@ class HandOverTests(SynchronousTestCase):
 
     def test_together(self) -> None:
         """
-        What a server says in one turn is one packet: its tickets, its greeting,
-        and the end.
+        What a server says first is one packet, with its tickets, and goes at
+        once; so does the end.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect)
+            self.application.reactions["handshake"] = lambda application: (
+                application.transport.write(b"wel"),
+                application.transport.write(b"come"),
+            )
+            self.shake()
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.tls.loseConnection()
+            self.assertEqual(len(self.socket.sent), 2 * isDirect)
+            self.turn()
+            self.assertEqual(len([each for each in self.socket.sent if each]), 1 + isDirect)
+            self.assertEqual(self.clientGot(), b"welcome")
+            self.assertEqual(self.client.get_shutdown(), SSL.RECEIVED_SHUTDOWN)
+
+    def test_handshake(self) -> None:
+        """
+        No turn of the reactor is waited for in a handshake, where it is not
+        switched off.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect)
+            client = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+            client.set_connect_state()
+            self.assertRaises(SSL.WantReadError, client.do_handshake)
+            self.receive(client.bio_read(MIB))
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.assertEqual(len(self.reactor.writers), not isDirect)
+
+    def test_nothingToSay(self) -> None:
+        """
+        A server whose application says nothing sends its tickets all the same.
         """
         self.connected()
-        self.application.reactions["handshake"] = lambda application: (
-            application.transport.writeNow(b"welcome"),
-            application.transport.loseConnection(),
-        )
         self.shake()
-        self.assertEqual(self.socket.sent, [])
+        self.assertEqual(len(self.socket.sent), 1)
+        self.assertEqual(self.clientGot(), b"")
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_failingApplication(self) -> None:
+        """
+        Of an application that fails as it is connected nothing is sent, nor
+        anything else.
+        """
+
+        def fail(application: Any) -> None:
+            application.transport.write(b"welcome")
+            raise RuntimeError("no")
+
+        self.connected()
+        self.application.reactions["handshake"] = fail
+        self.shake()
         self.turn()
-        self.assertEqual(len([each for each in self.socket.sent if each]), 1)
-        self.assertEqual(self.clientGot(), b"welcome")
+        self.assertEqual([each for each in self.socket.sent if each], [])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_answer(self) -> None:
         """

@@ -552,7 +552,7 @@ class TlsEngine:
         # What the server says in the clear; our own is looked at when somebody asks.
         self._received = _NO_FLIGHT if parameters.isServer else ServerFlight()
         # What has been handed out, for whoever asks what that was.
-        self._outputs: list[bytes] = []
+        self._outputs: tuple[bytes, ...] = ()
         ssl = self.connection._ssl
         if not ssl:
             # Which pyOpenSSL does not notice.
@@ -691,7 +691,7 @@ class TlsEngine:
         """
         data = takeOutput(self.connection)
         if data:
-            self._outputs.append(data)
+            self._outputs += (data,)
         return data
 
     @property
@@ -766,7 +766,8 @@ class TlsEngine:
         self.decisions = None
         self.session = None
         self._received = _NO_FLIGHT
-        self._outputs = []
+        self._outputs = ()
+        self.opening = b""
         self._sent = ()
         self._held = b""
         # Where Twisted has noted the protocol, which would keep all this alive.
@@ -1385,8 +1386,7 @@ def _certificateCallback(ssl: Any, _: Any) -> int:
 
 @_callback("int (*)(SSL *, void *)", lib.SSL_TLSEXT_ERR_NOACK)
 def _stapleCallback(ssl: Any, _: Any) -> int:
-    refusal: int = lib.SSL_TLSEXT_ERR_NOACK
-    return _guarded(ssl, refusal, TlsEngine._stapleOurs)
+    return _guarded(ssl, int(lib.SSL_TLSEXT_ERR_NOACK), TlsEngine._stapleOurs)
 
 
 @_callback("int (*)(SSL *, int *, void *)", lib.SSL_TLSEXT_ERR_ALERT_FATAL)

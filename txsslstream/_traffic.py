@@ -62,16 +62,15 @@ class TrafficProtocol(InspectableProtocol):
         """
         self._socket = socketOf(self.transport)
         if self._socket is not None and self.handsOverDirectly:
+            # Or what is handed over would wait in the kernel until the peer has
+            # acknowledged what was before.
+            self.transport.setTcpNoDelay(True)
             self._offer = self._socket.offer
 
     def _beginTraffic(self) -> None:
         """
         From now on there is data to send and to receive.
         """
-        if self._offer is not None:
-            # Or what is handed over would wait in the kernel until the peer has
-            # acknowledged what was before.
-            self.transport.setTcpNoDelay(True)
         self._trimmer = trimmerOf(self.factory._clock)
         # The handshake has left something behind, too.
         self._grown()
@@ -196,9 +195,13 @@ class TrafficProtocol(InspectableProtocol):
 
     def _handOver(self, data: bytes) -> None:
         """
-        Send what OpenSSL has to say.  An alert is out then even if the process
-        ends at once.
+        Send what OpenSSL has to say.  That nobody waits for a turn of the reactor
+        makes handshakes faster, and an alert is out even if the process ends at
+        once.
         """
-        taken = 0 if self._offer is None else self._offer(memoryview(data))
+        # Where the peer has ended, a turn is waited for all the same: then the
+        # transport closes.
+        offer = None if self._isReadingOver else self._offer
+        taken = 0 if offer is None else offer(memoryview(data))
         if taken < len(data):
             self.transport.write(data[taken:])

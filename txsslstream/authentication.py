@@ -41,7 +41,7 @@ from .errors import (
 from .failures import handshakeError, notTls
 from .hello import Choice, ChoiceRefused, HelloPhase, helloPhase, judgeHello
 from .judgement import UNCHANGED, Reason, verdict
-from .metrics import Watch, reasonOf
+from .metrics import UNWATCHED, Watch, reasonOf
 from .names import serverNameFor
 from .options import (
     AuthenticationOptions,
@@ -63,8 +63,8 @@ class Owner:
     """
     Whom an authentication works for.
 
-    @ivar write: takes bytes for the peer.
-    @ivar writeAtOnce: the same, for bytes that nothing follows.
+    @ivar write: takes bytes for the peer.  It also sends what the engine has not
+        put out when the handshake has succeeded.
     @ivar equipped: told when options have been chosen and the engine is there,
         with all that the peer has sent before.
     @ivar changed: told of each new state.
@@ -72,7 +72,6 @@ class Owner:
     """
 
     write: Callable[[bytes], None]
-    writeAtOnce: Callable[[bytes], None]
     equipped: Callable[[bytes], None]
     changed: Callable[[WireState], None]
     finished: Callable[[AuthenticationError | None], None]
@@ -89,6 +88,8 @@ class Authentication(Outcome):
     #: More than this, in bytes, is not taken from a peer while somebody decides.
     WITHHELD_LIMIT = 64 * 1024
 
+    watch = UNWATCHED
+    _deadline: Deadline | None = None
     # What the peer is told if there is no engine.
     _alertSent: TlsAlert | None = None
     _owner: Owner | None = None
@@ -127,8 +128,6 @@ class Authentication(Outcome):
         self._givenTimeout = handshakeTimeout
         self.handshakeTimeout = self._timeoutOf(options)
         self.hello = helloPhase(options, sender, localCertificateSelectionCallback)
-        self._deadline = Deadline(clock)
-        self.watch = Watch(self.isServer, clock)
         self._decision = Decision()
         if self.hello is None and not isinstance(options, ServerOptionsSelection):
             self._equip(options, options.parameters)
@@ -171,8 +170,9 @@ class Authentication(Outcome):
         Send what comes first and start the clock.
         """
         self._owner = owner
-        self.watch.started()
-        self._deadline.begin(self.handshakeTimeout, self._timedOut)
+        self.watch = Watch.started(self.isServer, self._clock)
+        self._deadline = deadline = Deadline(self._clock)
+        deadline.begin(self.handshakeTimeout, self._timedOut)
         if self.hello is not None:
             self._changed(WireState.hello)
         elif not self.isServer and self.judgement.asksBeforeHello:
@@ -191,7 +191,7 @@ class Authentication(Outcome):
         elif state is HelloState.invalid:
             self.reason.note(notTls(hello.reader.reason, hello.reader.received))
             output, self._alertSent = judgeHello(hello.reader.received, self)
-            self._write(output, isLast=True)
+            self._write(output)
             self._fail()
 
     def _chosen(self, choice: Choice) -> None:
@@ -203,7 +203,8 @@ class Authentication(Outcome):
         self.hello = None
         self._equip(choice.options, choice.parameters)
         self.handshakeTimeout = self._timeoutOf(choice.options)
-        self._deadline.change(self.handshakeTimeout, self._timedOut)
+        if self._deadline is not None:
+            self._deadline.change(self.handshakeTimeout, self._timedOut)
         if self._owner is not None:
             self._owner.equipped(received)
         self.engine.feed(received)
@@ -328,7 +329,7 @@ class Authentication(Outcome):
             alert = error.alert
         else:
             alert = self.reason.callbackFailed(failure)
-        self._write(self._plainAlert(alert), isLast=True)
+        self._write(self._plainAlert(alert))
 
     def _stepped(self, step: Step) -> None:
         """
@@ -340,14 +341,19 @@ class Authentication(Outcome):
             output = self.engine.output()
             if self._alert is not None and not wasEncrypting:
                 output = self._plainAlert(self._alert)
-            self._write(output, isLast=True)
+            self._write(output)
             self._fail()
             return
-        output = self.engine.output()
         isOver = step is Step.complete
         # Where a server asks nobody, there is nothing to judge.
-        isSettled = self._asksNobody and self.isServer
-        if not isSettled and not self.judgement.isMade and self._mayJudge(isOver, output):
+        asksNobody = self._asksNobody and self.isServer
+        isSettled = asksNobody or self.judgement.isMade
+        if isSettled and isOver:
+            # Together with what the application says first.
+            self._finish(None)
+            return
+        output = self.engine.output()
+        if not isSettled and self._mayJudge(isOver, output):
             self._held = (output, step)
             if self.judgement.isAboutNobody:
                 self._letGo(self.judgement.ofNobodyAtOnce())
@@ -356,8 +362,6 @@ class Authentication(Outcome):
                 self._await(judged, self._letGo, self._refuseHeld)
             return
         self._write(output)
-        if isOver:
-            self._finish(None)
 
     def _mayJudge(self, isOver: bool, output: bytes) -> bool:
         """
@@ -389,17 +393,16 @@ class Authentication(Outcome):
         self._held = None
         if self.isServer:
             # The flight that was held back is what would have begun encryption.
-            self._write(self._plainAlert(alert), isLast=True)
+            self._write(self._plainAlert(alert))
         self._fail()
 
     def _plainAlert(self, alert: TlsAlert) -> bytes:
         self._alertSent = alert
         return alertRecord(alert)
 
-    def _write(self, data: bytes, isLast: bool = False) -> None:
-        owner = self._owner
-        if data and owner is not None and self._tellsPeer:
-            (owner.writeAtOnce if isLast else owner.write)(data)
+    def _write(self, data: bytes) -> None:
+        if data and self._owner is not None and self._tellsPeer:
+            self._owner.write(data)
 
     # The outcome
 
@@ -413,7 +416,9 @@ class Authentication(Outcome):
         self._finish(error)
 
     def _finish(self, error: AuthenticationError | None) -> None:
-        self._deadline.end()
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.end()
         owner, self._owner = self._owner, None
         self._call = None
         self._sender = None
@@ -499,7 +504,7 @@ class Authentication(Outcome):
             if not (self._isSilent or isEncrypting):
                 isChoosing = self.hello is not None and self.hello.isChoosing
                 alert = TlsAlert.internal_error if isChoosing else TlsAlert.user_canceled
-                self._write(self._plainAlert(alert), isLast=True)
+                self._write(self._plainAlert(alert))
             self._fail()
         self._decision.dismiss(decision)
 

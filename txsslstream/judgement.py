@@ -93,7 +93,10 @@ class Reason:
     @ivar error: the error that tells it, if so.
     """
 
-    error: AuthenticationError | None = None
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: AuthenticationError | None = None
 
     def note(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         """

@@ -74,21 +74,27 @@ class Watch:
 
     __slots__ = ("__weakref__", "_began", "_clock", "_isServer", "_observers", "_open")
 
-    def __init__(self, isServer: bool, clock: IReactorTime) -> None:
+    def __init__(self, isServer: bool, clock: IReactorTime | None) -> None:
         self._isServer = isServer
         self._clock = clock
         self._observers: tuple[IHandshakeObserver, ...] = ()
         self._began = 0.0
         self._open: SslProtocols | None = None
 
-    def started(self) -> None:
+    @classmethod
+    def started(cls, isServer: bool, clock: IReactorTime) -> Watch:
         """
-        The handshake begins.
+        A handshake begins.
+
+        @return: what is to be told of it.
         """
-        self._observers = _observers
-        if self._observers:
-            self._began = self._clock.seconds()
-            self._tell(lambda each: each.handshakeStarted(self._isServer))
+        if not _observers:
+            return UNWATCHED
+        watch = cls(isServer, clock)
+        watch._observers = _observers
+        watch._began = clock.seconds()
+        watch._tell(lambda each: each.handshakeStarted(isServer))
+        return watch
 
     @property
     def isHeard(self) -> bool:
@@ -104,7 +110,7 @@ class Watch:
         @param error: why it failed, if so.
         @param facts: what was negotiated, if not.
         """
-        if not self._observers:
+        if self._clock is None:
             return
         # A reactor's time is the machine's, which can be set back.
         seconds = max(0.0, self._clock.seconds() - self._began)
@@ -129,6 +135,10 @@ class Watch:
     def _tell(self, event: Callable[[IHandshakeObserver], None]) -> None:
         for observer in self._observers:
             _tellOne(observer, event)
+
+
+#: Of all connections that nobody wants to hear of.
+UNWATCHED = Watch(False, None)
 
 
 def _tellOne(observer: IHandshakeObserver, event: Callable[[Any], None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import or_
 from typing import Any, TypeAlias, TypeVar
 
@@ -138,6 +138,17 @@ def checkedTimeout(seconds: float | None, name: str) -> float | None:
     return seconds
 
 
+# Some programs make options for each connection, most often the same.
+
+
+@lru_cache(maxsize=8)
+def _systemPolicy(revocationMode: X509RevocationMode) -> X509ChainPolicy:
+    return X509ChainPolicy(revocationMode=revocationMode).frozen()
+
+
+_sharedParameters = lru_cache(maxsize=256)(TlsParameters)
+
+
 @dataclass(frozen=True)
 class _AuthenticationOptions:
     """
@@ -243,7 +254,9 @@ class _AuthenticationOptions:
         certificate = None if presented is None else presented.current
         last: TlsParameters | None = self.__dict__.get("parameters")
         if last is None or last.certificate is not certificate:
-            last = replace(self._bareParameters, certificate=certificate)
+            last = self._bareParameters
+            if certificate is not None:
+                last = replace(last, certificate=certificate)
             self.__dict__["parameters"] = last
         return last
 
@@ -276,11 +289,11 @@ class _AuthenticationOptions:
         if self.certificateChainPolicy is not None:
             return self.certificateChainPolicy
         roots = None if self.trust is None else self.trust.certificates
+        if roots is None:
+            return _systemPolicy(self.certificateRevocationCheckMode)
         return X509ChainPolicy(
-            trustMode=(
-                X509ChainTrustMode.System if roots is None else X509ChainTrustMode.CustomRootTrust
-            ),
-            customTrustStore=roots or (),
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=roots,
             revocationMode=self.certificateRevocationCheckMode,
         ).frozen()
 
@@ -294,7 +307,7 @@ class _AuthenticationOptions:
 
     def _parameters(self, isServer: bool, **more: Any) -> TlsParameters:
         suites = self.cipherSuitesPolicy
-        return TlsParameters(
+        return _sharedParameters(
             isServer=isServer,
             protocols=self.enabledSslProtocols,
             cipherSuites=None if suites is None else suites.allowedCipherSuites,

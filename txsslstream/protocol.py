@@ -134,8 +134,8 @@ class SslStreamProtocol(AskingProtocol):
         """
         Begin.  A connection creator that raises ends the connection.
         """
-        transport = wireTo(transport) if isProcess(transport) else transport
         try:
+            transport = wireTo(transport) if isProcess(transport) else transport
             self._tlsConnection = self.factory._creatorCallable(self)
         except BaseException:
             self._log.failure("no TLS connection could be made")
@@ -176,13 +176,7 @@ class SslStreamProtocol(AskingProtocol):
                 self._tlsConnection = None
             self._findSocket()
             self._authentication.begin(
-                Owner(
-                    self.transport.write,
-                    self._handOver,
-                    self._equipped,
-                    self._moved,
-                    self._authenticationFinished,
-                )
+                Owner(self._handOver, self._equipped, self._moved, self._authenticationFinished)
             )
 
     def _moved(self, state: WireState) -> None:
@@ -232,7 +226,10 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
+        outgoing = self._aggregator
+        outgoing.isAwaited = True
         self._connectApplication()
+        self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
         if self._connectsWrappedLater:
@@ -275,10 +272,18 @@ class SslStreamProtocol(AskingProtocol):
             else:
                 self._read(*receive(self._tlsConnection, data))
         finally:
-            outgoing.sleep()
-            if not outgoing.flush() and not self._lostTLSConnection:
-                # There may be an answer to what came.
-                self._flushSendBIO()
+            self._wakeUpEnds(outgoing)
+
+    def _wakeUpEnds(self, outgoing: Any) -> None:
+        """
+        The application has had its say.
+
+        @param outgoing: what has gathered it.
+        """
+        outgoing.sleep()
+        if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
+            # There may be something to say without the application.
+            self._flushSendBIO()
 
     def _receiveEarly(self, data: bytes) -> None:
         authentication = self._authentication
