@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -279,7 +280,7 @@ class Conversation:
         @param where: which call has failed, if one has.
         @return: everything that must not be.
         """
-        found = []
+        found: list[str] = []
         for _ in range(3):
             self._goOn(found, self.wire.advance, 40)
         pending = [name for name in self.wanted if name not in self.outcomes]
@@ -366,7 +367,7 @@ class Streams(Conversation):
             self.flush()
         for number, message in enumerate(MESSAGES):
             name = f"write {number}"
-            self.attempt(name, lambda data=message: self.server.write(data))
+            self.attempt(name, partial(self.server.write, message))
             self.flush()
             if not self.isOpen(name):
                 # Whoever hears of it does not end as if nothing had happened.

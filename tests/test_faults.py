@@ -367,7 +367,7 @@ class OpenSSLTests(SynchronousTestCase):
             wire.connect(Bystander(), Bystander())
             client = SslStream(wire.client, clock=wire.clock)
             server = SslStream(wire.server, clock=wire.clock)
-            outcomes = [
+            outcomes: list[Deferred[Any]] = [
                 server.authenticateAsServer(AUTHORITY.serverOptions()),
                 client.authenticateAsClient(AUTHORITY.clientOptions()),
             ]
@@ -493,7 +493,7 @@ class CallbackTests(SynchronousTestCase):
             theirs = pair.client.authenticateAsClient(AUTHORITY.clientOptions(version))
             pair.flush()
         else:
-            given = {whose: {name: callback, **options}}
+            given: Any = {whose: {name: callback, **options}}
             client, server = pair.authenticate(version, **given)
             ours, theirs = (client, server) if whose == "client" else (server, client)
         return pair, ours, theirs
@@ -734,7 +734,7 @@ class CallbackTests(SynchronousTestCase):
             server.listenStreams(raising(error))
             client = SslStreamClientEndpoint(memory, AUTHORITY.clientOptions(), memory.clock)
             application = Application()
-            client.connect(Factory.forProtocol(lambda one=application: one))
+            client.connect(Factory.forProtocol(answering(application)))
             memory.flush()
             self.assertEqual(application.events[-1:], ["lost"])
             if not isinstance(error, GeneratorExit):
@@ -983,16 +983,17 @@ class DiskTests(SynchronousTestCase):
         in this connection and in others of this process; it is logged once, and no
         part of it is left.
         """
+        web = MemoryWeb({CRL: AUTHORITY.crl().public_bytes(Encoding.DER)})
         policy = X509ChainPolicy(
             trustMode=X509ChainTrustMode.CustomRootTrust,
             customTrustStore=[AUTHORITY.certificate],
             revocationMode=X509RevocationMode.Online,
-            retriever=MemoryWeb({CRL: AUTHORITY.crl().public_bytes(Encoding.DER)}),
+            retriever=web,
         )
         context = revocable("crl.example")
         for step in ("open", "write", "replace"):
             cache = RevocationCache(self.home / "cache")
-            asked = policy.retriever.asked
+            asked = web.asked
             asked.clear()
             with (
                 patch.object(chain, "defaultCache", answering(cache)),
@@ -1019,7 +1020,7 @@ class DiskTests(SynchronousTestCase):
         store = X509Store("Test", path=self.home / "store")
         before = self.files()
         for failing in (1, 2):
-            calls = []
+            calls: list[int] = []
 
             def limited(descriptor: int, calls: list[int] = calls, last: int = failing) -> None:
                 calls.append(descriptor)
@@ -1263,7 +1264,7 @@ class ClockTests(SynchronousTestCase):
         """
         clock = Clock()
         clock.advance(10_000)
-        undecided = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
+        undecided: dict[str, Any] = {"remoteCertificateValidationCallback": lambda *_: Deferred()}
         before, after = StreamPair(clock=clock), StreamPair(clock=clock)
         theirs, first = before.authenticate(server=undecided)
         clock.rightNow -= 3600

@@ -169,10 +169,12 @@ class Occurrence(Generic[_T]):
         """
         if self._outcome is not None:
             return
-        if self._error is None:
-            self._error = error.value if isinstance(error, Failure) else error
+        kept = self._error or (error.value if isinstance(error, Failure) else error)
+        assert kept is not None
+        self._error = kept
         while self._waiting:
-            failure = again(self._error)
+            # Before anything is taken: what fails here can be told later.
+            failure = again(kept)
             self._waiting.pop(0).errback(failure)
 
     @property
