@@ -15,6 +15,7 @@ import os
 import resource
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,12 +90,14 @@ from txsslstream.testing import (
     writePEM,
 )
 
+from .campaigns import faults
+from .campaigns._common import Campaign
 from .programs import temporaryDirectory
 from .shortage import CONVERSATIONS, Conversation, ForgivingClock, ForgivingWire, Shortage
 from .support import AUTHORITY, SERVER
 
 #: One call of so many fails here; all of them in L{tests.campaigns.faults}.
-STRIDE = 61
+STRIDE = 97
 
 VERSIONS = (SslProtocols.Tls13, SslProtocols.Tls12)
 
@@ -1320,3 +1323,18 @@ class ShutdownTests(SynchronousTestCase):
         self.assertEqual(len(cancelled), 60)
         self.assertEqual(_waiting._parked, set())
         self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class ProcessTests(SynchronousTestCase):
+    """
+    A part of L{tests.campaigns.faults}.
+    """
+
+    def test_campaign(self) -> None:
+        """
+        Without descriptors, and with handshakes that wait as it ends, a server does
+        what it should.
+        """
+        campaign = Campaign(Namespace(short=True), temporaryDirectory(self))
+        results, isAsExpected = faults.conduct(campaign, ("descriptors", "stopped"))
+        self.assertTrue(isAsExpected, results)
