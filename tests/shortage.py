@@ -72,11 +72,14 @@ class Shortage:
     def __init__(self, at: int | str) -> None:
         """
         @param at: the number of the call that fails, from 0; or the room and the
-            name of a function: the first call of that fails.
+            name of a function, and which call of that fails, from 1: C{"room.name#2"}.
         """
         self.count = 0
         self.where = ""
         self._at = at
+        self._name, _, which = str(at).partition("#")
+        self._which = int(which or 1)
+        self._seen = 0
 
     def _called(self, frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call":
@@ -90,7 +93,9 @@ class Shortage:
             return
         number, self.count = self.count, self.count + 1
         room = os.path.basename(frame.f_code.co_filename).removesuffix(".py")
-        if self._at in (number, f"{room}.{name}") and not self.where:
+        isNamed = f"{room}.{name}" == self._name
+        self._seen += isNamed
+        if number == self._at or (isNamed and self._seen == self._which):
             self.where = f"{room}.{name}"
             raise MemoryError(self.where)
 
@@ -284,8 +289,7 @@ class Conversation:
         for _ in range(3):
             self._goOn(found, self.wire.advance, 40)
         pending = [name for name in self.wanted if name not in self.outcomes]
-        isTold = any(isinstance(each, BaseException) for each in self.outcomes.values())
-        if pending and not isTold and where not in _TELLING:
+        if pending and where not in _TELLING:
             found.append(f"pending after all time-outs: {pending}")
         self._goOn(found, self.wire.cut)
         self._goOn(found, self.wire.advance, 40)
@@ -363,6 +367,7 @@ class Streams(Conversation):
             return
         if self._asksLater:
             if not self.attempt("asked", self.server.negotiateClientCertificateAsync):
+                self.attempt("abort", self.server.abort)
                 return
             self.flush()
         for number, message in enumerate(MESSAGES):

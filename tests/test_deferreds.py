@@ -5,11 +5,13 @@ Tests for L{txsslstream._deferreds}: what happens once, for everybody.
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from txsslstream import _deferreds
 from txsslstream._deferreds import Occurrence, again, forgetFrames
 
 
@@ -109,6 +111,19 @@ class OccurrenceTests(SynchronousTestCase):
         other.happened("first")
         other.failed(ValueError("second"))
         self.assertEqual(self.successResultOf(other.when()), "first")
+
+    def test_toldLater(self) -> None:
+        """
+        Who could not be told of a failure, such as for lack of memory, is told when
+        it is told again.
+        """
+        observers = [self.occurrence.when() for _ in range(2)]
+        with patch.object(_deferreds, "again", side_effect=MemoryError):
+            self.assertRaises(MemoryError, self.occurrence.failed, ValueError("first"))
+        self.assertTrue(self.occurrence.isObserved)
+        self.occurrence.failed(ValueError("second"))
+        for each in observers:
+            self.assertEqual(str(self.failureResultOf(each).value), "first")
 
     def test_pending(self) -> None:
         """

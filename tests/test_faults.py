@@ -83,6 +83,7 @@ from txsslstream.testing import (
     MemoryEndpoint,
     MemoryWeb,
     StreamPair,
+    Wire,
     certificatePEM,
     connectedStreams,
     failureOf,
@@ -155,15 +156,17 @@ class MemoryTests(SynchronousTestCase):
 
     def assertSound(self, where: str, name: str) -> None:
         """
-        Assert that nothing bad comes of it where one call fails, with peers that
-        are acceptable and with others.
+        Assert that nothing bad comes of it where one call fails, be it the first of
+        its kind or a later one, with peers that are acceptable and with others.
         """
-        for version in VERSIONS:
-            for isGood in (True, False):
-                problems, shortage = self.lacking(where, CONVERSATIONS[name](version, isGood))
-                self.assertEqual(problems, [], (version, isGood))
-                if isGood:
-                    self.assertEqual(shortage.where, where)
+        for number in range(1, 5):
+            for version in VERSIONS:
+                for isGood in (True, False):
+                    conversation = CONVERSATIONS[name](version, isGood)
+                    problems, shortage = self.lacking(f"{where}#{number}", conversation)
+                    self.assertEqual(problems, [], (where, number, version, isGood))
+                    if isGood and number == 1:
+                        self.assertEqual(shortage.where, where)
 
     def test_everywhere(self) -> None:
         """
@@ -223,6 +226,17 @@ class MemoryTests(SynchronousTestCase):
         """
         for where in ("authentication.begin", "_deadline.begin", "_transports.socketOf"):
             self.assertSound(where, "protocols that are pushed their data")
+            wire = Wire()
+            for options in (AUTHORITY.clientOptions(), AUTHORITY.serverOptions()):
+                isClient = isinstance(options, SslClientAuthenticationOptions)
+                factory = SslStreamFactory(options, isClient, Factory.forProtocol(Application))
+                protocol: Any = factory.buildProtocol(None)
+                end = wire.client if isClient else wire.server
+                with Shortage(where) as shortage:
+                    protocol.makeConnection(end)
+                self.assertEqual(shortage.where, where)
+                # At once, and nobody else has to see to it.
+                self.assertIsInstance(end.closing, ConnectionAborted)
 
     def test_askedLater(self) -> None:
         """
@@ -244,7 +258,10 @@ class MemoryTests(SynchronousTestCase):
         """
         Who reads or writes as the connection is lost is told.
         """
-        for where in ("_sides._serve", "_sides._moved", "_sides._forgetData"):
+        for where in (
+            *("_sides._serve", "_sides._moved", "_sides._forgetData"),
+            *("protocol.loseConnection", "protocol._shutdownTLS"),
+        ):
             self.assertSound(where, "a server's is judged by what there is")
 
 
