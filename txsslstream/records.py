@@ -19,8 +19,9 @@ APPLICATION_DATA = 23
 HEADER_SIZE = 5
 
 #: What nobody may send: a heartbeat (RFC 6520) in the clear, and what is no end of
-#: any record that has begun.
-FORBIDDEN = b"\x18\x03\x03\0\1\0" + bytes(1 << 15)
+#: any record that has begun.  It has room for what OpenSSL wants to check, or
+#: older ones call it an error of their own.
+FORBIDDEN = b"\x18\x03\x03\0\x40" + bytes(1 << 15)
 
 
 def recordKinds(data: bytes) -> set[int]:
