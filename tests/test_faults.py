@@ -11,12 +11,13 @@ import asyncio
 import datetime
 import errno
 import gc
+import io
 import os
-import resource
 import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -967,7 +968,7 @@ class DiskTests(SynchronousTestCase):
         if at == "open":
             return patch.object(tempfile, "mkstemp", refuse)
         if at == "write":
-            return _LimitedFiles()
+            return patch.object(os, "fdopen", _HalfFull)
         return patch.object(os, at, refuse)
 
     def files(self) -> dict[str, bytes]:
@@ -993,7 +994,7 @@ class DiskTests(SynchronousTestCase):
                 error = self.assertRaises(
                     OSError, storefiles.writePrivately, path, b"new" * 100_000
                 )
-            self.assertIn(error.errno, (errno.ENOSPC, errno.EFBIG))
+            self.assertEqual(error.errno, errno.ENOSPC)
             self.assertEqual(self.files(), {"file": b"old" * 1000})
         self.assertEqual(openDescriptors(), descriptors)
 
@@ -1136,17 +1137,17 @@ class DiskTests(SynchronousTestCase):
         self.assertIn(b"\nOTHER\n", path.read_bytes())
 
 
-class _LimitedFiles:
+class _HalfFull(io.FileIO):
     """
-    Has no file of this process get larger than a little.
+    A file that takes the beginning.
     """
 
-    def __enter__(self) -> None:
-        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, self._before[1]))
-
-    def __exit__(self, *_: object) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+    def write(self, data: Any) -> int:
+        """
+        Take the beginning.
+        """
+        super().write(data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def openDescriptors() -> list[str]:
@@ -1353,5 +1354,6 @@ class ProcessTests(SynchronousTestCase):
         what it should.
         """
         campaign = Campaign(Namespace(short=True), temporaryDirectory(self))
-        results, isAsExpected = faults.conduct(campaign, ("descriptors", "stopped"))
+        with redirect_stdout(io.StringIO()):
+            results, isAsExpected = faults.conduct(campaign, ("descriptors", "stopped"))
         self.assertTrue(isAsExpected, results)

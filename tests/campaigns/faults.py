@@ -328,9 +328,9 @@ def descriptorsOfForwarder(campaign: Campaign, fault: Fault) -> None:
 
 def memory(campaign: Campaign, fault: Fault) -> None:
     """
-    A flood of clients with 8 MiB left of the address space, or 1 for fewer.
+    A flood of clients with 8 MiB left of the address space, or 2 for fewer.
     """
-    left, count = (1 << 20, 40) if campaign.isShort else (8 << 20, 400)
+    left, count = (2 << 20, 60) if campaign.isShort else (8 << 20, 400)
     options = ("--require-client-certificate", "--trust", str(campaign.trust))
     known = ssl.create_default_context(cafile=str(campaign.trust))
     known.load_cert_chain(campaign.home / "client-EC.pem", campaign.home / "client-EC.key")
