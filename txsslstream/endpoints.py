@@ -203,9 +203,9 @@ class _Streams(Factory):
             self._tell("TLS with {peer} ended early: {error}", transport, e)
             stream.abort()
         except GeneratorExit:
-            # Nobody will call us again.
+            # Nobody waits for us any more.
             stream.abort()
-            raise
+            return
         except BaseException:
             self._log.failure("the handler of a stream failed")
             stream.abort()
