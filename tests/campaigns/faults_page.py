@@ -47,7 +47,8 @@ ROWS: Sequence[tuple[str, str, str]] = (
     (
         "`MemoryError` in any call of the package's",
         "The handshake is refused, or the connection ended; nobody is let in, no data is left out, "
-        "everybody who waits is told, no timer is left.",
+        "everybody who waits is told (unless it is the call itself that tells which fails; "
+        "`tests/shortage.py` lists those), no timer is left. One call of five is tried.",
         f"{_CAMPAIGN} `allocations`, `{_HERE}.MemoryTests`",
     ),
     (
