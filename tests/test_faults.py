@@ -408,7 +408,7 @@ class OpenSSLTests(SynchronousTestCase):
         Where there is none for smaller buffers, the large ones stay in use.
         """
         pair = connectedStreams()
-        made = [lib.BIO_new(lib.BIO_s_mem()), ffi.NULL]
+        made = [ffi.NULL, lib.BIO_new(lib.BIO_s_mem())]
         protocol: Any = pair.client._protocol
         before = protocol._tlsConnection._into_ssl
         with patch.object(_openssl, "lib", Lacking(BIO_new=lambda _: made.pop())):

@@ -42,22 +42,6 @@ class ChoiceRefused(Exception):
         self.alert = alert
 
 
-class NoConnectionYet:
-    """
-    What Twisted's factory gets that asks for an OpenSSL connection too early.
-    """
-
-    def set_accept_state(self) -> None:
-        """
-        Only servers have something to choose.
-        """
-
-    def set_app_data(self, data: object) -> None:
-        """
-        Nobody asks for it.
-        """
-
-
 @dataclass(frozen=True)
 class Choice:
     """
