@@ -60,10 +60,6 @@ class AskingProtocol(TrafficProtocol):
         """
         self._security = None
 
-    def _abortFor(self, error: Exception) -> None:
-        self._fail(error)
-        self.abortConnection()
-
     # Asking
 
     def negotiateClientCertificateAsync(self) -> Deferred[None]:
