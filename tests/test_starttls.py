@@ -246,6 +246,53 @@ class FunctionTests(StartTLSMixin):
         self.assertEqual(talk.server.events[-3:], ["handshake", "one", "two"])
         self.assertNotIn(b"two", talk.wire.client.everWritten)
 
+    def test_queuedFirst(self) -> None:
+        """
+        Nothing overtakes it: neither what is not to wait, nor what is too much
+        to be gathered.
+        """
+        many = [b"%05d" % number for number in range(10_000)]
+        for how, lines in (("writeNow", [b"last"]), ("write", many)):
+            talk = Conversation(self, {}, {})
+            start = talk.client.onSTARTTLS
+
+            def startAndWrite(protocol: Any, start: Callable[[Any], None] = start) -> None:
+                start(protocol)
+                protocol.say(b"first")
+
+            def goOn(talk: Any = talk, how: str = how, lines: list[bytes] = lines) -> None:
+                getattr(talk.client.transport, how)(b"".join(line + b"\r\n" for line in lines))
+
+            talk.client.onSTARTTLS = startAndWrite
+            talk.client.handshakeCompleted = goOn
+            talk.begin()
+            self.assertEqual(
+                talk.server.events[-len(lines) - 1 :],
+                ["first", *(line.decode() for line in lines)],
+            )
+
+    def test_queuedThenClosed(self) -> None:
+        """
+        Nor does the end, whether all or the writing side alone is closed.
+        """
+        for how in ("loseConnection", "loseWriteConnection"):
+            talk = Conversation(self, {}, {})
+            start = talk.client.onSTARTTLS
+
+            def startAndWrite(protocol: Any, start: Callable[[Any], None] = start) -> None:
+                start(protocol)
+                protocol.say(b"first")
+
+            def close(talk: Any = talk, how: str = how) -> None:
+                getattr(talk.client.transport, how)()
+
+            talk.client.onSTARTTLS = startAndWrite
+            talk.client.handshakeCompleted = close
+            talk.begin()
+            self.assertEqual(talk.server.events[-2:], ["first", "lost"])
+            self.assertIsInstance(talk.server.reason, ConnectionDone)
+            self.assertEqual(talk.clock.getDelayedCalls(), [])
+
     def test_refused(self) -> None:
         """
         If the authentication fails, the Deferred does, the connection is closed

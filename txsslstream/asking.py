@@ -51,6 +51,7 @@ class AskingProtocol(TrafficProtocol):
             self._abortFor,
         )
         self._reauthentication = reauthentication
+        self._isFlowing = False
         return reauthentication
 
     def _forgetSecurity(self, _: None) -> None:
@@ -145,11 +146,10 @@ class AskingProtocol(TrafficProtocol):
         """
         Whether nothing of the application's may be sent, or not yet.
         """
-        return self._reauthentication is not None and bool(
-            self._reauthentication.isWaiting
-            or self._reauthentication.error
-            # Nothing overtakes it.
-            or self._appSendBuffer
+        # Nothing overtakes what had to wait.
+        return bool(self._appSendBuffer) or (
+            self._reauthentication is not None
+            and bool(self._reauthentication.isWaiting or self._reauthentication.error)
         )
 
     def _flushUnlessDeciding(self) -> None:
@@ -256,6 +256,10 @@ class AskingProtocol(TrafficProtocol):
                 self.abortConnection()
 
     def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
+        """
+        The end begins.
+        """
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.close(why, tellsPeer)
 

@@ -32,13 +32,12 @@ from zope.interface import classImplements, providedBy
 from zope.interface.declarations import Provides
 
 from ._deferreds import forgetFrames
-from ._negotiation import negotiating
+from ._negotiation import NoConnectionYet, negotiating
 from ._openssl import (
     hasUnread,
     keepResumable,
     receive,
     sendCloseNotify,
-    takeUnread,
 )
 from ._patience import Patience
 from ._processes import isProcess, wireTo
@@ -79,22 +78,6 @@ _READ_SIZE = 1 << 16
 _STARVED = Received.starved
 
 
-class _NoConnectionYet:
-    """
-    What Twisted's factory gets that asks for an OpenSSL connection too early.
-    """
-
-    def set_accept_state(self) -> None:
-        """
-        Only servers have something to choose.
-        """
-
-    def set_app_data(self, data: object) -> None:
-        """
-        Nobody asks for it.
-        """
-
-
 class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
@@ -115,7 +98,6 @@ class SslStreamProtocol(AskingProtocol):
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     _log = Logger()
-    _connectsWrappedLater = False
     _isWrappedConnected = True
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
@@ -138,11 +120,10 @@ class SslStreamProtocol(AskingProtocol):
             handshakeTimeout=self.handshakeTimeoutOverride,
             localCertificateSelectionCallback=self.localCertificateSelectionCallback,
         )
-        self._connectsWrappedLater = self._connectWrapped
+        self._isWrappedConnected = not self._connectWrapped
         self._connectWrapped = False
-        self._isWrappedConnected = not self._connectsWrappedLater
         if self._authentication.hello is not None:
-            return _NoConnectionYet()
+            return NoConnectionYet()
         self._equipped(b"")
         return self._tlsConnection
 
@@ -219,6 +200,7 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
+        self._isFlowing = self._reauthentication is None and self._boundary is None
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
@@ -233,7 +215,7 @@ class SslStreamProtocol(AskingProtocol):
         self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
-        if self._connectsWrappedLater:
+        if not self._isWrappedConnected:
             self._isWrappedConnected = True
             self.wrappedProtocol.makeConnection(self)
         if IHandshakeListener.providedBy(self.wrappedProtocol):
@@ -243,6 +225,8 @@ class SslStreamProtocol(AskingProtocol):
             # Not in vain: a producer is resumed by that, whoever has paused it.
             if self._appSendBuffer:
                 self._unbufferPendingWrites()
+                if self._closesLater:
+                    self._shutdownTLS()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
@@ -252,26 +236,20 @@ class SslStreamProtocol(AskingProtocol):
         """
         Take bytes from the transport.
         """
-        authentication = self._authentication
-        if authentication is None or not self._handshakeDone:
-            self._receiveEarly(data)
-            return
-        if self._boundary is not None:
-            self._boundary.feed(data)
-        if self._isReadingOver or self._lostTLSConnection:
-            # What comes behind close_notify nobody will read.
+        isFlowing = self._isFlowing
+        if not isFlowing and not self._isRead(data):
             return
         if len(data) >= LARGE:
             self._grown()
-            if len(data) >= _READ_SIZE and self._socket is not None:
-                self._socket.readMuch()
+            if len(data) >= _READ_SIZE:
+                self._muchComes()
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
-            if self._reauthentication is not None:
-                self._takeDeciding(data)
-            else:
+            if isFlowing or self._reauthentication is None:
                 self._read(*receive(self._tlsConnection, data))
+            else:
+                self._takeDeciding(data)
         finally:
             self._wakeUpEnds(outgoing)
 
@@ -285,6 +263,19 @@ class SslStreamProtocol(AskingProtocol):
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
             self._flushUnlessDeciding()
+
+    def _isRead(self, data: bytes) -> bool:
+        """
+        @return: whether these bytes are of a conversation that goes on; those
+            for the handshake are used here.
+        """
+        if self._authentication is None or not self._handshakeDone:
+            self._receiveEarly(data)
+            return False
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        # What comes behind close_notify nobody will read.
+        return not (self._isReadingOver or self._lostTLSConnection)
 
     def _receiveEarly(self, data: bytes) -> None:
         authentication = self._authentication
@@ -319,7 +310,7 @@ class SslStreamProtocol(AskingProtocol):
                 authentication.keepSession()
             if authentication.engine.idleMessages and self._isStormy(authentication.engine, data):
                 return
-        if data and not self._isReadingOver and not self._aborted:
+        if data and (self._isFlowing or not (self._isReadingOver or self._aborted)):
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
         # The application may have ended it all meanwhile.
@@ -337,6 +328,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._isReadingOver:
             return
         self._isReadingOver = True
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.withdraw()
         wrapped = self.wrappedProtocol
@@ -383,15 +375,6 @@ class SslStreamProtocol(AskingProtocol):
         )
 
     # Closing
-
-    def takeTrailing(self) -> bytes:
-        """
-        @return: what came behind the peer's C{close_notify}, which is not TLS
-            any more.
-        """
-        if self._isReadingOver and self._tlsConnection is not None:
-            return takeUnread(self._tlsConnection)
-        return b""
 
     def loseWriteConnection(self) -> None:
         """
@@ -445,6 +428,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._authentication is None:
             super()._tlsShutdownFinished(reason)
             return
+        self._isFlowing = False
         producer, self._producer = self._producer, None
         if producer is not None:
             # The inner transport would wait for it before it closes.
@@ -496,6 +480,7 @@ class SslStreamProtocol(AskingProtocol):
                 keepResumable(self._tlsConnection)
             authentication.watch.closed()
             self._lostTLSConnection = True
+            self._isFlowing = False
         elif self._handshakeDone:
             self._securitySoFar()
         # Last, for a handshake that ends now has started it.

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _interleaving_page, tlsfuzzer
+from . import _fuzz_page, _interleaving_page, _soak_page, tlsfuzzer, workers
+from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 RESULTS = DOCS / "campaigns"
@@ -23,7 +24,7 @@ PAGE = DOCS / "campaigns.md"
 _HEAD = """\
 # Campaigns: what attacks have shown
 
-Other people's programs against the sample server, and what came of it. This page is made of the
+Other people's programs and hours of traffic, and what came of that. This page is made of the
 results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
 section names, from a checkout of the sources, and exits with 0 only if everything is as is said
 here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
@@ -52,6 +53,36 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "Nothing kept a flood of clients that never finish their handshakes from using up memory "
         "and descriptors.",
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
+    ),
+    (
+        "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
+        "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
+        "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
+    ),
+    (
+        "A certificate with a bit string in the place of a text in a name was an error of our own, "
+        "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
+        "refused with `bad_certificate`.",
+        "tests.test_certificatefacts.NameTests.test_bitString, "
+        "tests.test_access.AccessRuleTests.test_unreadableSubject",
+    ),
+    (
+        "Files with certificates whose names cannot be read, with keys of unknown kinds, or with "
+        "a private key that calls itself one of another kind raised errors of cryptography's that "
+        "are not documented.",
+        "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
+        "tests.test_certificates.FromPEMTests.test_keyOfAnotherKind, "
+        "tests.test_certificates.FromPEMTests.test_unknownKeys",
+    ),
+    (
+        "So did a development certificate's authority that is none, and a path that can be no "
+        "file's or may not be looked at.",
+        "tests.test_devcert.FilesTests.test_noAuthority, tests.test_trust.TrustTests.test_noPlace",
+    ),
+    (
+        "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
+        "URL had to which it was relative.",
+        "tests.test_retrieval.RequestTests.test_longRedirect",
     ),
     (
         "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
@@ -86,21 +117,6 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_deferreds.DismissalTests.test_frames",
     ),
 )
-
-
-def _cell(text: object) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """
-    @return: the lines of a table.
-    """
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
-    yield ""
 
 
 def _who(scan: Mapping[str, Any]) -> str:
@@ -215,6 +231,10 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
+    "workers": ("Workers, and HAProxy in front of them", workers.section),
+    "soak": ("Soak", _soak_page.section),
+    "leaks": ("Soak of leaks", _soak_page.leaks),
+    "fuzz": ("Fuzzing", _fuzz_page.section),
     "interleavings": ("Interleavings", _interleaving_page.section),
 }
 
