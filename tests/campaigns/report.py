@@ -92,6 +92,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
     ),
     (
+        "An application that wrote nothing, as zero bytes, from within `connectionMade` kept the "
+        "last message of its handshake from the peer. Never released.",
+        "tests.test_endpoints.ConnectTests.test_nothingWritten",
+    ),
+    (
         "While `remoteCertificateValidationCallback` decided about a client that was asked in "
         "mid-conversation and had shown nothing, session tickets were sent.",
         "tests.test_reauthentication.Asking.test_nothingIsSaid",
