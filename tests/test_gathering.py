@@ -81,24 +81,26 @@ class GathererTests(SynchronousTestCase):
 
     def test_enough(self) -> None:
         """
-        When there is enough it goes out at once, up to the limit it does not.
+        When there is enough to fill four records it goes out at once; with one
+        byte less it does not.
         """
         self.gatherer.write(b"a" * 40_000)
-        self.gatherer.write(b"b" * 24_000)
-        self.assertEqual(self.written, [])
+        self.gatherer.write(b"b" * 25_535)
+        self.assertFalse(self.written)
         self.gatherer.write(b"c")
-        self.assertEqual(self.written, [b"a" * 40_000 + b"b" * 24_000 + b"c"])
-        self.gatherer.write(b"d" * 64_000)
+        self.assertEqual(list(map(len, self.written)), [65_536])
+        self.assertEqual(self.written[0], b"a" * 40_000 + b"b" * 25_535 + b"c")
+        self.gatherer.write(b"d" * 65_535)
         self.assertEqual(len(self.written), 1)
         self.gatherer.close()
-        self.assertEqual(self.written[1], b"d" * 64_000)
+        self.assertEqual(list(map(len, self.written[1:])), [65_535])
 
     def test_large(self) -> None:
         """
         What is enough by itself goes out alone, behind what was there, and
         without a copy, be it bytes or another buffer.
         """
-        large = b"x" * 64_001
+        large = b"x" * 65_536
         for data in (large, bytearray(large), memoryview(large)):
             self.gatherer.write(b"small")
             self.gatherer.write(data)
@@ -150,8 +152,8 @@ class GathererTests(SynchronousTestCase):
 
         gatherer = Gatherer(take, self.clock)
         gatherer.isAwaited = True
-        gatherer.write(b"a" * 65_000)
-        self.assertEqual(b"".join(self.written), b"a" * 65_000 + b"|" + b"b" * 70_000 + b"c" + b"|")
+        gatherer.write(b"a" * 65_536)
+        self.assertEqual(b"".join(self.written), b"a" * 65_536 + b"|" + b"b" * 70_000 + b"c" + b"|")
 
     def test_raises(self) -> None:
         """

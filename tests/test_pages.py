@@ -48,6 +48,7 @@ from txsslstream import (
     X509RevocationMode,
     _cache,
     _openssl,
+    _proxied,
     certificatefacts,
     chainchecks,
     issuers,
@@ -795,6 +796,7 @@ class SecurityTests(SynchronousTestCase):
         expected: list[tuple[str, Any]] = [
             (seconds, StreamPair().client.handshakeTimeout),
             (seconds, SslStreamProtocol.shutdownTimeout),
+            (seconds, _proxied.HEADER_TIMEOUT),
             (size, ClientHelloReader.LIMIT),
             (size, Authentication.WITHHELD_LIMIT),
             (size, Reauthentication.WITHHELD_LIMIT),
@@ -1001,5 +1003,6 @@ class SecurityTests(SynchronousTestCase):
         for name in txsslstream.__all__:
             known |= set(dir(getattr(txsslstream, name)))
         known |= {"True", "Root", "HttpRetriever", "X25519MLKEM768", "urlRetrievalTimeout"}
+        known |= {"acceptProxy"}
         known |= {each.name for each in TlsCipherSuite}
         self.assertEqual(told - known, set())

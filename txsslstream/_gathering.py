@@ -26,8 +26,8 @@ class Gatherer:
         turn of the reactor or in the next.
     """
 
-    #: With more than this, in bytes, there is nothing to wait for.
-    LIMIT = 64_000
+    #: With so much, in bytes, there is nothing to wait for: it fills its records.
+    LIMIT = 1 << 16
 
     __slots__ = ("_clock", "_isFlushing", "_pieces", "_room", "_scheduled", "_write", "isAwaited")
 
@@ -54,7 +54,7 @@ class Gatherer:
         if data.__class__ is not bytes:
             data = self._owned(data)
         self._room -= len(data)
-        if self._room < 0:
+        if self._room <= 0:
             self._fill(data)
             return
         self._pieces.append(data)
@@ -78,13 +78,13 @@ class Gatherer:
         @return: C{data} as octets that nobody changes as long as they are here.
         """
         view = memoryview(data)
-        if view.nbytes > self.LIMIT and view.c_contiguous and not self._isFlushing:
+        if view.nbytes >= self.LIMIT and view.c_contiguous and not self._isFlushing:
             # It will be gone when the write returns.
             return view.cast("B")
         return view.tobytes()
 
     def _fill(self, data: Octets) -> None:
-        if len(data) > self.LIMIT:
+        if self._pieces and len(data) >= self.LIMIT:
             # Nothing is gained by joining it with what is there.
             self.flush()
         self._pieces.append(data)
@@ -99,7 +99,8 @@ class Gatherer:
     def _turned(self) -> None:
         self._scheduled = None
         self.isAwaited = False
-        self.flush()
+        if self._pieces:
+            self.flush()
 
     def close(self) -> None:
         """

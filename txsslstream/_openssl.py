@@ -1098,10 +1098,12 @@ def exportKeyingMaterial(
 #: Room for the largest chunk that a transport gives us, and another record.
 #: Shared: nothing of it is used once a function here has returned, for whoever
 #: is called then may come back in.
-_scratch = ffi.new("unsigned char[]", 160 * 1024)
-_SIZE = len(_scratch)
-_octets = ffi.buffer(_scratch)
+_room = ffi.new("unsigned char[]", 160 * 1024)
+_SIZE = len(_room)
+_octets = ffi.buffer(_room)
 _view = memoryview(_octets)
+# A pointer is handed over, and added to, faster than an array.
+_scratch = _room + 0
 
 #: The most plaintext in a record, and more than what else is in it (RFC 8446
 #: section 5.2), in bytes.
@@ -1109,10 +1111,9 @@ _RECORD, _OVERHEAD = 1 << 14, 64
 _FULL = _SIZE - _RECORD
 
 # Found once: these are called for every record.
-_Connection = SSL.Connection
+_Connection, _STARVED, _NULL = SSL.Connection, Received.starved, ffi.NULL
 _sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
-_NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
 
 
 def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
@@ -1138,23 +1139,21 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
             pieces.append(_octets[:filled])
             filled = 0
         count = _sslRead(ssl, _scratch + filled, _RECORD)
-    plain = _octets[:filled]
-    if pieces:
-        plain = b"".join([*pieces, plain])
-    if _sslError(ssl, count) == _WANT_READ:
-        return plain, _STARVED, ""
+    plain = b"".join([*pieces, _octets[:filled]]) if pieces else _octets[:filled]
     return plain, *_whyNothing(ssl, count)
 
 
+#: What ends what can be read without a fault.
+_FAULTLESS = {
+    lib.SSL_ERROR_WANT_READ: (Received.starved, ""),
+    lib.SSL_ERROR_ZERO_RETURN: (Received.ended, ""),
+    lib.SSL_ERROR_WANT_X509_LOOKUP: (Received.asking, ""),
+}
+
+
 def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
-    error = lib.SSL_get_error(ssl, result)
-    if error == lib.SSL_ERROR_WANT_READ:
-        return Received.starved, ""
-    if error == lib.SSL_ERROR_ZERO_RETURN:
-        return Received.ended, ""
-    if error == lib.SSL_ERROR_WANT_X509_LOOKUP:
-        return Received.asking, ""
-    return Received.broken, ", ".join(_drainErrors()) or "no reason given"
+    why = _FAULTLESS.get(_sslError(ssl, result))
+    return why or (Received.broken, ", ".join(_drainErrors()) or "no reason given")
 
 
 def hasUnread(connection: SSL.Connection) -> bool:
@@ -1186,7 +1185,7 @@ def send(
     ssl = connection._ssl
     count = _sslWrite(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
     if count <= 0:
-        isEarly = _sslError(ssl, count) == _WANT_READ
+        isEarly = _sslError(ssl, count) == lib.SSL_ERROR_WANT_READ
         return b"", False, "" if isEarly else ", ".join(_drainErrors()) or "no reason given"
     count = _bioRead(connection._from_ssl, _scratch, _SIZE)
     taken = 0 if offer is None else offer(_view[:count])
@@ -1231,12 +1230,38 @@ def _receiveForeign(connection: Any, data: bytes) -> tuple[bytes, Received, str]
         pieces.append(piece)
 
 
-def renewBuffers(connection: SSL.Connection) -> None:
+def keepBuffer(connection: SSL.Connection) -> None:
+    """
+    Much is coming: let OpenSSL keep what it reads a record into, 16 KiB, instead
+    of making that anew for each, until L{renewBuffers}.
+    """
+    if type(connection) is _Connection:
+        lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_RELEASE_BUFFERS)
+        # Whatever is set, and this is anyway, tells what reads records of it.
+        lib.SSL_set_mode(connection._ssl, lib.SSL_MODE_AUTO_RETRY)
+
+
+def growOutput(connection: SSL.Connection) -> None:
+    """
+    Much goes out: let what OpenSSL writes to grow at once.  Step by step it would
+    leave holes in memory that fit nobody.
+    """
+    if type(connection) is _Connection and not _bioSize(connection._from_ssl, _NULL):
+        _bioWrite(connection._from_ssl, bytes(4 * _RECORD), 4 * _RECORD)
+        _bioRead(connection._from_ssl, _scratch, _SIZE)
+
+
+def renewBuffers(connection: SSL.Connection, isKept: bool = False) -> None:
     """
     Give the memory back that earlier traffic has taken, if nothing is in it.
+
+    @param isKept: whether L{keepBuffer} was called.
     """
+    isOurs = type(connection) is _Connection
+    if isOurs and isKept:
+        lib.SSL_set_mode(connection._ssl, lib.SSL_MODE_RELEASE_BUFFERS)
     if (
-        type(connection) is _Connection
+        isOurs
         and _address(connection._ssl) not in _occupied
         and not _bioSize(connection._into_ssl, _NULL)
         and not _bioSize(connection._from_ssl, _NULL)
@@ -1245,6 +1270,10 @@ def renewBuffers(connection: SSL.Connection) -> None:
         connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
         # It frees those that it had.
         lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
+        if isKept and not lib.SSL_pending(connection._ssl):
+            # What was kept goes as soon as there is nothing to read.
+            lib.SSL_peek(connection._ssl, _scratch, 1)
+            lib.ERR_clear_error()
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1306,7 +1335,10 @@ def _encoded(certificate: Any) -> bytes:
     @return: the DER encoding of an C{X509*}.
     """
     lib.i2d_X509_bio(_encoding, certificate)
-    return _emptied(_encoding)
+    # Not what is shared: OpenSSL may ask as it reads, when that holds plaintext.
+    der = ffi.new("unsigned char[]", _bioSize(_encoding, _NULL))
+    _bioRead(_encoding, der, len(der))
+    return bytes(ffi.buffer(der))
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback

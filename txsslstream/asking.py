@@ -51,6 +51,7 @@ class AskingProtocol(TrafficProtocol):
             self._abortFor,
         )
         self._reauthentication = reauthentication
+        self._isFlowing = False
         return reauthentication
 
     def _forgetSecurity(self, _: None) -> None:
@@ -145,12 +146,20 @@ class AskingProtocol(TrafficProtocol):
         """
         Whether nothing of the application's may be sent, or not yet.
         """
-        return self._reauthentication is not None and bool(
-            self._reauthentication.isWaiting
-            or self._reauthentication.error
-            # Nothing overtakes it.
-            or self._appSendBuffer
+        # Nothing overtakes what had to wait.
+        return bool(self._appSendBuffer) or (
+            self._reauthentication is not None
+            and bool(self._reauthentication.isWaiting or self._reauthentication.error)
         )
+
+    def _sendWaiting(self) -> None:
+        """
+        Send what had to wait, and the end if that had to.
+        """
+        if self._appSendBuffer:
+            self._unbufferPendingWrites()
+        if self._closesLater:
+            self._shutdownTLS()
 
     def _takeDeciding(self, data: bytes) -> None:
         """
@@ -193,10 +202,7 @@ class AskingProtocol(TrafficProtocol):
         # What is shown of us may be another certificate now.
         self._forgetSecurity(None)
         if why is not Received.broken:
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-            if self._closesLater:
-                self._shutdownTLS()
+            self._sendWaiting()
         # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         self._read(data, why, reasons)
@@ -241,6 +247,10 @@ class AskingProtocol(TrafficProtocol):
     # Giving up
 
     def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
+        """
+        The end begins.
+        """
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.close(why, tellsPeer)
 

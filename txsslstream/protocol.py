@@ -31,13 +31,13 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements, providedBy
 from zope.interface.declarations import Provides
 
-from ._negotiation import negotiating
+from ._deferreds import forgetFrames
+from ._negotiation import NoConnectionYet, negotiating
 from ._openssl import (
     hasUnread,
     keepResumable,
     receive,
     sendCloseNotify,
-    takeUnread,
 )
 from ._patience import Patience
 from ._processes import isProcess, wireTo
@@ -78,22 +78,6 @@ _READ_SIZE = 1 << 16
 _STARVED = Received.starved
 
 
-class _NoConnectionYet:
-    """
-    What Twisted's factory gets that asks for an OpenSSL connection too early.
-    """
-
-    def set_accept_state(self) -> None:
-        """
-        Only servers have something to choose.
-        """
-
-    def set_app_data(self, data: object) -> None:
-        """
-        Nobody asks for it.
-        """
-
-
 class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
@@ -114,7 +98,6 @@ class SslStreamProtocol(AskingProtocol):
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     _log = Logger()
-    _connectsWrappedLater = False
     _isWrappedConnected = True
     _boundary: RecordBoundary | None = None
     _patience: Patience | None = None
@@ -137,11 +120,10 @@ class SslStreamProtocol(AskingProtocol):
             handshakeTimeout=self.handshakeTimeoutOverride,
             localCertificateSelectionCallback=self.localCertificateSelectionCallback,
         )
-        self._connectsWrappedLater = self._connectWrapped
+        self._isWrappedConnected = not self._connectWrapped
         self._connectWrapped = False
-        self._isWrappedConnected = not self._connectsWrappedLater
         if self._authentication.hello is not None:
-            return _NoConnectionYet()
+            return NoConnectionYet()
         self._equipped(b"")
         return self._tlsConnection
 
@@ -195,10 +177,13 @@ class SslStreamProtocol(AskingProtocol):
 
     def cancelAuthentication(self) -> None:
         """
-        Give up an authentication that is under way.
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
         """
         if self._authentication is not None:
             self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
 
     def _release(self) -> None:
         if self.admission is not None:
@@ -225,6 +210,8 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
+        # What waits is sent first: to whom that matters need not be the fastest.
+        self._isFlowing = not (self._reauthentication or self._boundary or self._appSendBuffer)
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
@@ -239,7 +226,7 @@ class SslStreamProtocol(AskingProtocol):
         self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
-        if self._connectsWrappedLater:
+        if not self._isWrappedConnected:
             self._isWrappedConnected = True
             self.wrappedProtocol.makeConnection(self)
         if IHandshakeListener.providedBy(self.wrappedProtocol):
@@ -247,8 +234,7 @@ class SslStreamProtocol(AskingProtocol):
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             # Not in vain: a producer is resumed by that, whoever has paused it.
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
+            self._sendWaiting()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
@@ -258,26 +244,20 @@ class SslStreamProtocol(AskingProtocol):
         """
         Take bytes from the transport.
         """
-        authentication = self._authentication
-        if authentication is None or not self._handshakeDone:
-            self._receiveEarly(data)
-            return
-        if self._boundary is not None:
-            self._boundary.feed(data)
-        if self._isReadingOver or self._lostTLSConnection:
-            # What comes behind close_notify nobody will read.
+        isFlowing = self._isFlowing
+        if not isFlowing and not self._isRead(data):
             return
         if len(data) >= LARGE:
             self._grown()
-            if len(data) >= _READ_SIZE and self._socket is not None:
-                self._socket.readMuch()
+            if len(data) >= _READ_SIZE:
+                self._muchComes()
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
-            if self._reauthentication is not None:
-                self._takeDeciding(data)
-            else:
+            if isFlowing or self._reauthentication is None:
                 self._read(*receive(self._tlsConnection, data))
+            else:
+                self._takeDeciding(data)
         finally:
             self._wakeUpEnds(outgoing)
 
@@ -290,7 +270,22 @@ class SslStreamProtocol(AskingProtocol):
         outgoing.sleep()
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
-            self._flushSendBIO()
+            reauthentication = self._reauthentication
+            if reauthentication is None or not reauthentication.isWaiting:
+                self._flushSendBIO()
+
+    def _isRead(self, data: bytes) -> bool:
+        """
+        @return: whether these bytes are of a conversation that goes on; those
+            for the handshake are used here.
+        """
+        if self._authentication is None or not self._handshakeDone:
+            self._receiveEarly(data)
+            return False
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        # What comes behind close_notify nobody will read.
+        return not (self._isReadingOver or self._lostTLSConnection)
 
     def _receiveEarly(self, data: bytes) -> None:
         authentication = self._authentication
@@ -325,7 +320,7 @@ class SslStreamProtocol(AskingProtocol):
                 authentication.keepSession()
             if authentication.engine.idleMessages and self._isStormy(authentication.engine, data):
                 return
-        if data and not self._isReadingOver and not self._aborted:
+        if data and (self._isFlowing or not (self._isReadingOver or self._aborted)):
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
         # The application may have ended it all meanwhile.
@@ -343,6 +338,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._isReadingOver:
             return
         self._isReadingOver = True
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.withdraw()
         wrapped = self.wrappedProtocol
@@ -389,15 +385,6 @@ class SslStreamProtocol(AskingProtocol):
         )
 
     # Closing
-
-    def takeTrailing(self) -> bytes:
-        """
-        @return: what came behind the peer's C{close_notify}, which is not TLS
-            any more.
-        """
-        if self._isReadingOver and self._tlsConnection is not None:
-            return takeUnread(self._tlsConnection)
-        return b""
 
     def loseWriteConnection(self) -> None:
         """
@@ -451,6 +438,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._authentication is None:
             super()._tlsShutdownFinished(reason)
             return
+        self._isFlowing = False
         producer, self._producer = self._producer, None
         if producer is not None:
             # The inner transport would wait for it before it closes.
@@ -502,6 +490,7 @@ class SslStreamProtocol(AskingProtocol):
                 keepResumable(self._tlsConnection)
             authentication.watch.closed()
             self._lostTLSConnection = True
+            self._isFlowing = False
         elif self._handshakeDone:
             self._securitySoFar()
         # Last, for a handshake that ends now has started it.
@@ -516,6 +505,7 @@ class SslStreamProtocol(AskingProtocol):
         # These would be part of a cycle.
         self._producer = None
         self.callbackSender = None
+        forgetFrames(self._failure)
         self._closed.happened(None)
 
     def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:

@@ -370,9 +370,11 @@ def storesNow() -> Stores:
     global _now
     user = settings()
     now = monotonic()
-    if _now is None or _now[1] != user or now >= _now[2]:
-        _now = Stores(), user, now + MOMENT
-    return _now[0]
+    # Read once: it is forgotten by whatever thread changes a store.
+    last = _now
+    if last is None or last[1] != user or now >= last[2]:
+        _now = last = Stores(), user, now + MOMENT
+    return last[0]
 
 
 def _changed() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _fuzz_page, tlsfuzzer
+from . import _fuzz_page, _interleaving_page, _soak_page, tlsfuzzer, workers
 from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -24,7 +24,7 @@ PAGE = DOCS / "campaigns.md"
 _HEAD = """\
 # Campaigns: what attacks have shown
 
-Other people's programs against the sample server, and what came of it. This page is made of the
+Other people's programs and hours of traffic, and what came of that. This page is made of the
 results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
 section names, from a checkout of the sources, and exits with 0 only if everything is as is said
 here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
@@ -55,6 +55,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
     ),
     (
+        "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
+        "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
+        "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
+    ),
+    (
         "A certificate with a bit string in the place of a text in a name was an error of our own, "
         "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
         "refused with `bad_certificate`.",
@@ -78,6 +83,33 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
         "URL had to which it was relative.",
         "tests.test_retrieval.RequestTests.test_longRedirect",
+    ),
+    (
+        "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
+        "on with data: behind that its certificate, in one read, overwrote the beginning of the "
+        "data. Never released.",
+        "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
+    ),
+    (
+        "While `remoteCertificateValidationCallback` decided about a client that was asked in "
+        "mid-conversation and had shown nothing, session tickets were sent.",
+        "tests.test_reauthentication.Asking.test_nothingIsSaid",
+    ),
+    (
+        "`connect()` and `startTLS()`, cancelled from within `connectionMade` or "
+        "`handshakeCompleted`, and an authentication, cancelled by somebody who had heard of its "
+        "end first: the Deferred was fired twice, and the connection stayed open.",
+        "tests.test_endpoints.ConnectTests.test_cancelledTooLate, "
+        "tests.test_starttls.FunctionTests.test_cancelledTooLate, "
+        "tests.test_stream.AuthenticationTests.test_cancelTooLate",
+    ),
+    (
+        "A refused connection whose properties had been read, a protocol whose callback had "
+        "raised, and a server whose callback had chosen nothing, were left to the garbage "
+        "collector.",
+        "tests.test_stream.LeakTests.test_inspected, "
+        "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
+        "tests.test_deferreds.DismissalTests.test_frames",
     ),
 )
 
@@ -194,7 +226,11 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "tlsfuzzer": ("tlsfuzzer", _tlsfuzzer),
     "testssl": ("testssl.sh", _testssl),
     "sslyze": ("sslyze", _sslyze),
+    "workers": ("Workers, and HAProxy in front of them", workers.section),
+    "soak": ("Soak", _soak_page.section),
+    "leaks": ("Soak of leaks", _soak_page.leaks),
     "fuzz": ("Fuzzing", _fuzz_page.section),
+    "interleavings": ("Interleavings", _interleaving_page.section),
 }
 
 
