@@ -23,10 +23,22 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.corpus import Issuer, damaged, isAuthority, leaf, sending, with_
+from tests.applications import ProtocolMixin
+from tests.corpus import (
+    CLIENT_AUTH,
+    SERVER_AUTH,
+    Issuer,
+    damaged,
+    isAuthority,
+    leaf,
+    sending,
+    usages,
+    with_,
+)
 from tests.files import HomeMixin
+from tests.support import AUTHORITY, CLIENT, SERVER
 from tests.test_authentication import Conversation
-from txsslstream import SslCertificateTrust, chain, stores
+from txsslstream import SslCertificateTrust, chain, crossing, stores
 from txsslstream._cache import RevocationCache
 from txsslstream.chain import (
     REFUSALS,
@@ -59,7 +71,7 @@ from txsslstream.knownpaths import knownPaths
 from txsslstream.paths import Path
 from txsslstream.policy import X509ChainPolicy
 from txsslstream.stores import X509Store
-from txsslstream.testing import DAY, NOW, perVersion, rsaKey
+from txsslstream.testing import DAY, NOW, Authority, Side, perVersion, rsaKey
 from txsslstream.testing.issuing import keyUsage
 from txsslstream.testing.revocations import access, crl, crlBytes, distribution
 
@@ -492,6 +504,11 @@ class KnownTests(ChainTestCase):
         made = self.judge(False, signing, decryptsSecrets=True)
         self.assertEqual(made.flags, S.NotValidForUsage)
         self.judge(True, signing, signsHandshakes=True)
+        self.judge(True, signing)
+        self.judge(False, signing, decryptsSecrets=True)
+        wrapping = leaf(MIDDLE, keyUsage("key_encipherment"), key=rsaKey()).certificate
+        self.judge(True, wrapping, decryptsSecrets=True)
+        self.judge(False, wrapping, decryptsSecrets=True, signsHandshakes=True)
 
     def test_stores(self) -> None:
         """
@@ -523,6 +540,92 @@ class KnownTests(ChainTestCase):
             made = self.judge(True)
             self.assertEqual((made.flags, made.problems), (S.PartialChain, ()))
             self.assertEqual(self.searches, searches)
+
+
+@perVersion(segments=(0,))
+class SharedPolicyTests(ProtocolMixin):
+    """
+    One policy, and so what was concluded by it last, may be that of clients and
+    of servers, for any names.
+    """
+
+    def setUp(self) -> None:
+        """
+        A policy that both sides take as it is.
+        """
+        super().setUp()
+        self.policy = custom(AUTHORITY.certificate).frozen()
+
+    def flagsOf(self, side: Side) -> tuple[SslPolicyErrors, S] | None:
+        """
+        @return: what one side has against the other, if anything.
+        """
+        authenticated = side.tls.whenAuthenticated()
+        if side.tls.isAuthenticated:
+            self.successResultOf(authenticated)
+            return None
+        error = self.failure(authenticated, AuthenticationError)
+        return error.sslPolicyErrors, error.chainStatus
+
+    def judged(self, server: Any, client: Any, targetHost: str = "localhost") -> list[Any]:
+        """
+        @return: what the client and the server think of each other.
+        """
+        policy = {"certificateChainPolicy": self.policy}
+        link = self.link(
+            True,
+            client={**policy, "clientCertificates": [client], "targetHost": targetHost},
+            server={**policy, "serverCertificate": server, "clientCertificateRequired": True},
+        )
+        self.assertIs(link.client.tls._authentication.options.chainPolicy, self.policy)
+        self.assertIs(link.server.tls._authentication.options.chainPolicy, self.policy)
+        link.wire.flush()
+        found = [self.flagsOf(link.client), self.flagsOf(link.server)]
+        link.wire.cut()
+        self.assertNothingLeft(link)
+        return found
+
+    def test_roles(self) -> None:
+        """
+        Who is good for one role is not for the other, whoever was judged before.
+        """
+        misused = (SslPolicyErrors.RemoteCertificateChainErrors, S.NotValidForUsage)
+        forServers, forClients = (
+            leaf(AUTHORITY, usages(each)) for each in (SERVER_AUTH, CLIENT_AUTH)
+        )
+        for _ in range(2):
+            self.assertEqual(self.judged(forServers, forClients), [None, None])
+            self.assertEqual(self.judged(forServers, forServers)[1], misused)
+            self.assertEqual(self.judged(forClients, forClients)[0], misused)
+
+    def test_names(self) -> None:
+        """
+        Who has one name has not another, whoever was judged before.
+        """
+        misnamed = (SslPolicyErrors.RemoteCertificateNameMismatch, S.NoError)
+        for _ in range(2):
+            self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+            self.assertEqual(self.judged(SERVER, CLIENT, "elsewhere.example")[0], misnamed)
+
+    def test_clients(self) -> None:
+        """
+        Of many clients each is judged by what it has shown itself.
+        """
+        strangers = Authority("Strangers").clientCertificate
+        untrusted = (SslPolicyErrors.RemoteCertificateChainErrors, S.PartialChain)
+        for _ in range(2):
+            self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+            self.assertEqual(self.judged(SERVER, strangers)[1], untrusted)
+
+    def test_large(self) -> None:
+        """
+        What is large is not kept with the policy, for peers choose it.
+        """
+        with unittest.mock.patch.object(crossing, "_SMALL_CHAIN_BYTES", 10):
+            self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+        self.assertIsNone(self.policy._extension)
+        self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+        self.assertIsNotNone(self.policy._extension)
 
 
 class StoreFailureTests(ChainTestCase):

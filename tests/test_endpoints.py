@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import (
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -298,6 +299,38 @@ class ConnectTests(EndpointMixin):
         self.wire.flush()
         self.assertEqual((self.client.events, self.server.events), ([], []))
         self.assertFalse(self.wire.client.connected)
+
+    def test_nothingWritten(self) -> None:
+        """
+        An application that writes nothing as it is connected does not keep the end
+        of its handshake from the peer.
+        """
+        for end in ("client", "server"):
+            self.setUp()
+            setattr(self, end, Application(made=lambda each: each.transport.write(b"")))
+            self.listen()
+            connecting = self.connect()
+            self.endpoint.establish()
+            self.wire.flush()
+            self.successResultOf(connecting)
+            for each in (self.client, self.server):
+                self.assertEqual(each.events, ["made", "handshake"])
+
+    def test_cancelledTooLate(self) -> None:
+        """
+        Cancelled from within C{connectionMade}, the connection is given up, which
+        the application hears, and nobody complains.
+        """
+        self.listen()
+        self.client = Application(made=lambda _: connecting.cancel())
+        connecting = self.connect()
+        self.endpoint.establish()
+        self.wire.flush()
+        self.failure(connecting, CancelledError)
+        self.assertEqual(self.client.events, ["made", "handshake", "lost"])
+        self.assertIsInstance(self.client.reason, ConnectionAborted)
+        self.assertFalse(self.wire.client.connected)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_lost(self) -> None:
         """

@@ -22,7 +22,8 @@ class GathererTests(SynchronousTestCase):
         self.clock = Clock()
         self.written: list[bytes] = []
         self.kinds: list[type] = []
-        self.gatherer = Gatherer(self.take, self.clock)
+        self.lost: list[BaseException] = []
+        self.gatherer = Gatherer(self.take, self.clock, self.lost.append)
 
     def take(self, data: Octets) -> None:
         """
@@ -81,24 +82,26 @@ class GathererTests(SynchronousTestCase):
 
     def test_enough(self) -> None:
         """
-        When there is enough it goes out at once, up to the limit it does not.
+        When there is enough to fill four records it goes out at once; with one
+        byte less it does not.
         """
         self.gatherer.write(b"a" * 40_000)
-        self.gatherer.write(b"b" * 24_000)
-        self.assertEqual(self.written, [])
+        self.gatherer.write(b"b" * 25_535)
+        self.assertFalse(self.written)
         self.gatherer.write(b"c")
-        self.assertEqual(self.written, [b"a" * 40_000 + b"b" * 24_000 + b"c"])
-        self.gatherer.write(b"d" * 64_000)
+        self.assertEqual(list(map(len, self.written)), [65_536])
+        self.assertEqual(self.written[0], b"a" * 40_000 + b"b" * 25_535 + b"c")
+        self.gatherer.write(b"d" * 65_535)
         self.assertEqual(len(self.written), 1)
         self.gatherer.close()
-        self.assertEqual(self.written[1], b"d" * 64_000)
+        self.assertEqual(list(map(len, self.written[1:])), [65_535])
 
     def test_large(self) -> None:
         """
         What is enough by itself goes out alone, behind what was there, and
         without a copy, be it bytes or another buffer.
         """
-        large = b"x" * 64_001
+        large = b"x" * 65_536
         for data in (large, bytearray(large), memoryview(large)):
             self.gatherer.write(b"small")
             self.gatherer.write(data)
@@ -148,30 +151,33 @@ class GathererTests(SynchronousTestCase):
             again[:] = b"?" * 70_000
             self.written.append(b"|")
 
-        gatherer = Gatherer(take, self.clock)
+        gatherer = Gatherer(take, self.clock, self.lost.append)
         gatherer.isAwaited = True
-        gatherer.write(b"a" * 65_000)
-        self.assertEqual(b"".join(self.written), b"a" * 65_000 + b"|" + b"b" * 70_000 + b"c" + b"|")
+        gatherer.write(b"a" * 65_536)
+        self.assertEqual(b"".join(self.written), b"a" * 65_536 + b"|" + b"b" * 70_000 + b"c" + b"|")
 
     def test_raises(self) -> None:
         """
-        Where handing over fails nothing is written twice, and later writes go
-        their way.
+        Where handing over fails whoever has to end the connection is told, nothing
+        is written twice, and later writes go their way.
         """
-        failures = [ValueError()]
+        error = ValueError()
+        failures = [error]
 
         def take(data: Octets) -> None:
             self.take(data)
             if failures:
                 raise failures.pop()
 
-        gatherer = Gatherer(take, self.clock)
+        gatherer = Gatherer(take, self.clock, self.lost.append)
         gatherer.isAwaited = True
         gatherer.write(b"one")
         self.assertRaises(ValueError, gatherer.flush)
+        self.assertEqual(self.lost, [error])
         gatherer.write(b"two")
         gatherer.flush()
         self.assertEqual(self.written, [b"one", b"two"])
+        self.assertEqual(self.lost, [error])
 
     def test_close(self) -> None:
         """

@@ -1685,6 +1685,61 @@ class Questions(SynchronousTestCase):
             modes.append(lib.SSL_get_verify_mode(serverSsl))
         self.assertEqual(modes, [SSL.VERIFY_PEER | SSL.VERIFY_CLIENT_ONCE] * 4)
 
+    def test_later(self) -> None:
+        """
+        Once the handshake is over, a ticket is news to a client and data is not,
+        be it in the same call; nothing of that is work for nothing, or another
+        handshake.
+        """
+        resumes = {"resumes": True}
+        client, server = self.engines(
+            SslProtocols.Tls13, clientChanges=resumes, serverChanges=resumes
+        )
+        self.assertEqual(shake(client, server), (Step.complete, Step.complete))
+        for engine in (client, server):
+            self.assertEqual(engine.opening[:2], b"\x16\x03")
+            engine.release()
+            self.assertEqual(engine.opening, b"")
+        heard: list[bool] = []
+        for _ in range(2):
+            output, *_ = _openssl.send(server.connection, b"data")
+            client.feed(output)
+            self.assertEqual(_openssl.receive(client.connection)[0], b"data")
+            heard.append(client.hasNews)
+            client.hasNews = False
+        self.assertEqual(heard, [True, False])
+        output, *_ = _openssl.send(client.connection, b"data")
+        server.feed(output)
+        self.assertEqual(_openssl.receive(server.connection)[0], b"data")
+        for engine in (client, server):
+            self.assertEqual((engine.hasNews, engine.idleMessages), (False, 0))
+            self.assertFalse(engine.isRenegotiating)
+
+    def test_another(self) -> None:
+        """
+        Another handshake is noted as it begins, and by none but those whom it
+        concerns.
+        """
+        client, server = self.engines(
+            SslProtocols.Tls12,
+            clientChanges={"renegotiates": True},
+            serverChanges={"renegotiates": True},
+        )
+        others = self.engines(SslProtocols.Tls12)
+        for one, other in ((client, server), others):
+            self.assertEqual(shake(one, other), (Step.complete, Step.complete))
+            one.release()
+            other.release()
+        noted = [engine.isRenegotiating for engine in (client, server, *others)]
+        self.assertEqual(noted, [False] * 4)
+        self.assertEqual(_openssl.beginHandshake(client.connection), [])
+        self.assertEqual((client.isRenegotiating, server.isRenegotiating), (True, False))
+        server.decisions = Answers()
+        server.feed(_openssl.takeOutput(client.connection))
+        self.assertEqual(_openssl.receive(server.connection), (b"", Received.starved, ""))
+        self.assertTrue(server.isRenegotiating)
+        self.assertEqual([each.isRenegotiating for each in others], [False] * 2)
+
     def test_parsedOnce(self) -> None:
         """
         Who comes again shows the same objects; what is large is not kept, and
@@ -1817,6 +1872,39 @@ class Questions(SynchronousTestCase):
             self.assertEqual(answers.presented, [])
             self.assertTrue(server.isPeerUnreadable)
             self.assertIs(server.alertSent, TlsAlert.bad_certificate)
+
+    def test_presentedAnotherList(self) -> None:
+        """
+        The same goes for a client, if the server's list were not the one that
+        begins with that certificate.
+        """
+        others = self.engines(
+            SslProtocols.Tls13, serverChanges={"certificate": AUTHORITY.issue("other")}
+        )
+        self.assertEqual(shake(*others), (Step.complete, Step.complete))
+        stack = lib.SSL_get_peer_cert_chain(others[0].connection._ssl)
+
+        class Lib:
+            """
+            OpenSSL, but for that.
+            """
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(lib, name)
+
+            def SSL_get_peer_cert_chain(self, _: Any) -> Any:
+                return stack
+
+        for isOther in (False, True):
+            if isOther:
+                self.patch(_openssl, "lib", Lib())
+            for version in VERSIONS:
+                answers = Answers()
+                client, server = self.engines(version, answers)
+                steps = shake(client, server)
+                self.assertIs(steps[0], Step.failed if isOther else Step.complete)
+                self.assertEqual(len(answers.presented), not isOther)
+                self.assertIs(client.isPeerUnreadable, isOther)
 
     def test_judgesNothing(self) -> None:
         """
@@ -2270,6 +2358,27 @@ class Records(SynchronousTestCase):
             self.assertEqual(_openssl.receive(server, record[9:])[0], b"two")
             self.assertEqual(_openssl.receive(client, self.sent(server, b"three"))[0], b"three")
 
+    def test_grown(self) -> None:
+        """
+        The peer hears nothing of what makes buffers grow or keeps them, and what
+        waits for it meanwhile stays as it is.
+        """
+        for version in VERSIONS:
+            client, server = self.connected(version)
+            client.send(b"one")
+            for connection in (client, server):
+                _openssl.growOutput(connection)
+                _openssl.keepBuffer(connection)
+            record = _openssl.takeOutput(client)
+            self.assertEqual(_openssl.receive(server, record)[0], b"one")
+            self.assertEqual(_openssl.takeOutput(server), b"")
+            record = self.sent(server, b"two")
+            client.bio_write(record[:9])
+            _openssl.renewBuffers(client, isKept=True)
+            client.bio_write(record[9:])
+            _openssl.renewBuffers(client, isKept=True)
+            self.assertEqual(_openssl.receive(client)[0], b"two")
+
     def test_notRenewedInside(self) -> None:
         """
         Nor are they while OpenSSL waits for a decision about the connection.
@@ -2318,7 +2427,9 @@ class Records(SynchronousTestCase):
                 (b"one" * 9999, Received.starved, ""),
             )
             self.assertEqual(_openssl.receive(server), (b"", Received.starved, ""))
-            _openssl.renewBuffers(server)
+            _openssl.keepBuffer(server)
+            _openssl.growOutput(server)
+            _openssl.renewBuffers(server, isKept=True)
             self.assertEqual(_openssl.takeOutput(client), b"")
             record = bytearray(self.sent(client, memoryview(b"two")))
             record[-1] ^= 1

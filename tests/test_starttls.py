@@ -12,9 +12,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import ProcessEndpoint
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHandshakeListener,
     ISSLTransport,
@@ -30,7 +30,7 @@ from twisted.protocols.basic import LineOnlyReceiver, LineReceiver
 from twisted.protocols.policies import TimeoutFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 from zope.interface.verify import verifyObject
 
 from txsslstream import (
@@ -246,6 +246,53 @@ class FunctionTests(StartTLSMixin):
         self.assertEqual(talk.server.events[-3:], ["handshake", "one", "two"])
         self.assertNotIn(b"two", talk.wire.client.everWritten)
 
+    def test_queuedFirst(self) -> None:
+        """
+        Nothing overtakes it: neither what is not to wait, nor what is too much
+        to be gathered.
+        """
+        many = [b"%05d" % number for number in range(10_000)]
+        for how, lines in (("writeNow", [b"last"]), ("write", many)):
+            talk = Conversation(self, {}, {})
+            start = talk.client.onSTARTTLS
+
+            def startAndWrite(protocol: Any, start: Callable[[Any], None] = start) -> None:
+                start(protocol)
+                protocol.say(b"first")
+
+            def goOn(talk: Any = talk, how: str = how, lines: list[bytes] = lines) -> None:
+                getattr(talk.client.transport, how)(b"".join(line + b"\r\n" for line in lines))
+
+            talk.client.onSTARTTLS = startAndWrite
+            talk.client.handshakeCompleted = goOn
+            talk.begin()
+            self.assertEqual(
+                talk.server.events[-len(lines) - 1 :],
+                ["first", *(line.decode() for line in lines)],
+            )
+
+    def test_queuedThenClosed(self) -> None:
+        """
+        Nor does the end, whether all or the writing side alone is closed.
+        """
+        for how in ("loseConnection", "loseWriteConnection"):
+            talk = Conversation(self, {}, {})
+            start = talk.client.onSTARTTLS
+
+            def startAndWrite(protocol: Any, start: Callable[[Any], None] = start) -> None:
+                start(protocol)
+                protocol.say(b"first")
+
+            def close(talk: Any = talk, how: str = how) -> None:
+                getattr(talk.client.transport, how)()
+
+            talk.client.onSTARTTLS = startAndWrite
+            talk.client.handshakeCompleted = close
+            talk.begin()
+            self.assertEqual(talk.server.events[-2:], ["first", "lost"])
+            self.assertIsInstance(talk.server.reason, ConnectionDone)
+            self.assertEqual(talk.clock.getDelayedCalls(), [])
+
     def test_refused(self) -> None:
         """
         If the authentication fails, the Deferred does, the connection is closed
@@ -298,6 +345,22 @@ class FunctionTests(StartTLSMixin):
         talk.wire.flush()
         self.assertIs(talk.server.reason, error)
         self.assertFalse(talk.wire.server.connected)
+
+    def test_cancelledTooLate(self) -> None:
+        """
+        Cancelled from within C{handshakeCompleted}, the connection is given up,
+        and nobody complains.
+        """
+        talk = Conversation(self, {}, {})
+        alsoProvides(talk.client, IHandshakeListener)
+        talk.client.handshakeCompleted = lambda: talk.authenticated["client"].cancel()
+        talk.begin()
+        self.failure(talk.authenticated["client"], CancelledError)
+        # In TLS 1.3 it does not know yet.
+        talk.authenticated["server"].addErrback(lambda _: None)
+        self.assertIsInstance(talk.client.reason, ConnectionAborted)
+        self.assertFalse(talk.wire.client.connected)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_injectedCommand(self) -> None:
         """

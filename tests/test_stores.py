@@ -674,6 +674,25 @@ class CacheTests(StoresTestCase):
         bad.unlink()
         self.assertEqual(said.disallowed, frozenset())
 
+    def test_momentOfChange(self) -> None:
+        """
+        Another thread may change a store while somebody looks: what is looked at
+        from then on is new.
+        """
+        self.patch(stores, "monotonic", lambda: 100.0)
+
+        class User:
+            def __ne__(self, _: object) -> bool:
+                X509Store("Root").add(ROOTS[0])
+                return False
+
+        self.patch(stores, "_now", None)
+        self.patch(stores, "settings", User)
+        said = storesNow()
+        self.assertEqual(said.roots, ())
+        self.assertIs(storesNow(), said)
+        self.assertEqual(storesNow().roots, (ROOTS[0],))
+
 
 class AddTests(StoresTestCase):
     """
@@ -1025,67 +1044,6 @@ class SystemTests(StoresTestCase):
         self.assertEqual(systemRoots(), (ROOTS[1],))
         self.bundle.unlink()
         self.assertEqual(systemRoots(), ())
-
-    def test_moment(self) -> None:
-        """
-        For a second what all stores say is not looked at again, then it is.
-        """
-        now = 100.0
-        self.patch(stores, "monotonic", lambda: now)
-        self.bundle.write_bytes(pem(ROOTS[0]))
-        said = storesNow()
-        for _ in range(2):
-            self.assertEqual(said.roots, (ROOTS[0],))
-            self.assertEqual(said.intermediates, ())
-            self.assertEqual(said.disallowed, frozenset())
-            self.replace(self.bundle, pem(ROOTS[1], MIDDLE.certificate))
-            self.put("a.pem", pem(ROOTS[2]), X509Store("Disallowed"))
-        now = 100.99
-        self.assertIs(storesNow(), said)
-        now = 101.0
-        self.assertIsNot(storesNow(), said)
-        self.assertEqual(storesNow().roots, (ROOTS[1],))
-        self.assertEqual(storesNow().intermediates, (MIDDLE.certificate,))
-        self.assertEqual(storesNow().disallowed, sha256(ROOTS[2]))
-
-    def test_momentPasses(self) -> None:
-        """
-        What this process changes is seen at once: what is in a store, where
-        stores are, and who it is that asks.
-        """
-        self.patch(stores, "monotonic", lambda: 100.0)
-        store = X509Store("Root")
-        self.assertEqual(storesNow().roots, ())
-        store.add(ROOTS[0])
-        self.assertEqual(storesNow().roots, (ROOTS[0],))
-        store.remove(ROOTS[0])
-        self.assertEqual(storesNow().roots, ())
-        self.bundle.write_bytes(pem(ROOTS[1]))
-        (self.roots / "0a0b0c0d.0").write_bytes(pem(ROOTS[2]))
-        X509Store("Root", path=self.home / "elsewhere").add(ROOTS[0])
-        self.assertEqual(storesNow().roots, (ROOTS[1], ROOTS[2]))
-        for name, left in (("SSL_CERT_FILE", ROOTS[2]), ("SSL_CERT_DIR", ROOTS[1])):
-            with patch.dict(os.environ, {name: "/nowhere"}):
-                self.assertEqual(storesNow().roots, (left,))
-        with patch.dict(os.environ, {"HOME": str(self.directory)}):
-            said = storesNow()
-            self.assertIs(storesNow(), said)
-        self.assertIsNot(storesNow(), said)
-        said = storesNow()
-        self.patch(os, "geteuid", lambda: NOBODY)
-        self.assertIsNot(storesNow(), said)
-
-    def test_momentOfFailure(self) -> None:
-        """
-        That a store cannot be read is found out each time.
-        """
-        self.patch(stores, "monotonic", lambda: 100.0)
-        bad = self.put("bad.pem", GARBAGE, X509Store("Disallowed"))
-        said = storesNow()
-        for _ in range(2):
-            self.assertIn("bad.pem", self.refused(lambda: said.disallowed))
-        bad.unlink()
-        self.assertEqual(said.disallowed, frozenset())
 
     def test_thisMachine(self) -> None:
         """

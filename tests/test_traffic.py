@@ -16,23 +16,30 @@ from unittest.mock import patch
 from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, IReadWriteDescriptor
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import implementedBy, implementer, providedBy
 
 from tests.applications import ProtocolMixin
-from tests.support import CLIENT, SERVER
+from tests.support import CLIENT, SERVER, clientOptions
 from txsslstream import (
     AuthenticationError,
+    HandshakeTimeout,
+    ISslStream,
     SslProtocols,
     SslServerAuthenticationOptions,
     SslStreamFactory,
     TlsAlert,
+    TlsError,
     TruncationError,
+    _traffic,
 )
+from txsslstream._openssl import contextFor
 from txsslstream._transports import Socket
 from txsslstream._trimming import Trimmer, trimmerOf
 from txsslstream.records import alertRecord
@@ -362,6 +369,121 @@ class WakeUpTests(ProtocolMixin):
             each.trim()
         self.assertLess(abs(before - inUse() - freed), 65_536)
 
+    def test_nothing(self) -> None:
+        """
+        Who writes nothing sends nothing, in whatever way, and the conversation
+        goes on.
+        """
+        for link in self.opened():
+            ends = link.wire.client, link.wire.server
+            sent = [len(end.everWritten) for end in ends]
+            for nothing in (b"", bytearray(), memoryview(b"")):
+                link.near.tls.write(nothing)
+                link.clock.advance(0)
+                link.near.tls.writeNow(nothing)
+            link.near.tls.writeSequence([])
+            link.near.tls.flush()
+            link.wire.flush()
+            self.assertEqual([len(end.everWritten) for end in ends], sent)
+            link.near.tls.writeNow(b"something")
+            link.wire.flush()
+            self.assertEqual(link.far.application.received, b"something")
+
+    def test_brokenOnce(self) -> None:
+        """
+        Behind a damaged record OpenSSL is not bothered again, whatever comes or
+        is written: the inner transport is closed once.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "loseConnection") as close:
+                for _ in range(2):
+                    near.dataReceived(b"\x17\x03\x03\0\x20" + bytes(32))
+                    near.write(b"late")
+                    link.clock.advance(0)
+            self.assertEqual(close.call_count, 1)
+            self.assertEqual(link.near.application.received, b"")
+            near.transport.loseConnection()
+            link.wire.flush()
+            self.assertLost(link.near, TlsError)
+
+    def test_lostInside(self) -> None:
+        """
+        What is still gathered when the inner transport is gone is not sent into
+        nothing, and what comes behind that is not read.
+        """
+        for link in self.opened():
+            near = link.near.tls
+            with patch.object(near.transport, "write") as write:
+                near.write(b"late")
+                near.transport.lost(ConnectionLost())
+                near.dataReceived(b"late")
+            self.assertEqual(write.call_count, 0)
+            self.assertEqual(link.near.application.received, b"")
+            self.assertLost(link.near, TruncationError)
+            link.wire.cut()
+
+    def test_grownAtOnce(self) -> None:
+        """
+        For what needs more than a record OpenSSL gets room for all that comes at
+        once, until the connection is trimmed.
+        """
+        for link in self.opened():
+            near = link.near.tls
+
+            def grown(size: int, near: Any = near, link: Link = link) -> int:
+                before = int(_heap().uordblks)
+                near.writeNow(bytes(size))
+                link.wire.client.written.clear()
+                link.wire.server.written.clear()
+                link.wire.client.everWritten.clear()
+                link.wire.server.everWritten.clear()
+                return int(_heap().uordblks) - before
+
+            for _ in range(2):
+                near.trim()
+                self.assertLess(grown(16_384), 32_768)
+                self.assertGreater(grown(16_385), 50_000)
+                self.assertLess(grown(65_536), 4_096)
+            near.trim()
+            with patch.object(_traffic, "growOutput"):
+                self.assertLess(grown(16_385), 50_000)
+            link.near.tls.abortConnection()
+
+    def test_nothingKept(self) -> None:
+        """
+        What OpenSSL reads records into stays while much comes.  It is given back
+        as well, and small records leave nothing behind then.
+        """
+        links = [link for _ in range(4) for link in self.opened()]
+        sides = [side for link in links for side in (link.near, link.far)]
+
+        def grown(size: int) -> float:
+            for link in links:
+                for source in (link.near, link.far):
+                    source.tls.writeNow(b"x" * size)
+                    link.wire.flush()
+                for end in (link.wire.client, link.wire.server):
+                    end.everWritten.clear()
+            for side in sides:
+                self.assertEqual(len(side.application.received), size)
+                side.application.received.clear()
+            return (int(_heap().uordblks) - before) / len(sides)
+
+        def trim() -> None:
+            for side in sides:
+                side.tls.trim()
+
+        trim()
+        before = int(_heap().uordblks)
+        with patch.object(_traffic, "keepBuffer"):
+            released = grown(65_536)
+        trim()
+        self.assertGreater(grown(65_536) - released, 16_384)
+        trim()
+        self.assertLess(grown(0), 4_000)
+        self.assertLess(grown(1000), 8_000)
+
     def test_large(self) -> None:
         """
         Whoever receives or sends a large chunk is known to have grown, and
@@ -513,6 +635,16 @@ class Subclass(tcp.Server):
     """
 
 
+class Unabortable(tcp.Server):
+    """
+    Nor can it be aborted.
+    """
+
+    @property
+    def abortConnection(self) -> Any:
+        raise AttributeError("abortConnection")
+
+
 class HandOverTests(SynchronousTestCase):
     """
     What is encrypted goes straight to the socket where that is possible.
@@ -521,21 +653,25 @@ class HandOverTests(SynchronousTestCase):
     tls: Any
 
     def connected(
-        self, transportClass: type[tcp.Server] = tcp.Server, isDirect: bool = True
+        self,
+        transportClass: type[tcp.Server] = tcp.Server,
+        isDirect: bool = True,
+        factory: type[TLSMemoryBIOFactory] = SslStreamFactory,
+        options: Any = None,
     ) -> None:
         """
-        A server on such a transport.
+        A server on such a transport, or a client with such options.
         """
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
         self.application = Application()
-        factory = SslStreamFactory(
-            SslServerAuthenticationOptions(SERVER),
-            False,
+        chosen: Any = options or SslServerAuthenticationOptions(SERVER)
+        self.tls = factory(
+            chosen,
+            options is not None,
             Factory.forProtocol(lambda: self.application),
             self.reactor,
-        )
-        self.tls = factory.buildProtocol(None)
+        ).buildProtocol(None)
         self.tls.handsOverDirectly = isDirect
         self.transport = transportClass(
             self.socket,  # type: ignore[arg-type]
@@ -665,6 +801,68 @@ class HandOverTests(SynchronousTestCase):
             self.assertEqual(len(self.socket.sent), isDirect)
             self.assertEqual(len(self.reactor.writers), not isDirect)
 
+    def test_client(self) -> None:
+        """
+        A client's hello is out at once, and its last message, in TLS 1.3, in one
+        packet with what its application says first.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect, options=clientOptions())
+            self.application.reactions["handshake"] = _saying(b"ques", b"tion")
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.assertEqual(len(self.reactor.writers), not isDirect)
+            self.turn()
+            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
+            server.set_accept_state()
+            server.bio_write(b"".join(self.socket.sent))
+            self.socket.sent.clear()
+            self.assertRaises(SSL.WantReadError, server.do_handshake)
+            self.receive(server.bio_read(MIB))
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+            self.turn()
+            server.bio_write(b"".join(self.socket.sent))
+            server.do_handshake()
+            self.assertEqual(server.get_protocol_version(), SSL.TLS1_3_VERSION)
+            self.assertEqual(server.recv(MIB), b"question")
+
+    def test_refusingClient(self) -> None:
+        """
+        A client that refuses its server says that at once, and nothing else.
+        """
+        for isDirect in (True, False):
+            self.connected(isDirect=isDirect, options=clientOptions(targetHost="elsewhere.example"))
+            self.turn()
+            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
+            server.set_accept_state()
+            server.bio_write(b"".join(self.socket.sent))
+            self.socket.sent.clear()
+            self.assertRaises(SSL.WantReadError, server.do_handshake)
+            self.receive(server.bio_read(MIB))
+            error = failureOf(self.tls.whenAuthenticated(), AuthenticationError)
+            self.assertIs(error.alertSent, TlsAlert.bad_certificate)
+            self.assertEqual(self.application.events, [])
+            self.assertEqual(len(self.socket.sent), isDirect)
+            self.turn()
+            server.bio_write(b"".join(self.socket.sent))
+            refused = self.assertRaises(SSL.Error, server.do_handshake)
+            self.assertIn("bad certificate", str(refused))
+
+    def test_interfaces(self) -> None:
+        """
+        Over TCP the transport provides what Twisted's own TLS does, thus all that
+        TCP does, in either life.
+        """
+        twisteds = optionsForClientTLS("localhost")
+        self.connected(factory=TLSMemoryBIOFactory, options=twisteds)
+        stock = set(providedBy(self.tls))
+        self.assertLess(set(implementedBy(tcp.Server)), stock)
+        for options in (twisteds, clientOptions()):
+            self.connected(options=options)
+            self.assertEqual(set(providedBy(self.tls)), stock | {ISslStream})
+        self.assertFalse(IReadWriteDescriptor.implementedBy(SslStreamFactory.protocol))
+        self.assertTrue(IReadWriteDescriptor.providedBy(self.tls))
+
     def test_nothingToSay(self) -> None:
         """
         A server whose application says nothing sends its tickets all the same.
@@ -685,12 +883,27 @@ class HandOverTests(SynchronousTestCase):
             application.transport.write(b"welcome")
             raise RuntimeError("no")
 
-        self.connected()
-        self.application.reactions["handshake"] = fail
-        self.shake()
+        for transportClass in (tcp.Server, Unabortable):
+            self.connected(transportClass)
+            self.application.reactions["handshake"] = fail
+            self.shake()
+            self.turn()
+            self.assertEqual([each for each in self.socket.sent if each], [])
+            self.assertFalse(self.transport.connected)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_ended(self) -> None:
+        """
+        The answer to a peer that has ended goes with the end of the connection.
+        """
+        self.opened()
+        self.client.shutdown()
+        self.receive(self.client.bio_read(MIB))
+        self.assertEqual(self.socket.sent, [])
         self.turn()
-        self.assertEqual([each for each in self.socket.sent if each], [])
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertFalse(self.transport.connected)
+        self.assertEqual(self.clientGot(), b"")
+        self.assertEqual(self.client.get_shutdown(), SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
 
     def test_answer(self) -> None:
         """
@@ -776,7 +989,8 @@ class HandOverTests(SynchronousTestCase):
         One that writes much gives the reactor a turn for others in between.
         """
         self.opened()
-        for _ in range(5):
+        count = Socket.BUDGET // 65_536 + 1
+        for _ in range(count):
             self.write(b"x" * 65_536)
         direct = sum(map(len, self.socket.sent))
         self.assertGreaterEqual(direct, Socket.BUDGET)
@@ -786,7 +1000,7 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(self.reactor.writers, [])
         self.write(b"y")
         self.assertEqual(self.reactor.writers, [])
-        self.assertEqual(self.clientGot(), b"x" * 5 * 65_536 + b"y")
+        self.assertEqual(self.clientGot(), b"x" * count * 65_536 + b"y")
 
     def test_aborted(self) -> None:
         """
@@ -809,6 +1023,25 @@ class HandOverTests(SynchronousTestCase):
         self.assertEqual(Socket(self.transport).offer(memoryview(b"data")), 0)
         self.opened()
         self.assertEqual(Socket(self.transport).offer(memoryview(b"data")), 4)
+
+    def test_gone(self) -> None:
+        """
+        A connection that is gone before TLS begins is as silent as any other
+        transport of the kind, and ends with the time.
+        """
+        for options in (None, clientOptions()):
+            self.connected(options=options)
+            self.socket.sent.clear()
+            self.socket.settings.clear()
+            gone, self.transport.protocol = self.transport, Application()
+            gone.connectionLost(Failure(ConnectionLost()))
+            self.tls = self.tls.factory.buildProtocol(None)
+            self.tls.makeConnection(gone)
+            authenticated = self.tls.whenAuthenticated()
+            self.assertNoResult(authenticated)
+            self.reactor.advance(30)
+            failureOf(authenticated, HandshakeTimeout)
+            self.assertEqual((self.socket.sent, self.socket.settings), ([], []))
 
     def test_readsMuch(self) -> None:
         """

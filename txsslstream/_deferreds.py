@@ -6,6 +6,7 @@ Small tools for Deferreds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
 
 
 def again(error: BaseException) -> Failure:
@@ -23,6 +25,17 @@ def again(error: BaseException) -> Failure:
     """
     error.__traceback__ = None
     return Failure(error)
+
+
+def anew(error: _E) -> _E:
+    """
+    @param error: one that is kept, and is to be raised by whoever keeps it.
+    @return: one like it.  The frames that it is raised through hold whom was
+        asked: if the one that is kept had them, that would be a cycle.
+    """
+    twin = copy(error)
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 def forgetFrames(error: BaseException | None) -> None:
@@ -36,6 +49,38 @@ def forgetFrames(error: BaseException | None) -> None:
         seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__
+
+
+def _swallow(failure: Failure) -> None:
+    """
+    Let a failure be nothing to anybody, also not to the frames that it has come
+    from: a Deferred that has run another one's callbacks is among them, and has
+    the Failure.
+    """
+    forgetFrames(failure.value)
+    failure.tb = None
+
+
+def cancellable(when: Callable[[], Deferred[_T]], cancel: Callable[[], None]) -> Deferred[_T]:
+    """
+    @param when: gives a new Deferred of an outcome.
+    @param cancel: brings about a bad one, unless there is one already.
+    @return: a Deferred of the outcome.  Whoever cancels it too late, for others
+        have heard of the outcome first, gets that.
+    """
+
+    def cancelled(waiting: Deferred[_T]) -> None:
+        cancel()
+        when().addBoth(_tell, waiting)
+
+    waiting: Deferred[_T] = Deferred(cancelled)
+    when().addBoth(_tell, waiting)
+    return waiting
+
+
+def _tell(outcome: Any, waiting: Deferred[Any]) -> None:
+    if not waiting.called:
+        waiting.callback(outcome)
 
 
 class Decision:
@@ -57,18 +102,29 @@ class Decision:
         """
         return self._awaited is not None
 
-    def expect(self, decision: Deferred[Any], decided: Callable[[Any], None]) -> None:
+    def expect(
+        self,
+        decision: Deferred[Any],
+        decided: Callable[[Any], None],
+        broke: Callable[[BaseException], None],
+    ) -> None:
         """
         Wait for a decision.
 
         @param decided: called with the result or a Failure, unless it is given up
             before.
+        @param broke: called with what that raises, which is logged: in a Deferred
+            nobody else would hear of it.
         """
 
         def done(result: Any) -> None:
             if self._awaited is decision:
                 self._awaited = None
-                decided(result)
+                try:
+                    decided(result)
+                except BaseException as e:
+                    self._log.failure("what a decision has led to failed")
+                    broke(e)
 
         self._awaited = decision
         decision.addBoth(done)
@@ -88,10 +144,10 @@ class Decision:
         """
         if decision is None:
             return
-        decision.addErrback(lambda _: None)
+        decision.addErrback(_swallow)
         try:
             decision.cancel()
-        except Exception:
+        except BaseException:
             self._log.failure("a callback's Deferred failed to be cancelled")
 
 
@@ -156,13 +212,15 @@ class Occurrence(Generic[_T]):
         """
         Tell everybody that it will never happen.  The first outcome stays.
         """
-        if self.hasHappened:
+        if self._outcome is not None:
             return
-        kept = error.value if isinstance(error, Failure) else error
+        kept = self._error or (error.value if isinstance(error, Failure) else error)
         assert kept is not None
         self._error = kept
         while self._waiting:
-            self._waiting.pop(0).errback(again(kept))
+            # Before anything is taken: what fails here can be told later.
+            failure = again(kept)
+            self._waiting.pop(0).errback(failure)
 
     @property
     def error(self) -> BaseException | None:

@@ -26,18 +26,35 @@ class Gatherer:
         turn of the reactor or in the next.
     """
 
-    #: With more than this, in bytes, there is nothing to wait for.
-    LIMIT = 64_000
+    #: With so much, in bytes, there is nothing to wait for: it fills its records.
+    LIMIT = 1 << 16
 
-    __slots__ = ("_clock", "_isFlushing", "_pieces", "_room", "_scheduled", "_write", "isAwaited")
+    __slots__ = (
+        "_clock",
+        "_isFlushing",
+        "_lost",
+        "_pieces",
+        "_room",
+        "_scheduled",
+        "_write",
+        "isAwaited",
+    )
 
-    def __init__(self, write: Callable[[Octets], None], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        write: Callable[[Octets], None],
+        clock: IReactorTime,
+        lost: Callable[[BaseException], None],
+    ) -> None:
         """
         @param write: takes what was gathered.  Another L{write} from inside of
             it is heeded behind what is being written.
+        @param lost: called with what that raises: a part may be missing, which
+            nothing may follow.
         """
         self.isAwaited = False
         self._write = write
+        self._lost = lost
         self._clock = clock
         self._pieces: list[Octets] = []
         self._room = self.LIMIT
@@ -53,8 +70,11 @@ class Gatherer:
         """
         if data.__class__ is not bytes:
             data = self._owned(data)
+        if not data:
+            # Nothing would be sent by it, and what OpenSSL has to say not either.
+            return
         self._room -= len(data)
-        if self._room < 0:
+        if self._room <= 0:
             self._fill(data)
             return
         self._pieces.append(data)
@@ -78,13 +98,13 @@ class Gatherer:
         @return: C{data} as octets that nobody changes as long as they are here.
         """
         view = memoryview(data)
-        if view.nbytes > self.LIMIT and view.c_contiguous and not self._isFlushing:
+        if view.nbytes >= self.LIMIT and view.c_contiguous and not self._isFlushing:
             # It will be gone when the write returns.
             return view.cast("B")
         return view.tobytes()
 
     def _fill(self, data: Octets) -> None:
-        if len(data) > self.LIMIT:
+        if self._pieces and len(data) >= self.LIMIT:
             # Nothing is gained by joining it with what is there.
             self.flush()
         self._pieces.append(data)
@@ -99,7 +119,8 @@ class Gatherer:
     def _turned(self) -> None:
         self._scheduled = None
         self.isAwaited = False
-        self.flush()
+        if self._pieces:
+            self.flush()
 
     def close(self) -> None:
         """
@@ -125,6 +146,9 @@ class Gatherer:
                 pieces.clear()
                 self._room = self.LIMIT
                 self._write(data)
+        except BaseException as e:
+            self._lost(e)
+            raise
         finally:
             self._isFlushing = False
         return True

@@ -50,3 +50,19 @@ def negotiating(options: _Options, factory: Any) -> _Options:
 @lru_cache(maxsize=64)
 def _with(options: AuthenticationOptions, names: tuple[bytes, ...]) -> AuthenticationOptions:
     return replace(options, applicationProtocols=names) if names else options
+
+
+class NoConnectionYet:
+    """
+    What Twisted's factory gets that asks for an OpenSSL connection too early.
+    """
+
+    def set_accept_state(self) -> None:
+        """
+        Only servers have something to choose.
+        """
+
+    def set_app_data(self, data: object) -> None:
+        """
+        Nobody asks for it.
+        """

@@ -41,6 +41,7 @@ from .crossing import (
     ResumableSession,
     Step,
     presentedOf,
+    shared,
 )
 from .enums import (
     EncryptionPolicy,
@@ -127,6 +128,16 @@ def libraryVersion() -> str:
     @return: what OpenSSL says that it is, such as C{"OpenSSL 4.0.0 14 Apr 2026"}.
     """
     return SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii")
+
+
+def _had(pointer: Any) -> Any:
+    """
+    @return: what OpenSSL has given.
+    @raise MemoryError: it has given nothing.
+    """
+    if not pointer:
+        raise MemoryError
+    return pointer
 
 
 def _drainErrors() -> list[str]:
@@ -553,7 +564,8 @@ class TlsEngine:
         self._received = _NO_FLIGHT if parameters.isServer else ServerFlight()
         # What has been handed out, for whoever asks what that was.
         self._outputs: tuple[bytes, ...] = ()
-        ssl = self.connection._ssl
+        # Which pyOpenSSL does not notice.
+        ssl = _had(self.connection._ssl)
         _engines[_address(ssl)] = self
         if not isSettled:
             lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
@@ -611,7 +623,7 @@ class TlsEngine:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
-        _bioWrite(self.connection._into_ssl, data, len(data))
+        _had(_bioWrite(self.connection._into_ssl, data, len(data)) == len(data))
 
     def handshake(self) -> Step:
         """
@@ -729,7 +741,7 @@ class TlsEngine:
             facts = replace(facts, cipherSuite=self.cipherSuite())
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
-        return _shared(facts)
+        return shared(facts)
 
     def cipherSuite(self) -> TlsCipherSuite | None:
         """
@@ -918,7 +930,7 @@ class TlsEngine:
         if not staple:
             return int(lib.SSL_TLSEXT_ERR_NOACK)
         # OpenSSL frees it.
-        copy = lib.OPENSSL_malloc(len(staple))
+        copy = _had(lib.OPENSSL_malloc(len(staple)))
         ffi.memmove(copy, staple, len(staple))
         lib.SSL_set_tlsext_status_ocsp_resp(self.connection._ssl, copy, len(staple))
         return int(lib.SSL_TLSEXT_ERR_OK)
@@ -991,14 +1003,6 @@ def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
 def _suiteAt(address: int) -> TlsCipherSuite | None:
     name = lib.SSL_CIPHER_get_name(ffi.cast("SSL_CIPHER *", address))
     return _suitesByName().get(ffi.string(name).decode())
-
-
-@lru_cache(maxsize=64)
-def _shared(facts: Negotiated) -> Negotiated:
-    """
-    Most connections have the same in common.
-    """
-    return facts
 
 
 def describe(connection: SSL.Connection) -> Negotiated:
@@ -1098,10 +1102,12 @@ def exportKeyingMaterial(
 #: Room for the largest chunk that a transport gives us, and another record.
 #: Shared: nothing of it is used once a function here has returned, for whoever
 #: is called then may come back in.
-_scratch = ffi.new("unsigned char[]", 160 * 1024)
-_SIZE = len(_scratch)
-_octets = ffi.buffer(_scratch)
+_room = ffi.new("unsigned char[]", 160 * 1024)
+_SIZE = len(_room)
+_octets = ffi.buffer(_room)
 _view = memoryview(_octets)
+# A pointer is handed over, and added to, faster than an array.
+_scratch = _room + 0
 
 #: The most plaintext in a record, and more than what else is in it (RFC 8446
 #: section 5.2), in bytes.
@@ -1109,10 +1115,9 @@ _RECORD, _OVERHEAD = 1 << 14, 64
 _FULL = _SIZE - _RECORD
 
 # Found once: these are called for every record.
-_Connection = SSL.Connection
+_Connection, _STARVED, _NULL = SSL.Connection, Received.starved, ffi.NULL
 _sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
-_NULL, _WANT_READ, _STARVED = ffi.NULL, lib.SSL_ERROR_WANT_READ, Received.starved
 
 
 def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
@@ -1124,8 +1129,9 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
     if type(connection) is not _Connection:
         return _receiveForeign(connection, data)
     ssl, bio = connection._ssl, connection._into_ssl
-    if data:
-        _bioWrite(bio, data, len(data))
+    if data and _bioWrite(bio, data, len(data)) != len(data):
+        # Without these bytes nothing can go on.
+        raise MemoryError
     pieces = []
     filled = 0
     count = _sslRead(ssl, _scratch, _SIZE)
@@ -1138,23 +1144,21 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
             pieces.append(_octets[:filled])
             filled = 0
         count = _sslRead(ssl, _scratch + filled, _RECORD)
-    plain = _octets[:filled]
-    if pieces:
-        plain = b"".join([*pieces, plain])
-    if _sslError(ssl, count) == _WANT_READ:
-        return plain, _STARVED, ""
+    plain = b"".join([*pieces, _octets[:filled]]) if pieces else _octets[:filled]
     return plain, *_whyNothing(ssl, count)
 
 
+#: What ends what can be read without a fault.
+_FAULTLESS = {
+    lib.SSL_ERROR_WANT_READ: (Received.starved, ""),
+    lib.SSL_ERROR_ZERO_RETURN: (Received.ended, ""),
+    lib.SSL_ERROR_WANT_X509_LOOKUP: (Received.asking, ""),
+}
+
+
 def _whyNothing(ssl: Any, result: int) -> tuple[Received, str]:
-    error = lib.SSL_get_error(ssl, result)
-    if error == lib.SSL_ERROR_WANT_READ:
-        return Received.starved, ""
-    if error == lib.SSL_ERROR_ZERO_RETURN:
-        return Received.ended, ""
-    if error == lib.SSL_ERROR_WANT_X509_LOOKUP:
-        return Received.asking, ""
-    return Received.broken, ", ".join(_drainErrors()) or "no reason given"
+    why = _FAULTLESS.get(_sslError(ssl, result))
+    return why or (Received.broken, ", ".join(_drainErrors()) or "no reason given")
 
 
 def hasUnread(connection: SSL.Connection) -> bool:
@@ -1186,7 +1190,7 @@ def send(
     ssl = connection._ssl
     count = _sslWrite(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
     if count <= 0:
-        isEarly = _sslError(ssl, count) == _WANT_READ
+        isEarly = _sslError(ssl, count) == lib.SSL_ERROR_WANT_READ
         return b"", False, "" if isEarly else ", ".join(_drainErrors()) or "no reason given"
     count = _bioRead(connection._from_ssl, _scratch, _SIZE)
     taken = 0 if offer is None else offer(_view[:count])
@@ -1231,20 +1235,52 @@ def _receiveForeign(connection: Any, data: bytes) -> tuple[bytes, Received, str]
         pieces.append(piece)
 
 
-def renewBuffers(connection: SSL.Connection) -> None:
+def keepBuffer(connection: SSL.Connection) -> None:
+    """
+    Much is coming: let OpenSSL keep what it reads a record into, 16 KiB, instead
+    of making that anew for each, until L{renewBuffers}.
+    """
+    if type(connection) is _Connection:
+        lib.SSL_clear_mode(connection._ssl, lib.SSL_MODE_RELEASE_BUFFERS)
+        # Whatever is set, and this is anyway, tells what reads records of it.
+        lib.SSL_set_mode(connection._ssl, lib.SSL_MODE_AUTO_RETRY)
+
+
+def growOutput(connection: SSL.Connection) -> None:
+    """
+    Much goes out: let what OpenSSL writes to grow at once.  Step by step it would
+    leave holes in memory that fit nobody.
+    """
+    if type(connection) is _Connection and not _bioSize(connection._from_ssl, _NULL):
+        _bioWrite(connection._from_ssl, bytes(4 * _RECORD), 4 * _RECORD)
+        _bioRead(connection._from_ssl, _scratch, _SIZE)
+
+
+def renewBuffers(connection: SSL.Connection, isKept: bool = False) -> None:
     """
     Give the memory back that earlier traffic has taken, if nothing is in it.
+
+    @param isKept: whether L{keepBuffer} was called.
     """
+    isOurs = type(connection) is _Connection
+    if isOurs and isKept:
+        lib.SSL_set_mode(connection._ssl, lib.SSL_MODE_RELEASE_BUFFERS)
     if (
-        type(connection) is _Connection
+        isOurs
         and _address(connection._ssl) not in _occupied
         and not _bioSize(connection._into_ssl, _NULL)
         and not _bioSize(connection._from_ssl, _NULL)
+        # Without memory for new ones the old ones stay.
+        and (into := lib.BIO_new(lib.BIO_s_mem()))
+        and (out := lib.BIO_new(lib.BIO_s_mem()))
     ):
-        connection._into_ssl = lib.BIO_new(lib.BIO_s_mem())
-        connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
+        connection._into_ssl, connection._from_ssl = into, out
         # It frees those that it had.
-        lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
+        lib.SSL_set_bio(connection._ssl, into, out)
+        if isKept and not lib.SSL_pending(connection._ssl):
+            # What was kept goes as soon as there is nothing to read.
+            lib.SSL_peek(connection._ssl, _scratch, 1)
+            lib.ERR_clear_error()
 
 
 def keepResumable(connection: SSL.Connection) -> None:
@@ -1306,7 +1342,10 @@ def _encoded(certificate: Any) -> bytes:
     @return: the DER encoding of an C{X509*}.
     """
     lib.i2d_X509_bio(_encoding, certificate)
-    return _emptied(_encoding)
+    # Not what is shared: OpenSSL may ask as it reads, when that holds plaintext.
+    der = ffi.new("unsigned char[]", _bioSize(_encoding, _NULL))
+    _bioRead(_encoding, der, len(der))
+    return bytes(ffi.buffer(der))
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback
@@ -1317,11 +1356,14 @@ _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _callback(signature: str) -> Callable[[_Function], _Function]:
+def _callback(signature: str, refusal: int | None = None) -> Callable[[_Function], _Function]:
     """
     C{ffi.callback}, with a type.
+
+    @param refusal: what OpenSSL gets should it raise all the same, such as for lack
+        of memory; 0 unless given.
     """
-    decorator: Callable[[_Function], _Function] = ffi.callback(signature)
+    decorator: Callable[[_Function], _Function] = ffi.callback(signature, error=refusal)
     return decorator
 
 
@@ -1369,13 +1411,12 @@ def _certificateCallback(ssl: Any, _: Any) -> int:
     return _guarded(ssl, 0, TlsEngine._presentCertificate)
 
 
-@_callback("int (*)(SSL *, void *)")
+@_callback("int (*)(SSL *, void *)", lib.SSL_TLSEXT_ERR_NOACK)
 def _stapleCallback(ssl: Any, _: Any) -> int:
-    refusal: int = lib.SSL_TLSEXT_ERR_NOACK
-    return _guarded(ssl, refusal, TlsEngine._stapleOurs)
+    return _guarded(ssl, int(lib.SSL_TLSEXT_ERR_NOACK), TlsEngine._stapleOurs)
 
 
-@_callback("int (*)(SSL *, int *, void *)")
+@_callback("int (*)(SSL *, int *, void *)", lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
     # Meant for servers, but OpenSSL asks on clients, too: behind ServerHello, in
     # TLS 1.3 behind EncryptedExtensions.  No other callback can end a client's
@@ -1383,16 +1424,14 @@ def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
     refused: TlsAlert | None = TlsAlert.internal_error
     refusal = _guarded(ssl, refused, TlsEngine._judgeResumed)
     if refusal is None:
-        accepted: int = lib.SSL_TLSEXT_ERR_OK
-        return accepted
+        return int(lib.SSL_TLSEXT_ERR_OK)
     alert[0] = refusal.value
     return int(lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 
 
 @_callback("int (*)(SSL *, int *, void *)")
 def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
-    accepted: int = lib.SSL_TLSEXT_ERR_OK
-    return accepted
+    return int(lib.SSL_TLSEXT_ERR_OK)
 
 
 @_callback("void (*)(const SSL *, int, int)")
@@ -1441,7 +1480,8 @@ def _messageCallback(
 
 @_callback(
     "int (*)(SSL *, const unsigned char **, unsigned char *, const unsigned char *, "
-    "unsigned int, void *)"
+    "unsigned int, void *)",
+    lib.SSL_TLSEXT_ERR_ALERT_FATAL,
 )
 def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: Any) -> int:
     def choose(engine: TlsEngine) -> int:
@@ -1454,8 +1494,7 @@ def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: 
             if protocol in names:
                 out[0] = offered + names[protocol] + 1
                 outSize[0] = len(protocol)
-                ok: int = lib.SSL_TLSEXT_ERR_OK
-                return ok
+                return int(lib.SSL_TLSEXT_ERR_OK)
         return refusal
 
     refusal: int = lib.SSL_TLSEXT_ERR_ALERT_FATAL

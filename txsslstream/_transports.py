@@ -77,7 +77,7 @@ class Socket:
 
     #: As much as L{offer} takes, in bytes, before the reactor has had a turn for
     #: others.
-    BUDGET = 256 * 1024
+    BUDGET = 512 * 1024
 
     #: As much as is read at once, in bytes, where much is read: more than this
     #: the C library would give back to the system after every read.

@@ -51,6 +51,7 @@ class AskingProtocol(TrafficProtocol):
             self._abortFor,
         )
         self._reauthentication = reauthentication
+        self._isFlowing = False
         return reauthentication
 
     def _forgetSecurity(self, _: None) -> None:
@@ -58,10 +59,6 @@ class AskingProtocol(TrafficProtocol):
         Find out anew what is known of the connection.
         """
         self._security = None
-
-    def _abortFor(self, error: Exception) -> None:
-        self._fail(error)
-        self.abortConnection()
 
     # Asking
 
@@ -145,12 +142,25 @@ class AskingProtocol(TrafficProtocol):
         """
         Whether nothing of the application's may be sent, or not yet.
         """
-        return self._reauthentication is not None and bool(
-            self._reauthentication.isWaiting
-            or self._reauthentication.error
-            # Nothing overtakes it.
-            or self._appSendBuffer
+        # Nothing overtakes what had to wait.
+        return bool(self._appSendBuffer) or (
+            self._reauthentication is not None
+            and bool(self._reauthentication.isWaiting or self._reauthentication.error)
         )
+
+    def _sendWaiting(self) -> None:
+        """
+        Send what had to wait, and the end if that had to.
+        """
+        if self._appSendBuffer:
+            self._unbufferPendingWrites()
+        if self._closesLater:
+            self._shutdownTLS()
+
+    def _flushUnlessDeciding(self) -> None:
+        reauthentication = self._reauthentication
+        if reauthentication is None or not reauthentication.isWaiting:
+            self._flushSendBIO()
 
     def _takeDeciding(self, data: bytes) -> None:
         """
@@ -193,10 +203,7 @@ class AskingProtocol(TrafficProtocol):
         # What is shown of us may be another certificate now.
         self._forgetSecurity(None)
         if why is not Received.broken:
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-            if self._closesLater:
-                self._shutdownTLS()
+            self._sendWaiting()
         # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         self._read(data, why, reasons)
@@ -240,7 +247,21 @@ class AskingProtocol(TrafficProtocol):
 
     # Giving up
 
+    def cancelAuthentication(self) -> None:
+        """
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
+        """
+        if self._authentication is not None:
+            self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
+
     def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
+        """
+        The end begins.
+        """
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.close(why, tellsPeer)
 

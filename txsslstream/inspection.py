@@ -14,7 +14,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._deferreds import Occurrence
+from ._deferreds import Occurrence, anew
 from .authentication import Authentication
 from .channelbinding import Bindable, Channel
 from .errors import AuthenticationError, InvalidOperationError, StreamClosedError
@@ -39,7 +39,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
     _isWritingOver = False
     _state = WireState.fresh
     _security: SecurityInfo | None = None
-    _failure: Exception | None = None
+    _failure: BaseException | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         # Not BufferingTLSTransport's: what gathers writes is another's business.
@@ -47,7 +47,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """
         Remember why it ended, for C{connectionLost} and for later calls; the
         first reason stays.
@@ -75,7 +75,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         if security is not None:
             return security
         if isinstance(self._failure, AuthenticationError):
-            raise self._failure
+            raise anew(self._failure)
         raise InvalidOperationError("nothing is negotiated yet")
 
     @property

@@ -31,18 +31,17 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements, providedBy
 from zope.interface.declarations import Provides
 
-from ._negotiation import negotiating
+from ._deferreds import forgetFrames
+from ._negotiation import NoConnectionYet, negotiating
 from ._openssl import (
     hasUnread,
     keepResumable,
     receive,
     sendCloseNotify,
-    takeUnread,
 )
-from ._patience import Patience
 from ._processes import isProcess, wireTo
 from ._traffic import LARGE
-from ._transports import abort, unsentBytes
+from ._transports import abort
 from .admission import Admission
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
@@ -78,29 +77,10 @@ _READ_SIZE = 1 << 16
 _STARVED = Received.starved
 
 
-class _NoConnectionYet:
-    """
-    What Twisted's factory gets that asks for an OpenSSL connection too early.
-    """
-
-    def set_accept_state(self) -> None:
-        """
-        Only servers have something to choose.
-        """
-
-    def set_app_data(self, data: object) -> None:
-        """
-        Nobody asks for it.
-        """
-
-
 class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
 
-    @ivar shutdownTimeout: how long the peer may take to answer
-        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
-        as it still takes data that was written before.
     @ivar admission: is released when the connection is authenticated or gone.
     @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
         that of the options.
@@ -108,16 +88,13 @@ class SslStreamProtocol(AskingProtocol):
         L{Authentication.__init__}.
     """
 
-    shutdownTimeout: float | None = 5
     admission: Admission | None = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
 
     _log = Logger()
-    _connectsWrappedLater = False
     _isWrappedConnected = True
     _boundary: RecordBoundary | None = None
-    _patience: Patience | None = None
 
     # Connecting
 
@@ -137,11 +114,10 @@ class SslStreamProtocol(AskingProtocol):
             handshakeTimeout=self.handshakeTimeoutOverride,
             localCertificateSelectionCallback=self.localCertificateSelectionCallback,
         )
-        self._connectsWrappedLater = self._connectWrapped
+        self._isWrappedConnected = not self._connectWrapped
         self._connectWrapped = False
-        self._isWrappedConnected = not self._connectsWrappedLater
         if self._authentication.hello is not None:
-            return _NoConnectionYet()
+            return NoConnectionYet()
         self._equipped(b"")
         return self._tlsConnection
 
@@ -159,12 +135,24 @@ class SslStreamProtocol(AskingProtocol):
         try:
             transport = wireTo(transport) if isProcess(transport) else transport
             self._tlsConnection = self.factory._creatorCallable(self)
-        except Exception:
+        except BaseException:
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
             return
+        try:
+            self._connect(transport)
+        except BaseException as e:
+            if self._authentication is None:
+                raise
+            # Such as for lack of memory: no time-out would end it.
+            self._log.failure("no handshake could be begun")
+            self._authentication.broke(e)
+            self._fail(e)
+            abort(transport)
+
+    def _connect(self, transport: Any) -> None:
         self._appSendBuffer: list[bytes] = []
         # All at once: one after the other, as Twisted's own does it, each takes
         # the place of the one before.  As directlyProvides(), but known at once.
@@ -193,18 +181,22 @@ class SslStreamProtocol(AskingProtocol):
         if state is not self._state:
             self._state = checkedTransition(WIRE_TRANSITIONS, self._state, state)
 
-    def cancelAuthentication(self) -> None:
-        """
-        Give up an authentication that is under way.
-        """
-        if self._authentication is not None:
-            self._authentication.cancel()
-
     def _release(self) -> None:
         if self.admission is not None:
             self.admission.release()
 
     def _authenticationFinished(self, error: AuthenticationError | None) -> None:
+        try:
+            self._conclude(error)
+        except BaseException as e:
+            # This may run in the Deferred of a decision, where nobody would
+            # hear of it and nothing would end the connection.
+            self._log.failure("the application failed as it was connected")
+            self._fail(error or e)
+            self._authenticated.failed(error or e)
+            self.abortConnection()
+
+    def _conclude(self, error: AuthenticationError | None) -> None:
         self._release()
         if self._hasPausedTransport:
             self._hasPausedTransport = False
@@ -225,21 +217,15 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
+        # What waits is sent first: to whom that matters need not be the fastest.
+        self._isFlowing = not (self._reauthentication or self._boundary or self._appSendBuffer)
         outgoing = self._aggregator
         outgoing.isAwaited = True
-        try:
-            self._connectApplication()
-        except Exception as e:
-            # This may run in the Deferred of a decision, where nobody would
-            # hear of it and nothing would end the connection.
-            self._log.failure("the application failed as it was connected")
-            self._fail(e)
-            self._authenticated.failed(e)
-            self.abortConnection()
+        self._connectApplication()
         self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
-        if self._connectsWrappedLater:
+        if not self._isWrappedConnected:
             self._isWrappedConnected = True
             self.wrappedProtocol.makeConnection(self)
         if IHandshakeListener.providedBy(self.wrappedProtocol):
@@ -247,8 +233,7 @@ class SslStreamProtocol(AskingProtocol):
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             # Not in vain: a producer is resumed by that, whoever has paused it.
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
+            self._sendWaiting()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
@@ -258,26 +243,20 @@ class SslStreamProtocol(AskingProtocol):
         """
         Take bytes from the transport.
         """
-        authentication = self._authentication
-        if authentication is None or not self._handshakeDone:
-            self._receiveEarly(data)
-            return
-        if self._boundary is not None:
-            self._boundary.feed(data)
-        if self._isReadingOver or self._lostTLSConnection:
-            # What comes behind close_notify nobody will read.
+        isFlowing = self._isFlowing
+        if not isFlowing and not self._isRead(data):
             return
         if len(data) >= LARGE:
             self._grown()
-            if len(data) >= _READ_SIZE and self._socket is not None:
-                self._socket.readMuch()
+            if len(data) >= _READ_SIZE:
+                self._muchComes()
         outgoing = self._aggregator
         outgoing.isAwaited = True
         try:
-            if self._reauthentication is not None:
-                self._takeDeciding(data)
-            else:
+            if isFlowing or self._reauthentication is None:
                 self._read(*receive(self._tlsConnection, data))
+            else:
+                self._takeDeciding(data)
         finally:
             self._wakeUpEnds(outgoing)
 
@@ -290,7 +269,20 @@ class SslStreamProtocol(AskingProtocol):
         outgoing.sleep()
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
-            self._flushSendBIO()
+            self._flushUnlessDeciding()
+
+    def _isRead(self, data: bytes) -> bool:
+        """
+        @return: whether these bytes are of a conversation that goes on; those
+            for the handshake are used here.
+        """
+        if self._authentication is None or not self._handshakeDone:
+            self._receiveEarly(data)
+            return False
+        if self._boundary is not None:
+            self._boundary.feed(data)
+        # What comes behind close_notify nobody will read.
+        return not (self._isReadingOver or self._lostTLSConnection)
 
     def _receiveEarly(self, data: bytes) -> None:
         authentication = self._authentication
@@ -325,7 +317,7 @@ class SslStreamProtocol(AskingProtocol):
                 authentication.keepSession()
             if authentication.engine.idleMessages and self._isStormy(authentication.engine, data):
                 return
-        if data and not self._isReadingOver and not self._aborted:
+        if data and (self._isFlowing or not (self._isReadingOver or self._aborted)):
             self._hasReceivedData = True
             self.wrappedProtocol.dataReceived(data)
         # The application may have ended it all meanwhile.
@@ -343,6 +335,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._isReadingOver:
             return
         self._isReadingOver = True
+        self._isFlowing = False
         if self._reauthentication is not None:
             self._reauthentication.withdraw()
         wrapped = self.wrappedProtocol
@@ -389,15 +382,6 @@ class SslStreamProtocol(AskingProtocol):
         )
 
     # Closing
-
-    def takeTrailing(self) -> bytes:
-        """
-        @return: what came behind the peer's C{close_notify}, which is not TLS
-            any more.
-        """
-        if self._isReadingOver and self._tlsConnection is not None:
-            return takeUnread(self._tlsConnection)
-        return b""
 
     def loseWriteConnection(self) -> None:
         """
@@ -451,6 +435,7 @@ class SslStreamProtocol(AskingProtocol):
         if self._authentication is None:
             super()._tlsShutdownFinished(reason)
             return
+        self._isFlowing = False
         producer, self._producer = self._producer, None
         if producer is not None:
             # The inner transport would wait for it before it closes.
@@ -460,16 +445,6 @@ class SslStreamProtocol(AskingProtocol):
             self._awaitShutdown()
         if producer is not None:
             producer.stopProducing()
-
-    def _awaitShutdown(self) -> None:
-        if self._patience is None:
-            transport = self.transport
-            self._patience = Patience(
-                self.factory._clock,
-                self.shutdownTimeout,
-                lambda: unsentBytes(transport),
-                lambda: abort(transport),
-            )
 
     def abortConnection(self) -> None:
         """
@@ -482,12 +457,14 @@ class SslStreamProtocol(AskingProtocol):
             return
         self._aborted = True
         self.disconnecting = True
-        self._giveUpQuestions("the connection was aborted", tellsPeer=False)
-        authentication.cancel(
-            "the connection was aborted before it was authenticated", tellsPeer=False
-        )
-        if self.connected:
-            abort(self.transport)
+        try:
+            self._giveUpQuestions("the connection was aborted", tellsPeer=False)
+            authentication.cancel(
+                "the connection was aborted before it was authenticated", tellsPeer=False
+            )
+        finally:
+            if self.connected:
+                abort(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
@@ -502,6 +479,7 @@ class SslStreamProtocol(AskingProtocol):
                 keepResumable(self._tlsConnection)
             authentication.watch.closed()
             self._lostTLSConnection = True
+            self._isFlowing = False
         elif self._handshakeDone:
             self._securitySoFar()
         # Last, for a handshake that ends now has started it.
@@ -516,6 +494,7 @@ class SslStreamProtocol(AskingProtocol):
         # These would be part of a cycle.
         self._producer = None
         self.callbackSender = None
+        forgetFrames(self._failure)
         self._closed.happened(None)
 
     def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:

@@ -13,6 +13,10 @@
  * another; and "rest" opens as many connections as each line that it reads says,
  * each of which has SIZE bytes echoed, and then tells that it did.  FLAGS are letters: p for no TLS,
  * o for TLS 1.2, r for sessions that go on, - for none.
+ *
+ * In bulk it reads and writes CHUNK bytes in each call of the kernel, however
+ * large the records are: a peer that is slower than the tested side would be all
+ * that is measured.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -26,6 +30,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define CHUNK (128 * 1024)
 
 static SSL_CTX *context;
 static SSL_SESSION *session;
@@ -59,6 +65,7 @@ static struct sockaddr_in address(int port)
     return made;
 }
 
+/* What it writes may wait for more until it is flushed. */
 static void put(struct connection *to, size_t size)
 {
     size_t done = 0;
@@ -71,6 +78,18 @@ static void put(struct connection *to, size_t size)
             fail("write");
         done += count;
     }
+}
+
+static void flush(struct connection *to)
+{
+    if (to->ssl != NULL && BIO_flush(SSL_get_wbio(to->ssl)) != 1 && !isServer)
+        fail("flush");
+}
+
+static void tell(struct connection *to, size_t size)
+{
+    put(to, size);
+    flush(to);
 }
 
 /* Returns how much came; 0 at the end. */
@@ -100,6 +119,10 @@ static struct connection wrap(int fd)
     if (!isPlain) {
         made.ssl = SSL_new(context);
         SSL_set_fd(made.ssl, fd);
+        BIO *buffered = BIO_new(BIO_f_buffer());
+        BIO_set_write_buffer_size(buffered, CHUNK);
+        BIO_up_ref(SSL_get_wbio(made.ssl));
+        SSL_set0_wbio(made.ssl, BIO_push(buffered, SSL_get_wbio(made.ssl)));
     }
     return made;
 }
@@ -127,6 +150,7 @@ static void hangUp(struct connection *which)
     struct timeval patience = {5, 0};
     if (which->ssl != NULL)
         SSL_shutdown(which->ssl);
+    flush(which);
     /* A socket closed with bytes unread, such as tickets, resets the connection,
      * and the other side may lose what it has yet to read. */
     shutdown(which->fd, SHUT_WR);
@@ -142,7 +166,7 @@ static void handshakes(int port, long long amount)
     long long resumed = 0, index;
     for (index = 0; index < amount; index++) {
         struct connection made = dial(port);
-        put(&made, 1);
+        tell(&made, 1);
         getAll(&made, 1);
         resumed += made.ssl != NULL && SSL_session_reused(made.ssl);
         hangUp(&made);
@@ -161,7 +185,7 @@ static void echoes(int port, size_t size, long long amount, int count)
         all[index] = dial(port);
     for (; amount > 0; amount -= count) {
         for (index = 0; index < count; index++)
-            put(&all[index], size);
+            tell(&all[index], size);
         for (index = 0; index < count; index++)
             getAll(&all[index], size);
     }
@@ -176,7 +200,7 @@ static void rest(int port, size_t size)
     while (fgets(line, sizeof line, stdin) != NULL) {
         for (int count = atoi(line); count > 0; count--) {
             struct connection made = dial(port);
-            put(&made, size);
+            tell(&made, size);
             getAll(&made, size);
         }
         puts("open");
@@ -205,12 +229,13 @@ static void work(char **arguments)
     }
     made = dial(port);
     if (strcmp(role, "receive") == 0) {
-        put(&made, 1);
+        tell(&made, 1);
         getAll(&made, amount);
-        put(&made, 1);
+        tell(&made, 1);
     } else {
         for (; amount > 0; amount -= size)
             put(&made, size);
+        flush(&made);
         getAll(&made, 1);
     }
     hangUp(&made);
@@ -232,7 +257,7 @@ static void serve(void)
         if (made.ssl != NULL && SSL_accept(made.ssl) != 1)
             fail("SSL_accept");
         while (get(&made, 1) == 1)
-            put(&made, 1);
+            tell(&made, 1);
         hangUp(&made);
     }
 }
@@ -262,6 +287,8 @@ int main(int count, char **arguments)
     SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM+AES128");
     SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, CHUNK);
     if (isServer) {
         if (SSL_CTX_use_certificate_chain_file(context, pem) != 1 ||
             SSL_CTX_use_PrivateKey_file(context, pem, SSL_FILETYPE_PEM) != 1)
