@@ -34,8 +34,9 @@ from .serving import Servers
 #: The modules whose objects must be gone, and those of what is remembered for
 #: other connections: there is not more of it for more connections.
 _OURS = ("txsslstream.", "OpenSSL.")
-_REMEMBERED = tuple(
-    f"txsslstream.{each}." for each in ("chain", "crossing", "enums", "parameters", "policy")
+_REMEMBERED = (
+    "OpenSSL.SSL.Context",
+    *(f"txsslstream.{each}." for each in ("chain", "crossing", "enums", "parameters", "policy")),
 )
 #: Conversations with programs that are not there.
 _ELSEWHERE = (Asking.python, Asking.openssl, Asking.foreign)
