@@ -22,7 +22,9 @@ LIMITS: Mapping[str, float] = {
     # With the holes between what is in use, of which there are more until all that
     # lives long has been renewed among what does not.
     "resident memory, MiB": 32,
-    "memory from malloc, MiB": 2,
+    # With the sessions that servers remember for some time: more of them if there
+    # is more traffic of late than before.
+    "memory from malloc, MiB": 4,
     "blocks of Python's allocator": 2000,
     "objects known to the collector": 500,
     "Deferreds": 8,
