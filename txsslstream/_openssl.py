@@ -801,10 +801,8 @@ class TlsEngine:
         stack = lib.SSL_get_peer_cert_chain(ssl)
         count = lib.sk_X509_num(stack) if stack else 0
         ders = tuple(_encoded(lib.sk_X509_value(stack, index)) for index in range(count))
-        if not self.parameters.isServer:
-            return ders
         # A server's list lacks the peer's own one.
-        own = lib.SSL_get_peer_certificate(ssl)
+        own = lib.SSL_get_peer_certificate(ssl) if self.parameters.isServer else ffi.NULL
         if own:
             ders = tuple(dict.fromkeys((_encoded(own), *ders)))
         lib.X509_free(own)
