@@ -11,8 +11,14 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from twisted.internet.error import ConnectionLost
 
+from txsslstream import SslProtocols
+from txsslstream.insecure import withKeyLog
 from txsslstream.records import APPLICATION_DATA
+from txsslstream.testing import Application, Link
+
+from .support import clientOptions, serverOptions
 
 #: All keys are for TLS_AES_256_GCM_SHA384 and its like in TLS 1.2.
 _KEY_SIZE, _HASH_SIZE = 32, 48
@@ -115,3 +121,58 @@ class Forger:
             data += self.record(22, b"\x18\0\0\x01" + bytes((isRequested,)))
             self.update()
         return data
+
+
+class Forged:
+    """
+    A connection to a peer whose records are forged.
+
+    @ivar link: its near side is ours.
+    @ivar forger: forges what the far side sends.
+    """
+
+    def __init__(self, version: SslProtocols, isServer: bool, segment: int = 0) -> None:
+        """
+        @param isServer: whether we are the server.
+        """
+        lines: list[bytes] = []
+        client = clientOptions(version, allowTlsResume=False)
+        server = serverOptions(version, allowTlsResume=False)
+        if isServer:
+            client = withKeyLog(client, lines.append)
+        else:
+            server = withKeyLog(server, lines.append)
+        self.link = Link(isServer, (client, Application()), (server, Application()))
+        self.link.wire.flush()
+        name = b"CLIENT_TRAFFIC_SECRET_0 " if isServer else b"SERVER_TRAFFIC_SECRET_0 "
+        secrets = [bytes.fromhex(each.split()[2].decode()) for each in lines if name in each]
+        # A server has sent two tickets by then.
+        self.forger = Forger(
+            self.link.far.tls.getHandle(),
+            not isServer,
+            secrets[0] if secrets else None,
+            0 if isServer else 2,
+        )
+        self._segment = segment
+        self.application: Any = self.link.near.application
+
+    def send(self, data: bytes) -> int:
+        """
+        Have the peer send something, while it reads nothing.
+
+        @return: how many bytes we want to send for that.
+        """
+        before = len(self.link.near.inner.everWritten)
+        size = self._segment or 1 << 16
+        for start in range(0, len(data), size):
+            if self.link.near.inner.closing is None:
+                self.link.near.tls.dataReceived(data[start : start + size])
+        return len(self.link.near.inner.everWritten) - before
+
+    def failure(self) -> Any:
+        """
+        @return: why the application has lost the connection.
+        """
+        self.link.near.inner.lost(ConnectionLost())
+        self.link.far.inner.lost(ConnectionLost())
+        return self.application.reason

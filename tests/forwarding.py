@@ -67,15 +67,20 @@ class SocketTransport(PipeTransport):
 
     @ivar keepsAlive: whether the system sees to it that it is noticed when the
         peer vanishes.
+    @ivar isUndelayed: whether what is written is sent at once.
     """
 
     keepsAlive = False
+    isUndelayed = False
 
     def loseWriteConnection(self) -> None:
         self.isShut = True
 
     def setTcpKeepAlive(self, isKept: bool) -> None:
         self.keepsAlive = isKept
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.isUndelayed = enabled
 
 
 class SocketWire(Wire):

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txsslstream import SslPolicyErrors, SslServerAuthenticationOptions
 from txsslstream.access import AccessRule, subjectOf
 from txsslstream.testing import issuing
+from txsslstream.testing.damage import patched
 
 from .support import SERVER
 
@@ -104,6 +105,18 @@ class AccessRuleTests(SynchronousTestCase):
         )
         bad = x509.load_der_x509_certificate(good.replace(b"\x86\x05a://b", b"\x87\x05a://b"))
         self.assertIs(AccessRule(uris=["a://b"]).permits(bad), False)
+
+    def test_unreadableSubject(self) -> None:
+        """
+        A certificate with a subject that cannot be read lets nobody in by it, and
+        has no name for the log.
+        """
+        good = issuing.certificate("\0name", extensions=[issuing.hosts("localhost")])
+        for damage in (b"\x03\5\0name", b"\x0c\5\0nam\xff"):
+            bad = patched(good, (b"\x0c\5\0name", damage)).certificate
+            self.assertIs(AccessRule(["\0name"], ["\0name"]).permits(bad), False)
+            self.assertIs(AccessRule(dnsNames=["localhost"]).permits(bad), True)
+            self.assertEqual(subjectOf(bad), "with an unreadable name")
 
     def test_callback(self) -> None:
         """

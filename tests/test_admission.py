@@ -22,6 +22,7 @@ from txsslstream import (
     SslStreamFactory,
     SslStreamMetrics,
     SslStreamServerEndpoint,
+    _attended,
     _serve,
     _tap,
 )
@@ -376,7 +377,11 @@ class CommandTests(SynchronousTestCase):
         arguments = "--originate --listen tcp:1 --connect tcp:2 --max-handshakes 2"
         options.parseOptions(arguments.split())
         error = self.assertRaises(
-            _tap.StartError, _serve.serviceFor, MemoryReactorClock(), options, "sslstream serve"
+            _attended.StartError,
+            _serve.serviceFor,
+            MemoryReactorClock(),
+            options,
+            "sslstream serve",
         )
         self.assertIn("clients without TLS have no handshakes to limit", str(error))
 

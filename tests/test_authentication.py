@@ -980,7 +980,9 @@ class Interrupted(Question):
             stream.authenticateAsServer(SERVER),
         ):
             self.assertIs(self.failureResultOf(later).value, error)
-        self.assertIs(self.assertRaises(HandshakeCancelled, lambda: stream.security), error)
+        raised = self.assertRaises(HandshakeCancelled, lambda: stream.security)
+        self.assertEqual((str(raised), vars(raised)), (str(error), vars(error)))
+        self.assertIs(raised.__cause__, error.__cause__)
 
     def test_boundedMemory(self) -> None:
         """

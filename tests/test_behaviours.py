@@ -5,9 +5,7 @@ single modules do not show it: whole conversations, and what happens at once.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import ssl
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,7 +13,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet import _producer_helpers
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.error import (
     ConnectError,
     ConnectionAborted,
@@ -32,6 +30,7 @@ from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,
     HandshakeInterrupted,
+    ServerOptionsSelection,
     SslServerAuthenticationOptions,
     SslStream,
     SslStreamClientEndpoint,
@@ -53,7 +52,6 @@ from txsslstream.testing import (
 )
 
 from .applications import ProtocolMixin
-from .pythonssl import PythonPeer, pythonContext
 from .streams import LeakMixin, StreamMixin
 from .support import AUTHORITY, CLIENT, clientOptions, serverOptions
 from .test_stream import noteCalls
@@ -333,101 +331,6 @@ class RaceTests(StreamMixin):
         for end, outcomes in found.items():
             # In the handshake as well as behind it.
             self.assertEqual(len({ours for ours, _ in outcomes}), 2, end)
-
-
-class PythonTalk(PythonPeer):
-    """
-    One that sends back what it gets, and ends when the other end does.
-
-    @ivar isEnded: whether the other end has sent C{close_notify}.
-    """
-
-    isEnded = False
-
-    def _proceed(self) -> None:
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.tls.do_handshake()
-            while data := self._read():
-                self.tls.write(data)
-            self.isEnded = True
-        if self.isEnded:
-            self.end()
-        self._send()
-
-    def _read(self) -> bytes:
-        # Python tells the end as an error once our own side has ended.
-        with contextlib.suppress(ssl.SSLZeroReturnError):
-            return bytes(self.tls.read())
-        return b""
-
-    def end(self) -> None:
-        """
-        Send C{close_notify}.
-        """
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.tls.unwrap()
-        self._send()
-
-    def _send(self) -> None:
-        transport: Any = self.transport
-        transport.write(self._outgoing.read())
-
-
-@perVersion()
-class PythonTests(StreamMixin):
-    """
-    Tests for conversations with Python's own C{ssl}.
-    """
-
-    def talk(self, isServer: bool) -> tuple[Wire, SslStream, PythonTalk]:
-        """
-        @return: an authenticated stream, and its peer.
-        """
-        wire = Wire(self.segment)
-        peer = PythonTalk(pythonContext(self.version, not isServer), not isServer)
-        ends: list[Any] = [Bystander(), peer]
-        wire.connect(*(reversed(ends) if isServer else ends))
-        stream = SslStream(wire.server if isServer else wire.client, clock=wire.clock)
-        authenticated = (
-            stream.authenticateAsServer(serverOptions(self.version))
-            if isServer
-            else stream.authenticateAsClient(clientOptions(self.version))
-        )
-        wire.flush()
-        self.assertIs(self.successResultOf(authenticated), stream)
-        return wire, stream, peer
-
-    def test_closedByUs(self) -> None:
-        """
-        A byte comes back, and closing is answered: on either side it is a clean
-        end.
-        """
-        for isServer in (False, True):
-            wire, stream, peer = self.talk(isServer)
-            self.successResultOf(stream.write(b"x"))
-            wire.flush()
-            self.assertEqual(self.successResultOf(stream.read()), b"x")
-            closing = stream.close()
-            self.assertFalse(peer.isEnded)
-            wire.flush()
-            self.assertTrue(peer.isEnded)
-            self.successResultOf(closing)
-            self.assertEqual(wire.clock.getDelayedCalls(), [])
-
-    def test_closedByPeer(self) -> None:
-        """
-        Where the peer unwraps its socket, that is the end of the stream.
-        """
-        for isServer in (False, True):
-            wire, stream, peer = self.talk(isServer)
-            reading = stream.read()
-            peer.end()
-            wire.flush()
-            self.assertEqual(self.successResultOf(reading), b"")
-            self.assertEqual(self.successResultOf(stream.read()), b"")
-            stream.close()
-            wire.flush()
-            self.successResultOf(stream.whenClosed())
 
 
 @perVersion(segments=(0, 1000))
@@ -1250,6 +1153,61 @@ class ApplicationLeakTests(ProtocolMixin):
                         live(end, isAuthenticated, isServer)
                     self.assertEqual(bool(logged), not isAuthenticated)
                     self.assertEqual([each() for each in references], [None] * 8)
+
+    def test_callbacks(self) -> None:
+        """
+        Nothing is left where a callback has raised, at once or by a Deferred, or
+        has chosen nothing, whichever callback, whatever was asked before, and be
+        it for somebody who has given up meanwhile.
+        """
+
+        def raises(*_: object) -> object:
+            raise ZeroDivisionError("a mistake")
+
+        def answers(answer: object, givesUp: bool, isLater: bool) -> Callable[..., Any]:
+            def select(tls: Any, *_: object) -> Any:
+                if givesUp:
+                    tls.cancelAuthentication()
+                failing: Any = raises if answer is None else lambda: None
+                return maybeDeferred(failing) if isLater else failing()
+
+            return select
+
+        def live(choice: Callable[..., Any], which: str) -> list[weakref.ref[Any]]:
+            wire = Wire()
+            client: Any = clientOptions(self.version)
+            server: Any = serverOptions(self.version)
+            if which == "server's":
+                server = serverOptions(self.version, serverCertificateSelectionCallback=choice)
+            elif which == "server's, behind options":
+                chosen = serverOptions(self.version, serverCertificateSelectionCallback=choice)
+                server = ServerOptionsSelection(lambda *_: succeed(chosen))
+            else:
+                client = clientOptions(self.version, localCertificateSelectionCallback=choice)
+            both = [
+                SslStreamFactory(
+                    options, isClient, Factory.forProtocol(Application), wire.clock
+                ).buildProtocol(None)
+                for options, isClient in ((client, True), (server, False))
+            ]
+            wire.connect(*both)
+            wire.flush()
+            wire.advance(30)
+            wire.cut()
+            for transport in (wire.client, wire.server):
+                transport.protocol = None
+            return [weakref.ref(each) for each in both]
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for which in ("client's", "server's", "server's, behind options"):
+            for answer in (None, "nothing"):
+                for givesUp in (False, True):
+                    for isLater in (False, True):
+                        references = live(answers(answer, givesUp, isLater), which)
+                        what = (which, answer, givesUp, isLater)
+                        self.assertEqual([each() for each in references], [None] * 2, what)
 
 
 class UnreachableTests(SynchronousTestCase):

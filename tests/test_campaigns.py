@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .campaigns import faults, faults_page, report, sslyze, testssl, tlsfuzzer
+from .campaigns import faults, faults_page, report, sslyze, testssl, tlsfuzzer, workers
 from .campaigns._common import KEYS, SERVERS
 
 SUMMARY = """\
@@ -255,6 +255,45 @@ class FaultsTests(SynchronousTestCase):
         lines = list(faults_page.section(wrong))
         self.assertIn("| `disk` | files: 1 **it is full** |", lines)
         self.assertEqual(len([each for each in lines if "**" in each]), 1)
+
+
+class WorkersTests(SynchronousTestCase):
+    """
+    Tests for L{tests.campaigns.workers}.
+    """
+
+    def row(self, name: str = "one worker", **kinds: dict[str, Any]) -> dict[str, Any]:
+        """
+        @return: what was measured of workers with which all is well, but for this.
+        """
+        full = {"amount": 100, "wentOn": 0, "failures": []}
+        row: dict[str, Any] = {"name": name, "full": full, "echo": full}
+        row["resumed"] = {"amount": 100, "wentOn": 100, "failures": []}
+        return row | {kind: row[kind] | more for kind, more in kinds.items()}
+
+    def test_expected(self) -> None:
+        """
+        Every client has been served, and sessions went on where that can be, and
+        nowhere else.
+        """
+        two = "two workers behind HAProxy"
+        for row, isAsExpected in (
+            (self.row(), True),
+            (self.row(two, resumed={"wentOn": 50}), True),
+            (self.row(full={"failures": ["refused"]}), False),
+            (self.row(echo={"failures": ["refused"]}), False),
+            (self.row(full={"wentOn": 1}), False),
+            (self.row(resumed={"wentOn": 50}), False),
+            (self.row(two), False),
+        ):
+            self.assertIs(workers._isAsExpected(row), isAsExpected, row)
+
+    def test_told(self) -> None:
+        """
+        What the guide says of what a worker needs is what was measured.
+        """
+        guide = (report.DOCS / "howto" / "haproxy.md").read_text("utf-8")
+        self.assertIn(workers.summary(report.stored()["workers"]), " ".join(guide.split()))
 
 
 class PageTests(SynchronousTestCase):

@@ -284,6 +284,18 @@ class NameTests(SynchronousTestCase):
         ).certificate
         self.assertFalse(factsOf(both).isSelfIssued)
 
+    def test_bitString(self) -> None:
+        """
+        A name in which a bit string is where only text can be is damaged, too.
+        """
+        leaf = certificate("\0name", issuerName="\0other")
+        for text, whose in ((b"\0name", "subject"), (b"\0other", "issuer")):
+            head = bytes((len(text),)) + text
+            said = factsOf(patched(leaf, (b"\x0c" + head, b"\x03" + head)).certificate)
+            self.assertEqual(said.problem, "a name is damaged")
+            self.assertIsNone(getattr(said, whose))
+            self.assertEqual(said.name == "with an unreadable name", whose == "subject")
+
     def test_readable(self) -> None:
         """
         Somebody is called by the last common name, or by the whole subject.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -39,6 +39,8 @@ from txsslstream.certificates import (
 )
 from txsslstream.errors import CertificateError
 from txsslstream.testing import Authority, rsaKey
+from txsslstream.testing.damage import patched
+from txsslstream.testing.issuing import certificate
 
 ROOT = Authority("Root")
 MIDDLE = Authority("Middle", ROOT)
@@ -200,6 +202,25 @@ class CertificatesFromPEMTests(CertificatesTestCase):
             for data in (bad, good + bad, bad + good):
                 message = self.refused(certificatesFromPEM, data, "some file")
                 self.assertTrue(message.startswith("some file: damaged certificate: "), message)
+
+    def test_unreadableNames(self) -> None:
+        """
+        So is one with a name that cannot be read: by names it is known which has
+        issued which.
+        """
+        issued = certificate("\0name", issuerName="\0other")
+        for text in (b"\x0c\5\0name", b"\x0c\6\0other"):
+            for damage in (b"\x03" + text[1:], text[:-1] + b"\xff"):
+                bad = patched(issued, (text, damage))
+                whole = certificatePEM(bad.certificate)
+                for data in (whole, certificatePEM(LEAF.certificate) + whole):
+                    message = self.refused(certificatesFromPEM, data, "some file")
+                    self.assertTrue(message.startswith("some file: damaged certificate: "))
+                alone = self.file(bad.certificate.public_bytes(Encoding.DER))
+                self.refused(loadCertificates, alone)
+                self.refused(SslStreamCertificateContext, bad.certificate, bad.key)
+                path = self.file(pfx(LEAF, None, bad.certificate))
+                self.refused(SslStreamCertificateContext.fromPFX, path)
 
     def test_truncated(self) -> None:
         """
@@ -438,6 +459,47 @@ class FromPEMTests(CertificatesTestCase):
         for each in permutations(blocks):
             context = SslStreamCertificateContext.fromPEM(self.file(b"".join(each)))
             self.assertContext(context, intermediates=(LOWER.certificate, MIDDLE.certificate))
+
+    def test_keyOfAnotherKind(self) -> None:
+        """
+        A private key that calls itself one of another kind, for which it is too
+        long, is damaged.
+        """
+        der = ed448.Ed448PrivateKey.generate().private_bytes(
+            Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
+        )
+        own, other = bytes.fromhex("06032b6571"), bytes.fromhex("06032b6570")
+        text = b64encode(der.replace(own, other))
+        key = b"-----BEGIN PRIVATE KEY-----\n" + text + b"\n-----END PRIVATE KEY-----\n"
+        path = self.file(certificatePEM(LEAF.certificate) + key)
+        for password in (None, lambda source: PASSWORD):
+            self.assertEqual(
+                self.refused(SslStreamCertificateContext.fromPEM, path, None, password),
+                f"{path}: the private key is damaged or the password is wrong",
+            )
+
+    def test_unknownKeys(self) -> None:
+        """
+        A certificate with a key of a kind that nobody knows is no obstacle; alone
+        it belongs to no private key.
+        """
+        key = ed25519.Ed25519PrivateKey.generate()
+        spki = bytes.fromhex("300506032b6570032100")
+        strange = certificate("strange", LOWER, key)
+        bad = patched(strange, (spki, spki.replace(b"\x2b\x65\x70", b"\x2b\x65\x60"))).certificate
+        self.assertContext(
+            SslStreamCertificateContext.fromPEM(
+                self.file(certificatePEM(bad, LEAF.certificate) + keyPEM(LEAF.privateKey))
+            ),
+            intermediates=(bad,),
+        )
+        message = self.refused(
+            SslStreamCertificateContext.fromPEM,
+            self.file(certificatePEM(bad) + keyPEM(LEAF.privateKey)),
+        )
+        self.assertIn("a key that cannot be read (UnsupportedAlgorithm)", message)
+        message = self.refused(SslStreamCertificateContext, bad, key)
+        self.assertIn("a key that cannot be read (UnsupportedAlgorithm)", message)
 
     def test_strangers(self) -> None:
         """

@@ -53,9 +53,9 @@ from txsslstream.testing import (
     perVersion,
     rsaKey,
 )
+from txsslstream.testing.foreign import PythonPeer, pythonContext
 from txsslstream.testing.issuing import certificate
 
-from .pythonssl import PythonPeer, pythonContext
 from .streams import Opened, StreamMixin
 from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
@@ -731,7 +731,7 @@ class ForeignTests(SynchronousTestCase):
         Python's own C{ssl} has the same C{tls-unique} as we, on either side.
         """
         for isServer in (False, True):
-            peer = PythonPeer(pythonContext(Tls12, not isServer), not isServer)
+            peer = PythonPeer(pythonContext(AUTHORITY, Tls12, not isServer), not isServer)
             stream = self.against(peer, isServer)
             self.assertIsNotNone(peer.unique)
             self.assertEqual(bindings(Unique, stream), [peer.unique])
@@ -741,7 +741,7 @@ class ForeignTests(SynchronousTestCase):
         It has the same where an earlier session goes on, whose Finished
         messages come in the other order.
         """
-        context, creator = pythonContext(Tls12, False), OpenSSLPeer()
+        context, creator = pythonContext(AUTHORITY, Tls12, False), OpenSSLPeer()
         session = None
         seen = set()
         for isResumed in (False, True):
@@ -759,7 +759,7 @@ class ForeignTests(SynchronousTestCase):
         """
         It has the same where it is the server.
         """
-        context, creator = pythonContext(Tls12, True), OpenSSLPeer()
+        context, creator = pythonContext(AUTHORITY, Tls12, True), OpenSSLPeer()
         for isResumed in (False, True):
             wire = Wire()
             peer, client = PythonPeer(context, True), protocolOf(creator, True, wire)

@@ -4,15 +4,25 @@ Tests for L{txsslstream._deferreds}: what happens once, for everybody.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream import _deferreds
-from txsslstream._deferreds import Occurrence, again, forgetFrames
+from txsslstream import AuthenticationError, TlsAlert, _deferreds
+from txsslstream._deferreds import (
+    Decision,
+    Occurrence,
+    again,
+    anew,
+    cancellable,
+    forgetFrames,
+)
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
@@ -27,7 +37,7 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
 
 class FrameTests(SynchronousTestCase):
     """
-    Tests for L{again} and L{forgetFrames}.
+    Tests for L{again}, L{anew} and L{forgetFrames}.
     """
 
     def test_again(self) -> None:
@@ -41,6 +51,22 @@ class FrameTests(SynchronousTestCase):
         self.assertIs(failure.value, error)
         self.assertIsNone(error.__traceback__)
         self.assertIsNone(failure.getTracebackObject())
+
+    def test_anew(self) -> None:
+        """
+        An error that is made anew says the same, and has the same cause; raised,
+        it leaves nothing in the one that is kept.
+        """
+        cause = KeyError("cause")
+        kept = AuthenticationError("why", alert=TlsAlert.bad_certificate)
+        kept.__cause__ = cause
+        error = raised(anew(kept), cause)
+        self.assertIsNotNone(error.__traceback__)
+        self.assertIsNone(kept.__traceback__)
+        self.assertIsNot(error, kept)
+        self.assertEqual((type(error), str(error)), (type(kept), str(kept)))
+        self.assertEqual(vars(error), vars(kept))
+        self.assertIs(anew(kept).__cause__, cause)
 
     def test_forgetFrames(self) -> None:
         """
@@ -262,3 +288,105 @@ class OccurrenceTests(SynchronousTestCase):
         self.occurrence.when().addCallback(lambda _: late.append(self.occurrence.when()))
         self.occurrence.happened("it")
         self.assertEqual(self.successResultOf(late[0]), "it")
+
+
+class CancellableTests(SynchronousTestCase):
+    """
+    Tests for L{cancellable}.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make something that can happen, and what makes it fail.
+        """
+        self.occurrence: Occurrence[int] = Occurrence()
+        self.cancelled = 0
+
+    def cancel(self) -> None:
+        """
+        Give it up, unless it is over.
+        """
+        self.cancelled += 1
+        self.occurrence.failed(KeyError("given up"))
+
+    def waiting(self) -> Deferred[int]:
+        """
+        @return: the Deferred under test.
+        """
+        return cancellable(self.occurrence.when, self.cancel)
+
+    def test_outcomes(self) -> None:
+        """
+        Without cancellation it is the outcome, good or bad.
+        """
+        waiting = self.waiting()
+        self.assertNoResult(waiting)
+        self.occurrence.happened(3)
+        self.assertEqual(self.successResultOf(waiting), 3)
+        self.assertEqual(self.successResultOf(self.waiting()), 3)
+        self.setUp()
+        waiting = self.waiting()
+        self.occurrence.failed(ValueError("why"))
+        self.failureResultOf(waiting, ValueError)
+        self.assertEqual(self.cancelled, 0)
+
+    def test_cancelled(self) -> None:
+        """
+        Cancelled, it is what cancelling leads to.
+        """
+        waiting = self.waiting()
+        waiting.cancel()
+        self.failureResultOf(waiting, KeyError)
+        self.assertEqual(self.cancelled, 1)
+
+    def test_tooLate(self) -> None:
+        """
+        Cancelled by somebody who has heard of the outcome before, it is that,
+        once, and nobody complains.
+        """
+        pending: list[Deferred[Any]] = []
+        for isGood in (True, False):
+            self.setUp()
+            self.occurrence.when().addBoth(lambda _: pending[-1].cancel())
+            pending.append(self.waiting())
+            if isGood:
+                self.occurrence.happened(3)
+                self.assertEqual(self.successResultOf(pending[-1]), 3)
+            else:
+                self.occurrence.failed(ValueError("why"))
+                self.failureResultOf(pending[-1], ValueError)
+            self.assertEqual(self.cancelled, 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class DismissalTests(SynchronousTestCase):
+    """
+    Tests for what is left of decisions that nobody waits for.
+    """
+
+    def test_frames(self) -> None:
+        """
+        A decision that fails when it has been dismissed leaves nothing, without
+        the garbage collector, although its frames hold a Deferred that holds the
+        failure.
+        """
+
+        class Held:
+            pass
+
+        def fails(_: object) -> Deferred[object]:
+            def raises(_: object) -> None:
+                raise KeyError("why")
+
+            return succeed(None).addCallback(raises)
+
+        def live() -> weakref.ref[Held]:
+            held = Held()
+            decision: Deferred[object] = succeed(held).addCallback(fails)
+            Decision().dismiss(decision)
+            return weakref.ref(held)
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.assertIsNone(live()())

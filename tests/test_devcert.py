@@ -25,7 +25,8 @@ from txsslstream import (
     X509ChainStatusFlags,
 )
 from txsslstream.devcert import RENEWAL, VALIDITY, DevelopmentCertificate, defaultDirectory
-from txsslstream.testing import NOW, StreamPair, perVersion
+from txsslstream.testing import NOW, StreamPair, certificatePEM, keyPEM, perVersion
+from txsslstream.testing.issuing import certificate
 
 from .programs import temporaryDirectory
 from .support import AUTHORITY
@@ -115,6 +116,23 @@ class FilesTests(SynchronousTestCase):
             SslCertificateTrust.fromPEM(self.directory / PUBLIC).certificates,
             (self.authority().certificate,),
         )
+
+    def test_noAuthority(self) -> None:
+        """
+        A certificate with its key that cannot issue others is refused in the
+        place of the authority, by name.
+        """
+        self.load()
+        (self.directory / LEAF).unlink()
+        path = self.directory / PRIVATE
+        # Without an identifier of its key.
+        nobody = certificate("nobody")
+        own = SslStreamCertificateContext(nobody.certificate, nobody.key)
+        path.write_bytes(certificatePEM(own.certificate) + keyPEM(own))
+        error = self.assertRaises(CertificateError, self.load)
+        self.assertEqual(str(error)[: len(str(path)) + 2], f"{path}: ")
+        self.assertIn("no authority to issue certificates", str(error))
+        self.assertFalse((self.directory / LEAF).exists())
 
     def test_lostPublicAuthority(self) -> None:
         """

@@ -725,7 +725,7 @@ class EndpointsTests(ParsingMixin, SynchronousTestCase):
         self.written()
         found = re.findall(r"sslstream:[^\s`\"]*=[^\s`\"]*", ENDPOINTS)
         found = [each for each in found if "{" not in each]
-        self.assertEqual(len(found), 9)
+        self.assertEqual(len(found), 12)
         for each in found:
             description = each.replace("/etc/ssl/sites/", "").replace(
                 "/etc/ssl/sites", self.files["certificates"]

@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import (
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -298,6 +299,22 @@ class ConnectTests(EndpointMixin):
         self.wire.flush()
         self.assertEqual((self.client.events, self.server.events), ([], []))
         self.assertFalse(self.wire.client.connected)
+
+    def test_cancelledTooLate(self) -> None:
+        """
+        Cancelled from within C{connectionMade}, the connection is given up, which
+        the application hears, and nobody complains.
+        """
+        self.listen()
+        self.client = Application(made=lambda _: connecting.cancel())
+        connecting = self.connect()
+        self.endpoint.establish()
+        self.wire.flush()
+        self.failure(connecting, CancelledError)
+        self.assertEqual(self.client.events, ["made", "handshake", "lost"])
+        self.assertIsInstance(self.client.reason, ConnectionAborted)
+        self.assertFalse(self.wire.client.connected)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_lost(self) -> None:
         """

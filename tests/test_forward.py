@@ -28,10 +28,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import AuthenticationError, SslProtocols, TlsAlert
-from txsslstream._forwarding import LINGER, nameOf, proxyHeader
+from txsslstream._forwarding import LINGER, nameOf
+from txsslstream._proxied import headerOf, ownHeader
 from txsslstream._waiting import _parked
 from txsslstream.access import AccessRule
-from txsslstream.forward import Forwarder
+from txsslstream.forward import LAST_HANDSHAKES, Forwarder
 from txsslstream.testing import Application, Authority, HalfCloseableApplication, perVersion
 
 from .forwarding import Network, PipeTransport, SocketWire, Target, Visit
@@ -263,14 +264,15 @@ class DataTests(ForwardingMixin):
         self.assertIn("end", visit.application.events)
         self.assertOver(network)
 
-    def test_keepAlive(self) -> None:
+    def test_settings(self) -> None:
         """
         Both connections are kept alive, so that it is noticed when a peer has
-        vanished.
+        vanished, and send at once what they have, however little that is.
         """
         joined = self.joined()
-        self.assertTrue(joined.nearEnd.keepsAlive)
-        self.assertTrue(joined.farEnd.keepsAlive)
+        for end in (joined.nearEnd, joined.farEnd):
+            self.assertTrue(end.keepsAlive)
+            self.assertTrue(end.isUndelayed)
         joined.endBoth()
 
 
@@ -639,6 +641,44 @@ class TargetTests(ForwardingMixin):
             network.flush()
         self.assertEndedCleanly(visit)
         self.assertIn("; no connection to the target within 7 s", linesOf(logged)[0])
+        self.assertOver(network)
+
+    def test_looked(self) -> None:
+        """
+        Whether the target is there is found out by a connection to it, in which
+        nothing is said but that it is nobody's, where there is a way to say that.
+        """
+        for version, header in (
+            (0, b""),
+            (1, b"PROXY UNKNOWN\r\n"),
+            (2, ownHeader(2)),
+        ):
+            network = self.network(proxyVersion=version)
+            looked = network.forwarder.unable()
+            network.flush()
+            self.assertEqual(self.successResultOf(looked), "")
+            (application,) = network.target.applications
+            self.assertEqual(application.received, header)
+            self.assertIn("end", application.events)
+            self.assertOver(network)
+            self.assertEqual(network.forwarder.accepted, 0)
+
+    def test_lookedForNobody(self) -> None:
+        """
+        Why it is not there is told; who says nothing is not waited for longer than
+        for a client.
+        """
+        network = self.network()
+        network.target.mode = "refused"
+        why = self.successResultOf(network.forwarder.unable())
+        self.assertIn("no connection to the target: Connection was refused", why)
+        network = self.network(connectTimeout=3)
+        network.target.mode = "later"
+        looked = network.forwarder.unable()
+        network.clock.advance(2.9)
+        self.assertNoResult(looked)
+        network.clock.advance(0.1)
+        self.assertIn("no connection to the target within 3 s", self.successResultOf(looked))
         self.assertOver(network)
 
     def test_clientLeaves(self) -> None:
@@ -1082,16 +1122,51 @@ class ClientTests(ForwardingMixin):
 
     def test_silentAtTheEnd(self) -> None:
         """
-        Nobody waits for the handshakes of clients when everything ends.
+        When everything ends nobody waits for long for the handshakes of clients, and
+        not longer than for anything else.
         """
-        network = self.network()
-        wire = network.silentVisit()
-        with capturedLogs():
+        for seconds, patience in ((10.0, LAST_HANDSHAKES), (3.0, 3.0), (0.0, 0.0)):
+            network = self.network()
+            wire = network.silentVisit()
+            with capturedLogs() as logged:
+                drained = network.forwarder.drain(seconds)
+                network.clock.advance(max(0, patience - 0.1))
+                network.flush()
+                if patience:
+                    self.assertNoResult(drained)
+                network.clock.advance(0.1)
+                network.flush()
+            self.successResultOf(drained)
+            self.assertIn(
+                f"1 connections are left to end, for at most {seconds} s", linesOf(logged)
+            )
+            self.assertFalse(wire.server.connected)
+            self.assertOver(network)
+
+    def test_lastHandshake(self) -> None:
+        """
+        Who is in the handshake when everything ends is served like those who are
+        there already, and has as long as they.
+        """
+        for isCutOff in (False, True):
+            network = self.network()
+            visit = network.visit(flush=False)
             drained = network.forwarder.drain(10)
             network.flush()
-        self.successResultOf(drained)
-        self.assertFalse(wire.server.connected)
-        self.assertOver(network)
+            joined = Joined(network, visit)
+            network.clock.advance(LAST_HANDSHAKES)
+            joined.near.transport.write(b"still")
+            joined.flush()
+            self.assertEqual(joined.far.received, b"still")
+            self.assertNoResult(drained)
+            if isCutOff:
+                network.clock.advance(10 - LAST_HANDSHAKES)
+                joined.flush()
+            else:
+                joined.endBoth()
+            self.successResultOf(drained)
+            self.assertEqual(network.forwarder.failed, int(isCutOff))
+            self.assertOver(network)
 
     def test_silentAreClients(self) -> None:
         """
@@ -1115,7 +1190,7 @@ class ClientTests(ForwardingMixin):
         If asked to, a forwarder tells the target the client's address before
         anything else.
         """
-        network = self.network(tellsAddress=True)
+        network = self.network(proxyVersion=1)
         joined = Joined(network, network.visit())
         joined.near.transport.write(b"data")
         joined.flush()
@@ -1363,7 +1438,7 @@ class SecureTests(_Mixin):
 
 class AddressTests(SynchronousTestCase):
     """
-    Tests for L{proxyHeader} and L{nameOf}.
+    Tests for L{headerOf} and L{nameOf}.
     """
 
     def test_header(self) -> None:
@@ -1382,7 +1457,7 @@ class AddressTests(SynchronousTestCase):
             (four[0], six[1], b"PROXY UNKNOWN\r\n"),
             (UNIXAddress(""), UNIXAddress("/run/x"), b"PROXY UNKNOWN\r\n"),
         ):
-            self.assertEqual(proxyHeader(StringTransport(host, peer)), header)
+            self.assertEqual(headerOf(StringTransport(host, peer), 1), header)
 
     def test_name(self) -> None:
         """

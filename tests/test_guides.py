@@ -129,6 +129,24 @@ class GuidesTests(SynchronousTestCase):
             self.assertEqual(lies(text), [], page.name)
             self.assertGreater(len(list(shownIn(text))), 1, page.name)
 
+    def test_configuration(self) -> None:
+        """
+        Units and configuration are shown as they are in the files of the example.
+        """
+        found = 0
+        for page in GUIDES:
+            text = page.read_text()
+            files = {
+                path.read_text()
+                for example in examplesOf(text)
+                for path in example.iterdir()
+                if path.is_file()
+            }
+            for block in re.findall(r"^```ini\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+                self.assertIn(block, files, page.name)
+                found += 1
+        self.assertGreater(found, 4)
+
     def test_lies(self) -> None:
         """
         Another command, another line, one that is missing and one too many are

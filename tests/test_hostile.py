@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import ConnectionLost, TimeoutError
+from twisted.internet.error import TimeoutError
 from twisted.trial.unittest import SynchronousTestCase
 
 from txsslstream import (
@@ -25,11 +25,8 @@ from txsslstream import (
     TlsError,
 )
 from txsslstream.asking import MOST_IDLE_MESSAGES
-from txsslstream.insecure import withKeyLog
 from txsslstream.records import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE
 from txsslstream.testing import (
-    Application,
-    Link,
     MisbehavingPeer,
     Wire,
     connectedStreams,
@@ -39,7 +36,7 @@ from txsslstream.testing import (
 from txsslstream.testing.messages import message, record, vector
 from txsslstream.testing.streams import Bystander
 
-from .forging import Forger
+from .forging import Forged
 from .support import clientOptions, serverOptions
 
 if TYPE_CHECKING:
@@ -50,61 +47,6 @@ else:
 Tls12, Tls13 = SslProtocols.Tls12, SslProtocols.Tls13
 
 HELLO_REQUEST = bytes(4)
-
-
-class Forged:
-    """
-    A connection to a peer whose records are forged.
-
-    @ivar link: its near side is ours.
-    @ivar forger: forges what the far side sends.
-    """
-
-    def __init__(self, version: SslProtocols, isServer: bool, segment: int = 0) -> None:
-        """
-        @param isServer: whether we are the server.
-        """
-        lines: list[bytes] = []
-        client = clientOptions(version, allowTlsResume=False)
-        server = serverOptions(version, allowTlsResume=False)
-        if isServer:
-            client = withKeyLog(client, lines.append)
-        else:
-            server = withKeyLog(server, lines.append)
-        self.link = Link(isServer, (client, Application()), (server, Application()))
-        self.link.wire.flush()
-        name = b"CLIENT_TRAFFIC_SECRET_0 " if isServer else b"SERVER_TRAFFIC_SECRET_0 "
-        secrets = [bytes.fromhex(each.split()[2].decode()) for each in lines if name in each]
-        # A server has sent two tickets by then.
-        self.forger = Forger(
-            self.link.far.tls.getHandle(),
-            not isServer,
-            secrets[0] if secrets else None,
-            0 if isServer else 2,
-        )
-        self._segment = segment
-        self.application: Any = self.link.near.application
-
-    def send(self, data: bytes) -> int:
-        """
-        Have the peer send something, while it reads nothing.
-
-        @return: how many bytes we want to send for that.
-        """
-        before = len(self.link.near.inner.everWritten)
-        size = self._segment or 1 << 16
-        for start in range(0, len(data), size):
-            if self.link.near.inner.closing is None:
-                self.link.near.tls.dataReceived(data[start : start + size])
-        return len(self.link.near.inner.everWritten) - before
-
-    def failure(self) -> Any:
-        """
-        @return: why the application has lost the connection.
-        """
-        self.link.near.inner.lost(ConnectionLost())
-        self.link.far.inner.lost(ConnectionLost())
-        return self.application.reason
 
 
 @perVersion()

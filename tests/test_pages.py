@@ -49,6 +49,7 @@ from txsslstream import (
     X509RevocationMode,
     _cache,
     _openssl,
+    _proxied,
     certificatefacts,
     chainchecks,
     issuers,
@@ -796,6 +797,7 @@ class SecurityTests(SynchronousTestCase):
         expected: list[tuple[str, Any]] = [
             (seconds, StreamPair().client.handshakeTimeout),
             (seconds, SslStreamProtocol.shutdownTimeout),
+            (seconds, _proxied.HEADER_TIMEOUT),
             (size, ClientHelloReader.LIMIT),
             (size, Authentication.WITHHELD_LIMIT),
             (size, Reauthentication.WITHHELD_LIMIT),
@@ -1002,5 +1004,6 @@ class SecurityTests(SynchronousTestCase):
         for name in txsslstream.__all__:
             known |= set(dir(getattr(txsslstream, name)))
         known |= {"Root", "HttpRetriever", "X25519MLKEM768", "urlRetrievalTimeout"}
+        known |= {"acceptProxy"}
         known |= {each.name for each in TlsCipherSuite}
         self.assertEqual(told - known, set())

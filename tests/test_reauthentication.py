@@ -281,6 +281,58 @@ class Asking(AskingMixin):
         self.assertUsable(opened)
         self.assertQuiet(opened)
 
+    def test_dataAroundALateAnswer(self) -> None:
+        """
+        What the client has said before it answers too late is delivered as it was
+        said, and what it says behind, too, be it all at once.
+        """
+        opened = self.begun()
+        asked = opened.ours.negotiateClientCertificateAsync()
+        say(opened.theirs, b"something else")
+        opened.pair.wire.deliver(opened.theirTransport, opened.ourTransport)
+        while self.segment and opened.pair.wire.deliver(opened.theirTransport, opened.ourTransport):
+            pass
+        self.failure(asked, InvalidOperationError)
+        before, behind = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 100
+        say(opened.theirs, before)
+        opened.theirTransport.hold()
+        opened.flush()
+        say(opened.theirs, behind)
+        opened.theirTransport.release()
+        opened.flush()
+        if self.version is Tls13:
+            said = b"something else" + before + behind
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(len(said))), said)
+            self.assertUsable(opened)
+
+    def test_nothingIsSaid(self) -> None:
+        """
+        While somebody decides about the client, with a certificate or without,
+        nothing is sent: no tickets either, and not because something comes.
+        """
+        for client in ({}, DECLINING):
+            sent: list[int] = []
+            answer: Deferred[bool] = Deferred()
+
+            def decide(stream: Any, *_: object, answer: Any = answer, sent: Any = sent) -> Any:
+                sent.append(len(stream._inner.inner.everWritten))
+                return answer
+
+            opened = self.begun(client, Judge(decide).option)
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.flush()
+            self.assertNoResult(asked)
+            more = b"more" if self.version is Tls13 else b""
+            if more:
+                say(opened.theirs, more)
+                opened.flush()
+            self.assertEqual(sent, [len(opened.ourTransport.everWritten)])
+            answer.callback(True)
+            self.assertIsNone(self.successResultOf(asked))
+            opened.flush()
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(len(more))), more)
+            self.assertUsable(opened)
+
     def test_notBefore(self) -> None:
         """
         Until the answer is judged nobody is known.

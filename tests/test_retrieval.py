@@ -397,6 +397,22 @@ class RequestTests(RetrievalTestCase):
         reason = f"the URL has more than {LONGEST_URL} characters"
         self.assertFails(self.retrieve(longest + "x"), reason, printable(longest))
 
+    def test_longRedirect(self) -> None:
+        """
+        Nor is one that is longer than that where it is relative to another.
+        """
+        reason = f"the URL has more than {LONGEST_URL} characters"
+        host = len(URL) - len("/root.crl")
+        for size, isPermitted in ((LONGEST_URL - host, True), (LONGEST_URL - host + 1, False)):
+            retrieved = self.retrieve()
+            place = "/".ljust(size, "x")
+            self.accept().send(redirect(place))
+            if isPermitted:
+                self.accept().send(whole(b"data"))
+                self.assertGot(retrieved, b"data")
+            else:
+                self.assertFails(retrieved, f"redirected to {printable(place, 100)}: {reason}")
+
     def test_permits(self) -> None:
         """
         The policy is asked about the URL as it is used, before anything is

@@ -27,8 +27,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError, ConnectionRefusedError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.task import Clock, deferLater
+from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -48,9 +48,10 @@ from txsslstream import (
     _forwarding,
     forward,
 )
+from txsslstream._attended import StartError
 from txsslstream._forwarding import LINGER
+from txsslstream._proxied import AcceptingFactory
 from txsslstream._serve import ForwardService, Options, makeService, serviceFor
-from txsslstream._tap import StartError
 from txsslstream._workers import Workers
 from txsslstream.access import AccessRule
 from txsslstream.forward import Forwarder
@@ -91,18 +92,26 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(
             {
                 name: options[name]
-                for name in ("handshake-timeout", "connect-timeout", "idle-timeout", "drain")
+                for name in (
+                    *("handshake-timeout", "connect-timeout", "idle-timeout"),
+                    *("grace", "drain", "health"),
+                )
             },
             {
                 "handshake-timeout": 30,
                 "connect-timeout": 10,
                 "idle-timeout": 43200,
+                "grace": 0,
                 "drain": 30,
+                "health": None,
             },
         )
         self.assertEqual(options["max-connections"], 500)
         self.assertFalse(options.rule())
-        for flag in ("originate", "proxy-protocol", "unsafe-plaintext", "quiet"):
+        for flag in (
+            *("originate", "proxy-protocol", "proxy-protocol-v2", "accept-proxy"),
+            *("unsafe-plaintext", "quiet"),
+        ):
             self.assertFalse(options[flag], flag)
         self.assertEqual(
             options.common(),
@@ -165,6 +174,7 @@ class OptionsTests(SynchronousTestCase):
             "--idle-timeout -1",
             "--idle-timeout inf",
             "--drain nan",
+            "--grace -1",
             "--max-connections 0",
             "--max-connections many",
             "--max-handshakes 0",
@@ -291,6 +301,18 @@ class ServiceForTests(SynchronousTestCase):
             (
                 (*originate, "--proxy-protocol"),
                 "--originate: --proxy-protocol would be inside of TLS",
+            ),
+            (
+                (*originate, "--proxy-protocol-v2"),
+                "--originate: --proxy-protocol would be inside of TLS",
+            ),
+            (
+                (*originate, "--accept-proxy"),
+                "--originate: --accept-proxy is for clients with TLS",
+            ),
+            (
+                (*self.own, "--proxy-protocol", "--proxy-protocol-v2"),
+                "--proxy-protocol: give it in one version",
             ),
             ((*self.own, "--servername", "localhost"), "--servername needs --originate"),
             ((*self.own, "--require-client-certificate"), needsTrust),
@@ -453,10 +475,53 @@ class ServiceForTests(SynchronousTestCase):
             (forwarder.connectTimeout, forwarder.idleTimeout, forwarder.mostConnections),
             (1, 2, 3),
         )
-        self.assertEqual((forwarder.tellsAddress, forwarder.isQuiet), (True, True))
+        self.assertEqual((forwarder.proxyVersion, forwarder.isQuiet), (1, True))
         forwarder = self.service(*ENDPOINTS, *self.own, "--idle-timeout", "0").forwarder
         self.assertIsNone(forwarder.idleTimeout)
-        self.assertEqual((forwarder.tellsAddress, forwarder.isQuiet), (False, False))
+        self.assertEqual((forwarder.proxyVersion, forwarder.isQuiet), (0, False))
+        forwarder = self.service(*ENDPOINTS, *self.own, "--proxy-protocol-v2").forwarder
+        self.assertEqual(forwarder.proxyVersion, 2)
+
+    def test_twistedsProxy(self) -> None:
+        """
+        Behind Twisted's own C{haproxy:} who says nothing has until the end of the
+        time for handshakes, and who begins otherwise is closed, both with a line.
+        """
+        for data in (b"", b"\x16\x03\x01\x00\x05hello"):
+            reactor: Any = MemoryReactorClock()
+            arguments = ("--listen", "haproxy:tcp:1", *ENDPOINTS[2:], *self.own)
+            options = optionsFor(*arguments, "--handshake-timeout", "3")
+            service = serviceFor(reactor, options, "program")
+            service.privilegedStartService()
+            ((_, factory, _, _),) = reactor.tcpServers
+            protocol = factory.buildProtocol(IPv4Address("TCP", LOOPBACK, 1))
+            transport = StringTransportWithDisconnection()
+            transport.abortConnection = transport.loseConnection  # type: ignore[method-assign]
+            transport.protocol = protocol
+            with capturedLogs() as logged:
+                protocol.makeConnection(transport)
+                if data:
+                    protocol.dataReceived(data)
+                else:
+                    reactor.advance(2.9)
+                    self.assertTrue(transport.connected)
+                    reactor.advance(0.1)
+            self.assertFalse(transport.connected)
+            lines = [str(formatEvent(each)) for each in logged]
+            self.assertEqual(sum(": refused: " in line for line in lines), 1, lines)
+            self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_acceptProxy(self) -> None:
+        """
+        Whoever has to begin with a PROXY header is asked for it in front of all
+        else.
+        """
+        limited = ("--max-handshakes", "1")
+        for options in ((), limited):
+            plain = self.service(*ENDPOINTS, *self.own, *options)._listener
+            proxied = self.service(*ENDPOINTS, *self.own, *options, "--accept-proxy")._listener
+            assert isinstance(proxied, AcceptingFactory)
+            self.assertIsInstance(proxied.wrappedFactory, type(plain))
 
     def test_makeService(self) -> None:
         """
@@ -680,6 +745,27 @@ class RunningTests(TestCase):
         self.assertEqual(
             lines[-1], "1 clients were let in (0 did not end well), 0 refused, 0 too many"
         )
+
+    async def test_grace(self) -> None:
+        """
+        A service that has some time to be told to be ending lets clients in until
+        it is over.
+        """
+        service, endpoint = await self.start("--grace", "5")
+        clock = Clock()
+        service._reactor = clock
+        stopped = service.stopService()
+        stream = await endpoint.connectStream()
+        await stream.write(b"Hello")
+        self.assertEqual(await stream.readExactly(5), b"Hello")
+        clock.advance(4.9)
+        await (await endpoint.connectStream()).close()
+        clock.advance(0.1)
+        with self.assertRaises(ConnectionRefusedError):
+            await endpoint.connectStream()
+        self.assertFalse(stopped.called)
+        await stream.close()
+        await stopped
 
     async def test_descriptors(self) -> None:
         """
@@ -1002,7 +1088,7 @@ class DocumentationTests(SynchronousTestCase):
         """
         joined = f"{DOCUMENT}\n{Options()}".replace("\\\n", " ").replace("/etc/app/", "")
         commands = _COMMAND.findall(joined)
-        self.assertEqual(len(commands), 15)
+        self.assertEqual(len(commands), 16)
         for command in commands:
             options = optionsFor(*shlex.split(command))
             if options["listen"].startswith("systemd:"):
@@ -1018,7 +1104,7 @@ class DocumentationTests(SynchronousTestCase):
         """
         section = DOCUMENT.split("## Options")[1].split("\n### ")[0]
         rows = re.findall(
-            r"^\| ((?:`--[a-z-]+`(?:, )?)+) \|.*\| (?:(.*) )?\|$", section, re.MULTILINE
+            r"^\| ((?:`--[a-z0-9-]+`(?:, )?)+) \|.*\| (?:(.*) )?\|$", section, re.MULTILINE
         )
         explained = {
             name: default for names, default in rows for name in re.findall("`--(.*?)`", names)
@@ -1039,6 +1125,7 @@ class DocumentationTests(SynchronousTestCase):
         What is said of times is so.
         """
         self.assertIn(f"has {LINGER} seconds to end itself", DOCUMENT)
+        self.assertIn(f"has {forward.LAST_HANDSHAKES:g} seconds to finish the handshake", DOCUMENT)
         self.assertIn(f"closing takes {LINGER} seconds without progress", DOCUMENT)
 
     def test_log(self) -> None:

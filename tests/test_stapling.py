@@ -414,11 +414,15 @@ class FetchingTests(StaplingCase):
                 """
                 Nothing to read.
                 """
-                raise ValueError("damaged")
+                raise self.error
+
+            def __init__(self, error: Exception) -> None:
+                self.error = error
 
         namesake = Authority("Middle", ROOT).certificate
         others = tuple(Authority(f"Root {number}").certificate for number in range(3))
-        stored: Any = (Unreadable(), *others, namesake, MIDDLE.certificate)
+        unreadable = [Unreadable(error("damaged")) for error in (ValueError, TypeError)]
+        stored: Any = (*unreadable, *others, namesake, MIDDLE.certificate)
         self.patch(stapling, "isSignedBy", compare)
         self.patch(stapling, "systemRoots", lambda: stored)
         context = issue(MemoryWeb(), intermediates=())

@@ -12,9 +12,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from twisted.cred.error import UnauthorizedLogin
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import ProcessEndpoint
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IHandshakeListener,
     ISSLTransport,
@@ -30,7 +30,7 @@ from twisted.protocols.basic import LineOnlyReceiver, LineReceiver
 from twisted.protocols.policies import TimeoutFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 from zope.interface.verify import verifyObject
 
 from txsslstream import (
@@ -345,6 +345,22 @@ class FunctionTests(StartTLSMixin):
         talk.wire.flush()
         self.assertIs(talk.server.reason, error)
         self.assertFalse(talk.wire.server.connected)
+
+    def test_cancelledTooLate(self) -> None:
+        """
+        Cancelled from within C{handshakeCompleted}, the connection is given up,
+        and nobody complains.
+        """
+        talk = Conversation(self, {}, {})
+        alsoProvides(talk.client, IHandshakeListener)
+        talk.client.handshakeCompleted = lambda: talk.authenticated["client"].cancel()
+        talk.begin()
+        self.failure(talk.authenticated["client"], CancelledError)
+        # In TLS 1.3 it does not know yet.
+        talk.authenticated["server"].addErrback(lambda _: None)
+        self.assertIsInstance(talk.client.reason, ConnectionAborted)
+        self.assertFalse(talk.wire.client.connected)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_injectedCommand(self) -> None:
         """

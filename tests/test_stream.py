@@ -418,9 +418,9 @@ class AuthenticationTests(StreamMixin, FilesMixin):
                 lambda stream: stream.authenticateAsServer(serverOptions()),
             ):
                 self.assertIs(self.failure(operation(stream), AuthenticationError), error)
-            self.assertIs(
-                self.assertRaises(AuthenticationError, getattr, stream, "security"), error
-            )
+            raised = self.assertRaises(AuthenticationError, getattr, stream, "security")
+            self.assertIsNot(raised, error)
+            self.assertEqual((type(raised), vars(raised)), (type(error), vars(error)))
             self.successResultOf(stream.close())
             for operation in OPERATIONS.values():
                 self.failure(operation(stream), StreamClosedError)
@@ -478,6 +478,34 @@ class AuthenticationTests(StreamMixin, FilesMixin):
             for stream in streams:
                 self.successResultOf(stream.whenClosed())
             self.assertNothingLeft(pair)
+
+    def test_cancelTooLate(self) -> None:
+        """
+        An authentication that is cancelled by somebody who has heard of its end
+        has ended, well or badly; nobody complains, and a good stream is usable.
+        """
+        for host, error in (("localhost", None), ("elsewhere.example", AuthenticationError)):
+            pair = StreamPair(self.segment)
+            both: list[Any] = []
+
+            def giveUp(_: object, number: int, both: list[Any] = both) -> None:
+                both[number].cancel()
+
+            for number, stream in enumerate((pair.client, pair.server)):
+                stream.whenAuthenticated().addBoth(giveUp, number)
+            both += pair.authenticate(self.version, client={"targetHost": host}, flush=False)
+            pair.wire.flush()
+            for authenticated, stream in zip(both, (pair.client, pair.server), strict=True):
+                if error is None:
+                    self.assertIs(self.successResultOf(authenticated), stream)
+                else:
+                    self.failure(authenticated, error)
+            if error is None:
+                reading = pair.server.readExactly(4)
+                self.successResultOf(pair.client.write(b"data"))
+                pair.wire.flush()
+                self.assertEqual(self.successResultOf(reading), b"data")
+            self.assertEqual(self.flushLoggedErrors(), [])
 
 
 @perVersion()
@@ -2096,6 +2124,24 @@ class LeakTests(LeakMixin):
             for stream, failed in zip((pair.client, pair.server), both, strict=True):
                 self.failure(failed, AuthenticationError)
                 self.failure(stream.read(), AuthenticationError)
+
+        self.assertNothingSurvives(scenario)
+
+    def test_inspected(self) -> None:
+        """
+        Nothing is left after an authentication that was refused, of whose
+        properties the error was raised again and again.
+        """
+
+        def scenario(pair: StreamPair, authenticate: Callable[..., Any]) -> None:
+            both = authenticate(client={"targetHost": "elsewhere.example"})
+            for stream, failed in zip((pair.client, pair.server), both, strict=True):
+                self.failure(failed, AuthenticationError)
+                for name in ("security", "sslProtocol", "remoteCertificate"):
+                    with self.assertRaises(AuthenticationError):
+                        getattr(stream, name)
+                with self.assertRaises(AuthenticationError):
+                    SslStream(stream)
 
         self.assertNothingSurvives(scenario)
 

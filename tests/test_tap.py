@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txsslstream import SslStreamClientEndpoint
-from txsslstream._tap import Options, SampleService, StartError, makeService
+from txsslstream._attended import StartError
+from txsslstream._tap import Options, SampleService, makeService
 from txsslstream.echo import converse
 from txsslstream.suitability import RECOMMENDED_SUITES
 from txsslstream.testing import Authority, certificatePEM, keyPEM, pfx
@@ -388,6 +390,45 @@ class ServiceTests(TestCase):
             await stream.close()
         await stopped
         self.assertFalse(service.running)
+
+    async def test_drain(self) -> None:
+        """
+        With a grace clients are let in until it is over; with a time to drain
+        those who are there go on until it is over, and are closed cleanly then.
+        """
+        for isPatient in (False, True):
+            service, endpoint = self.start("--echo", "--grace", "3", "--drain", "7")
+            clock = service._clock = Clock()
+            stopped = service.stopService()
+            stream = await endpoint.connectStream()
+            await stream.write(b"x")
+            self.assertEqual(await stream.readExactly(1), b"x")
+            clock.advance(2.9)
+            await (await endpoint.connectStream()).close()
+            clock.advance(0.1)
+            with self.assertRaises(ConnectionRefusedError):
+                await endpoint.connectStream()
+            clock.advance(6.9)
+            await stream.write(b"y")
+            self.assertEqual(await stream.readExactly(1), b"y")
+            if isPatient:
+                clock.advance(0.1)
+                # close_notify: otherwise this would be a TruncationError.
+                self.assertEqual(await stream.read(), b"")
+            self.assertFalse(stopped.called)
+            await stream.close()
+            await stopped
+            self.assertEqual(clock.getDelayedCalls(), [])
+            # It is stopped once more, when the test ends.
+            service._grace = 0
+
+    async def test_nobodyToDrain(self) -> None:
+        """
+        Without clients there is nothing to wait for.
+        """
+        service, _ = self.start("--drain", "7")
+        service._clock = Clock()
+        await service.stopService()
 
     def test_portInUse(self) -> None:
         """

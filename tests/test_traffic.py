@@ -665,8 +665,9 @@ class HandOverTests(SynchronousTestCase):
         self.reactor = FakeReactor()
         self.socket = FakeSocket()
         self.application = Application()
+        chosen: Any = options or SslServerAuthenticationOptions(SERVER)
         self.tls = factory(
-            options or SslServerAuthenticationOptions(SERVER),
+            chosen,
             options is not None,
             Factory.forProtocol(lambda: self.application),
             self.reactor,

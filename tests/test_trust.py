@@ -55,6 +55,14 @@ class TrustTests(FilesMixin, SynchronousTestCase):
         self.assertFalse(trust.sendTrustInHandshake)
         self.assertEqual(trust, SslCertificateTrust.system())
 
+    def test_noPlace(self) -> None:
+        """
+        A path that no file can have is refused as any other that cannot be read.
+        """
+        for path in ("x" * 5000, f"{self.directory}/a\0b", self.file(b"") / "below"):
+            error = self.assertRaises(CertificateError, SslCertificateTrust.fromPEM, path)
+            self.assertTrue(str(error))
+
     def test_everyForm(self) -> None:
         """
         A root is taken in every accepted form of a certificate.

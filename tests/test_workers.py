@@ -15,9 +15,12 @@ import ssl
 import struct
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from twisted.application.service import Service
 from twisted.internet import unix
@@ -42,7 +45,7 @@ from txsslstream._workers import (
     checkShareable,
 )
 
-from .interop._tools import LOOPBACK, Background, background, opensslClient, runTool
+from .interop._tools import LOOPBACK, Background, background, freePort, opensslClient, runTool
 from .programs import (
     LISTEN,
     TWISTD,
@@ -54,6 +57,7 @@ from .programs import (
     serveProcess,
     temporaryDirectory,
 )
+from .test_examples import isListenedOn
 from .test_serve import _ACTIVATOR, DOCUMENT
 from .test_tap import Files, occupied
 
@@ -149,6 +153,7 @@ class _Front(Service):
     """
 
     isOpen = False
+    unable: Any = None
 
     def privilegedStartService(self) -> None:
         """
@@ -354,19 +359,17 @@ class ParentTests(SynchronousTestCase):
 
     def test_letGo(self) -> None:
         """
-        A new worker closes what ties the others to the parent; of one that says
-        nothing any more, and has not ended yet, there is nothing to close.
+        A new worker closes the sockets that are the parent's alone, such as what
+        ties the others to it.
         """
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            for worker in self.reactor.channels:
-                worker.transport.socket = ours
-            silent = self.reactor.channels[1]
-            silent.connectionLost()
-            del silent.transport.socket
-            self.assertEqual(self.pidsNow(), [1001, 1002])
-            for worker in self.workers.workers:
-                worker.letGo()
+            line: Any = StringTransport()
+            line.socket = ours
+            self.reactor.addReader(line)
+            # What wakes the reactor has no socket.
+            self.reactor.addReader(cast(Any, StringTransport()))
+            self.workers._letGo()
             self.assertEqual(ours.fileno(), -1)
 
     def test_reapedLater(self) -> None:
@@ -396,6 +399,28 @@ class ParentTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(len(self.reactor.channels), 2)
+
+    def test_grace(self) -> None:
+        """
+        Where workers go on for a while the sockets stay open as long, and who asks
+        hears of the workers.
+        """
+        self.front.unable = lambda: "as the front says"
+        self.assertEqual(self.workers.unable(), "as the front says")
+        self.workers._grace = 5
+        stopped = self.workers.stopService()
+        expected = [(pid, signal.SIGTERM) for pid in self.pidsNow()]
+        self.assertEqual(sorted(self.signals), expected)
+        self.reactor.advance(4.9)
+        self.assertTrue(self.port.isOpen)
+        self.reactor.advance(0.1)
+        self.assertFalse(self.port.isOpen)
+        for worker in tuple(self.workers.workers):
+            self.assertNoResult(stopped)
+            self.die(worker, 0)
+        self.assertEqual(self.workers.unable(), "no worker is there")
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_killed(self) -> None:
         """
@@ -708,6 +733,50 @@ class ProcessTests(SynchronousTestCase):
             *("--connect", f"tcp:{LOOPBACK}:{port}", "--certificate", self.files.both),
             *("--processes", "2", "--drain", "0"),
         ]
+
+    def test_drained(self) -> None:
+        """
+        C{twistd sslserve --processes 2} says that it is about to end, lets clients
+        in for a while, and those who are there go on until they are done.
+        """
+        health = freePort()
+        address = ("--health", f"tcp:{health}:interface={LOOPBACK}")
+        options = [*self.options(), *address, "--grace", "2", "--drain", "30"]
+
+        def status() -> int:
+            try:
+                with urlopen(f"http://{LOOPBACK}:{health}/", timeout=10) as answer:
+                    return int(answer.status)
+            except HTTPError as e:
+                with e:
+                    return e.code
+
+        with serveProcess(self.home, *options, isTwistd=True) as tool, ExitStack() as stack:
+            self.pidsOf(tool)
+            self.assertEqual(status(), 200)
+            # That was a connection to the target, of the parent's.
+            self.target.accept()[0].close()
+            tool.signal(signal.SIGTERM)
+            wait(lambda: status() == 503)
+            plain = stack.enter_context(
+                socket.create_connection((LOOPBACK, int(tool.match[1])), 10)
+            )
+            trusting = ssl.create_default_context(cafile=self.files.root)
+            client = stack.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
+            client.sendall(b"Hello")
+            accepted = stack.enter_context(self.target.accept()[0])
+            accepted.settimeout(10)
+            self.assertEqual(accepted.recv(5), b"Hello")
+            tool.waitFor(r"worker \d: 1 connections are left to end")
+            accepted.sendall(b"still")
+            self.assertEqual(client.recv(5), b"still")
+            # The others may have closed it a little later.
+            wait(lambda: not isListenedOn(int(tool.match[1])))
+            self.assertTrue(tool.isRunning())
+            accepted.close()
+            client.unwrap()
+            self.assertEqual(tool.wait(), -signal.SIGTERM)
+            self.assertNotIn("Traceback", tool.output())
 
     def test_serve(self) -> None:
         """

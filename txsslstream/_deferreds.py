@@ -6,6 +6,7 @@ Small tools for Deferreds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
 
 
 def again(error: BaseException) -> Failure:
@@ -23,6 +25,17 @@ def again(error: BaseException) -> Failure:
     """
     error.__traceback__ = None
     return Failure(error)
+
+
+def anew(error: _E) -> _E:
+    """
+    @param error: one that is kept, and is to be raised by whoever keeps it.
+    @return: one like it.  The frames that it is raised through hold whom was
+        asked: if the one that is kept had them, that would be a cycle.
+    """
+    twin = copy(error)
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 def forgetFrames(error: BaseException | None) -> None:
@@ -36,6 +49,38 @@ def forgetFrames(error: BaseException | None) -> None:
         seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__
+
+
+def _swallow(failure: Failure) -> None:
+    """
+    Let a failure be nothing to anybody, also not to the frames that it has come
+    from: a Deferred that has run another one's callbacks is among them, and has
+    the Failure.
+    """
+    forgetFrames(failure.value)
+    failure.tb = None
+
+
+def cancellable(when: Callable[[], Deferred[_T]], cancel: Callable[[], None]) -> Deferred[_T]:
+    """
+    @param when: gives a new Deferred of an outcome.
+    @param cancel: brings about a bad one, unless there is one already.
+    @return: a Deferred of the outcome.  Whoever cancels it too late, for others
+        have heard of the outcome first, gets that.
+    """
+
+    def cancelled(waiting: Deferred[_T]) -> None:
+        cancel()
+        when().addBoth(_tell, waiting)
+
+    waiting: Deferred[_T] = Deferred(cancelled)
+    when().addBoth(_tell, waiting)
+    return waiting
+
+
+def _tell(outcome: Any, waiting: Deferred[Any]) -> None:
+    if not waiting.called:
+        waiting.callback(outcome)
 
 
 class Decision:
@@ -99,7 +144,7 @@ class Decision:
         """
         if decision is None:
             return
-        decision.addErrback(lambda _: None)
+        decision.addErrback(_swallow)
         try:
             decision.cancel()
         except BaseException:

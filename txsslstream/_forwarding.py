@@ -43,6 +43,7 @@ from zope.interface import implementer
 
 from ._deadline import Deadline
 from ._patience import Patience
+from ._proxied import headerOf
 from ._transports import abort, unsentBytes
 from .access import subjectOf
 from .errors import TruncationError
@@ -50,21 +51,6 @@ from .inspectable import ISslStream
 
 #: How long the peer of an end that is closed may make no progress, in seconds.
 LINGER = 5
-
-
-def proxyHeader(transport: Any) -> bytes:
-    """
-    @return: version 1 of the PROXY protocol's header: from where to where a
-        transport is connected.
-    """
-    peer, host = transport.getPeer(), transport.getHost()
-    for kind, name in ((IPv4Address, "TCP4"), (IPv6Address, "TCP6")):
-        if isinstance(peer, kind) and isinstance(host, kind):
-            # A zone means nothing to others.
-            source, destination = (each.host.partition("%")[0] for each in (peer, host))
-            line = f"PROXY {name} {source} {destination} {peer.port} {host.port}\r\n"
-            return line.encode("ascii")
-    return b"PROXY UNKNOWN\r\n"
 
 
 def nameOf(address: object) -> str:
@@ -130,9 +116,12 @@ class End(Protocol):
             abort(self.transport)
             return
         self.isOpen = True
-        keepAlive = getattr(self.transport, "setTcpKeepAlive", None)
-        if keepAlive is not None:
-            keepAlive(True)
+        # It is to be noticed when the peer has vanished; and what is to be handed on
+        # is not to wait until the peer has acknowledged what was before.
+        for name in ("setTcpKeepAlive", "setTcpNoDelay"):
+            setTo = getattr(self.transport, name, None)
+            if setTo is not None:
+                setTo(True)
         self._forwarding.made(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -277,14 +266,14 @@ class Owner:
         the target, with its handshake, in seconds.
     @ivar idleTimeout: how long a forwarding may go on without anything coming
         from either side, in seconds; L{None} for ever.
-    @ivar tellsAddress: whether the first thing that the target gets is the
-        client's address, by version 1 of the PROXY protocol.
+    @ivar proxyVersion: the version of the PROXY protocol by which the target is
+        told first of all who the client is; 0 if it is not.
     """
 
     clock: IReactorTime
     connectTimeout: float
     idleTimeout: float | None
-    tellsAddress: bool
+    proxyVersion: int
 
     def admits(self, forwarding: Forwarding) -> bool:
         """
@@ -360,8 +349,8 @@ class Forwarding:
             self.client.forget()
             self.client.abort()
             return
-        if self._owner.tellsAddress:
-            self.target.write(proxyHeader(transport))
+        if self._owner.proxyVersion:
+            self.target.write(headerOf(transport, self._owner.proxyVersion))
         seconds = self._owner.connectTimeout
         self._deadline.begin(seconds, self._connectTimedOut)
         # Either may happen at once.

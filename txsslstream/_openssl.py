@@ -1342,7 +1342,10 @@ def _encoded(certificate: Any) -> bytes:
     @return: the DER encoding of an C{X509*}.
     """
     lib.i2d_X509_bio(_encoding, certificate)
-    return _emptied(_encoding)
+    # Not what is shared: OpenSSL may ask as it reads, when that holds plaintext.
+    der = ffi.new("unsigned char[]", _bioSize(_encoding, _NULL))
+    _bioRead(_encoding, der, len(der))
+    return bytes(ffi.buffer(der))
 
 
 # The callbacks.  Everything that OpenSSL calls is below; a raising callback

@@ -221,6 +221,7 @@ SERVER_OPTIONS = (
     "endpoint",
     *_ONLY_OF_SERVERS,
     *_SERVER_LIMITS,
+    "acceptProxy",
     "clientCertificate",
     *_OF_BOTH,
 )
@@ -454,6 +455,7 @@ def serverEndpoint(
     backlog = given.read("backlog", _number(1, 65535))
     limits = [given.read(name, _number(1, 1_000_000)) for name in _SERVER_LIMITS]
     limit = None if limits == [None, None] else HandshakeLimit(*limits)
+    acceptProxy = given.read("acceptProxy", _yesOrNo) or False
     fields = given.fields()
     asking = given.read("clientCertificate", _oneOf(_ASKING))
     if asking:
@@ -481,4 +483,6 @@ def serverEndpoint(
             identity.keepFitFor(options.parameters)
         else:
             options = SslServerAuthenticationOptions(identity, **fields)
-    return SslStreamServerEndpoint(wrapped, options, clock, handshakeLimit=limit)
+    return SslStreamServerEndpoint(
+        wrapped, options, clock, handshakeLimit=limit, acceptProxy=acceptProxy
+    )

@@ -89,9 +89,10 @@ class ReadWrite:
             clean end of the stream.  It fails with L{TruncationError},
             L{TlsError}, L{ReadTimeout}, L{StreamClosedError},
             L{NotSupportedError} if another read is in progress,
-            L{InvalidOperationError} before authentication, or the
-            L{AuthenticationError} after a failed one.  Cancelled, nothing is
-            lost.
+            L{InvalidOperationError} before authentication, the
+            L{AuthenticationError} after a failed one, or the L{WriteTimeout} of
+            a write that has ended the connection half-way.  Cancelled, nothing
+            is lost.
         """
         if not _isCount(n) or n < 1:
             return fail(ValueError(f"read 1 byte or more, not {n!r}"))

@@ -9,7 +9,6 @@ TLS and the target is plain; in originate mode it is the other way round.
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
 import signal
 import sys
@@ -27,18 +26,23 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from ._attended import StartError, attended
 from ._forwarding import nameOf
+from ._proxied import AcceptingFactory
 from ._tap import (
-    HANDSHAKE_LIMITS,
+    ACCEPT_PROXY,
+    LISTENING,
     CertificateOptions,
-    StartError,
+    draining,
     handshakeLimit,
     parameter,
     positive,
+    secondsOrNone,
 )
 from ._workers import MakeService, Workers, checkShareable
 from .access import AccessRule
@@ -57,6 +61,9 @@ _VERSIONS = {"1.2": SslProtocols.Tls12, "1.3": SslProtocols.Tls13}
 #: The kinds of clients' descriptions that lead to this machine, or that
 #: authenticate whom they lead to.
 _SAFE_KINDS = frozenset({"unix", "tls", "sslstream"})
+
+#: In seconds: so long whoever is connected already may be about to tell a header.
+SETTLING = 0.1
 
 _EXAMPLES = """
 Examples:
@@ -91,16 +98,9 @@ def _suites(text: str) -> CipherSuitesPolicy:
 
 
 def _seconds(text: str) -> float:
-    seconds = _secondsOrNone(text)
+    seconds = secondsOrNone(text)
     if not seconds:
         raise ValueError("it must be more than 0")
-    return seconds
-
-
-def _secondsOrNone(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"{text} is no number of seconds")
     return seconds
 
 
@@ -130,20 +130,19 @@ class Options(CertificateOptions):
         parameter("handshake-timeout", None, 30.0, "Seconds for a TLS handshake.", _seconds),
         parameter("connect-timeout", None, 10.0, "Seconds to connect to the target.", _seconds),
         parameter(
-            "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", _secondsOrNone
+            "idle-timeout", None, 43200.0, "Seconds without data; 0 for ever.", secondsOrNone
         ),
         parameter("max-connections", None, 500, "Most clients at once, of each process.", positive),
-        *HANDSHAKE_LIMITS,
-        parameter("processes", None, 1, "How many processes share the clients.", positive),
-        parameter(
-            "drain", None, 30.0, "Seconds for connections to end at the end.", _secondsOrNone
-        ),
+        *LISTENING,
+        draining(30.0),
     ]
 
     optFlags: ClassVar[list[Any]] = [
         ["originate", None, "Speak TLS to the target instead of to clients."],
         ["require-client-certificate", None, "Refuse clients without a trusted certificate."],
         ["proxy-protocol", None, "Tell the target the client's address (PROXY, version 1)."],
+        ["proxy-protocol-v2", None, "The same by version 2, with what is known by TLS."],
+        ACCEPT_PROXY,
         ["unsafe-plaintext", None, "Let the side without TLS be another machine."],
         ["quiet", None, "Log nothing of connections that end well."],
     ]
@@ -246,20 +245,29 @@ def _staysHere(description: str) -> bool:
     return kind in _SAFE_KINDS or _isLoopback(_hostIn(description))
 
 
+def _proxyVersion(options: Options) -> int:
+    return 2 if options["proxy-protocol-v2"] else int(options["proxy-protocol"])
+
+
 def _complaint(options: Options) -> str | None:
     """
     @return: what is wrong with options as a whole.
     """
     rule = any(options[f"allow-{kind}"] for kind in ("cn", "ou", "dns", "uri"))
     asks = bool(options["require-client-certificate"]) or rule
+    proxyVersion = _proxyVersion(options)
     missing = [name for name in ("listen", "connect") if not options[name]]
     if missing:
         return f"--{missing[0]} is needed"
+    if options["proxy-protocol"] and options["proxy-protocol-v2"]:
+        return "--proxy-protocol: give it in one version"
     if options["originate"]:
         if asks:
             return "--originate: clients without TLS have no certificates to require or allow"
-        if options["proxy-protocol"]:
+        if proxyVersion:
             return "--originate: --proxy-protocol would be inside of TLS"
+        if options["accept-proxy"]:
+            return "--originate: --accept-proxy is for clients with TLS"
         if handshakeLimit(options) is not None:
             return "--originate: clients without TLS have no handshakes to limit"
         return None
@@ -308,11 +316,15 @@ def serviceFor(reactor: Any, options: Options, program: str) -> Service:
     try:
         make = _maker(options, program, target)
         if options["processes"] == 1:
-            return make(reactor, endpoint, True)
+            return attended(make(reactor, endpoint, True), reactor, options, program)
         checkShareable(options["listen"])
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"{program}: {e}") from None
-    return Workers(reactor, options["processes"], listening, make, options["drain"])
+    grace = options["grace"]
+    workers = Workers(
+        reactor, options["processes"], listening, make, grace + options["drain"], grace
+    )
+    return attended(workers, reactor, options, program)
 
 
 def _maker(options: Options, program: str, target: Callable[[Any], Any]) -> MakeService:
@@ -336,10 +348,14 @@ def _maker(options: Options, program: str, target: Callable[[Any], Any]) -> Make
             connectTimeout=options["connect-timeout"],
             idleTimeout=options["idle-timeout"] or None,
             mostConnections=options["max-connections"],
-            tellsAddress=bool(options["proxy-protocol"]),
+            proxyVersion=_proxyVersion(options),
             isQuiet=bool(options["quiet"]),
         )
-        listener = forwarder if server is None else forwarder.secured(server)
+        listener: Factory[Any] = forwarder if server is None else forwarder.secured(server)
+        limit = handshakeLimit(options)
+        listener = listener if limit is None else limit.guard(listener)
+        if options["accept-proxy"]:
+            listener = AcceptingFactory(listener, reactor)
         return ForwardService(
             reactor, options, program, endpoint, forwarder, listener, certificate, announces
         )
@@ -424,9 +440,7 @@ class ForwardService(Service):
 
         @raise StartError: the address cannot be had, or must not.
         """
-        limit = handshakeLimit(self._options)
-        listener = self._listener if limit is None else limit.guard(self._listener)
-        listening = self._endpoint.listen(listener).addCallback(self._listening)
+        listening = self._endpoint.listen(self._listener).addCallback(self._listening)
         if not listening.called:
             listening.addErrback(
                 lambda failure: self._log.error("{why}", why=self._refusal(failure))
@@ -479,15 +493,26 @@ class ForwardService(Service):
         if certificate is not None and not certificate.reload() and certificate.problem is None:
             self._log.info("SIGHUP: the certificate is the same")
 
+    def unable(self) -> Deferred[str]:
+        """
+        @return: see L{Attended<txsslstream._attended.Attended>}.
+        """
+        return self.forwarder.unable()
+
     @inlineCallbacks
     def stopService(self) -> Any:
         """
-        Stop listening, and let connections end in peace for the time that is
-        given.
+        Have clients sent elsewhere, stop listening, and let connections end in
+        peace, each for the time that is given.
         """
         super().stopService()
+        if self._options["grace"]:
+            yield deferLater(self._reactor, self._options["grace"])
         if self._port is not None:
             yield self._port.stopListening()
+        if isinstance(self._listener, AcceptingFactory):
+            # Headers that have been sent are to be read: those clients are there, too.
+            yield deferLater(self._reactor, SETTLING)
         yield self.forwarder.drain(self._options["drain"])
         if self._certificate is not None:
             self._certificate.stopWatching()

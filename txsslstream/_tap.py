@@ -5,6 +5,7 @@ C{twistd sslecho}: the sample server as a service.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -14,11 +15,13 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from ._attended import StartError, attended
 from ._openssl import libraryVersion
 from ._workers import Workers, checkShareable
 from .admission import HandshakeLimit
@@ -32,15 +35,6 @@ from .suitability import RECOMMENDED_SUITES
 from .trust import SslCertificateTrust
 
 _Certificate = TypeVar("_Certificate", SslStreamCertificateContext, ReloadingCertificate)
-
-
-class StartError(SystemExit, Exception):
-    """
-    The service cannot start: one line for the user, and exit status 1.
-
-    C{twistd} tidies up for an C{Exception} and prints no traceback for a
-    C{SystemExit}.
-    """
 
 
 def parameter(
@@ -158,8 +152,20 @@ def positive(text: str) -> int:
     return count
 
 
-#: Options of commands that listen, for L{handshakeLimit}.
-HANDSHAKE_LIMITS: list[list[Any]] = [
+def secondsOrNone(text: str) -> float:
+    """
+    @return: a number of seconds, or 0.
+    @raise ValueError: it is none.
+    """
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{text} is no number of seconds")
+    return seconds
+
+
+#: Options of commands that listen: see L{handshakeLimit}, L{Workers} and
+#: L{attended}.
+LISTENING: list[list[Any]] = [
     parameter(
         "max-handshakes",
         None,
@@ -170,7 +176,24 @@ HANDSHAKE_LIMITS: list[list[Any]] = [
     parameter(
         "max-handshakes-per-address", None, None, "The same, of one address or /64.", positive
     ),
+    parameter("processes", None, 1, "How many processes share the clients.", positive),
+    ["health", None, None, "Endpoint description of where to tell by HTTP how we are."],
+    parameter(
+        "grace", None, 0.0, "Seconds to be told to be ending before that begins.", secondsOrNone
+    ),
 ]
+
+#: The flag of those.
+ACCEPT_PROXY = ["accept-proxy", None, "Have each connection begin with a PROXY header."]
+
+
+def draining(default: float) -> list[Any]:
+    """
+    @return: for C{optParameters}: how long connections may go on at the end.
+    """
+    return parameter(
+        "drain", None, default, "Seconds for connections to end at the end.", secondsOrNone
+    )
 
 
 def handshakeLimit(options: usage.Options) -> HandshakeLimit | None:
@@ -197,14 +220,15 @@ class Options(CertificateOptions):
 
     optParameters: ClassVar[list[Any]] = [
         ["listen", None, "tcp:8080", "Endpoint description of where to listen."],
-        *HANDSHAKE_LIMITS,
-        parameter("processes", None, 1, "How many processes share the clients.", positive),
+        *LISTENING,
+        draining(0.0),
     ]
 
     optFlags: ClassVar[list[Any]] = [
         ["echo", None, "Send back whatever comes, until the client closes."],
         ["require-client-certificate", None, "Refuse clients without a trusted certificate."],
         ["verbose", None, "Tell more about each connection."],
+        ACCEPT_PROXY,
     ]
 
 
@@ -237,6 +261,7 @@ def makeService(options: Options) -> Service:
             echoes=bool(options["echo"]),
             isVerbose=bool(options["verbose"]),
             handshakeLimit=handshakeLimit(options),
+            acceptProxy=bool(options["accept-proxy"]),
         )
     except (ValueError, InvalidOperationError, NotSupportedError) as e:
         raise StartError(f"twistd sslecho: {e}") from None
@@ -249,21 +274,29 @@ def makeService(options: Options) -> Service:
         except (ValueError, TypeError, LookupError) as e:
             raise StartError(f"twistd sslecho: --listen {description}: {e}") from None
 
-    def make(_: object, endpoint: IStreamServerEndpoint, announces: bool) -> SampleService:
-        return SampleService(endpoint, description, server, authority, announces)
+    grace, drain = options["grace"], options["drain"]
 
+    def make(reactor: Any, endpoint: IStreamServerEndpoint, announces: bool) -> SampleService:
+        return SampleService(
+            endpoint, description, server, authority, announces, reactor, grace, drain
+        )
+
+    program = "twistd sslecho"
     if options["processes"] == 1:
-        return make(reactor, endpointFor(reactor), True)
+        return attended(make(reactor, endpointFor(reactor), True), reactor, options, program)
     try:
         checkShareable(description)
     except ValueError as e:
         raise StartError(f"twistd sslecho: {e}") from None
-    return Workers(reactor, options["processes"], endpointFor, make, TIMEOUT)
+    workers = Workers(
+        reactor, options["processes"], endpointFor, make, grace + drain + TIMEOUT, grace
+    )
+    return attended(workers, reactor, options, program)
 
 
 class SampleService(Service):
     """
-    Listens, and closes its connections when it is stopped.
+    Listens, and when it is stopped lets its connections end, or closes them.
     """
 
     _log = Logger()
@@ -275,16 +308,25 @@ class SampleService(Service):
         server: SampleServer,
         authority: Path | None,
         announces: bool = True,
+        clock: IReactorTime | None = None,
+        grace: float = 0,
+        drain: float = 0,
     ) -> None:
         """
         @param authority: the file that clients may trust, if it is to be told.
         @param announces: whether to say where it listens.
+        @param clock: for the two others, which need it.
+        @param grace: how many seconds to go on when it is stopped.
+        @param drain: how many seconds connections get then to end by themselves.
         """
         self._endpoint = endpoint
         self._description = description
         self._server = server
         self._authority = authority
         self._announces = announces
+        self._clock = clock
+        self._grace = grace
+        self._drain = drain
         self._port: IListeningPort | None = None
 
     @classmethod
@@ -316,12 +358,22 @@ class SampleService(Service):
         if self._authority is not None:
             self.say(f"Clients may trust the development authority in {self._authority}")
 
+    def unable(self) -> str:
+        """
+        @return: see L{Attended<txsslstream._attended.Attended>}.
+        """
+        return ""
+
     @inlineCallbacks
     def stopService(self) -> Any:
         """
-        Stop listening, and close every connection cleanly.
+        Stop listening, and close every connection cleanly, each when it is time.
         """
         super().stopService()
+        if self._clock is not None and self._grace:
+            yield deferLater(self._clock, self._grace)
         if self._port is not None:
             yield self._port.stopListening()
+        if self._clock is not None and self._drain:
+            yield self._server.drain(self._clock, self._drain)
         yield self._server.closeAll()

@@ -38,6 +38,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import installReactor
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.task import deferLater
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -237,15 +238,6 @@ class _Worker(Int32StringReceiver):
         text = string[1:].decode("utf-8", "replace")
         Workers._log.emit(level, "{name}: {text}", name=self.name, text=text)
 
-    def letGo(self) -> None:
-        """
-        In another worker: else this one would not notice the parent's end.
-        """
-        # One that says nothing any more has no socket, though it may be there.
-        if self._workers is not None:
-            transport: Any = self.transport
-            transport.socket.close()
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """
         It has ended, or is about to.
@@ -312,20 +304,23 @@ class Workers(Service):
         endpoint: Callable[[Any], Any],
         make: MakeService,
         drain: float,
+        grace: float = 0,
     ) -> None:
         """
         @param count: how many workers.
         @param endpoint: makes the endpoint that opens the sockets, for a reactor.
         @param make: makes what each worker does.
         @param drain: how many seconds a worker may take to end.
+        @param grace: how many seconds of these it goes on letting clients in.
         """
         self.workers: set[_Worker] = set()
         self._reactor = reactor
         self._count = count
         self._opening = OpeningReactor(reactor)
-        self._front = make(self._opening, endpoint(self._opening), True)
+        self._front: Any = make(self._opening, endpoint(self._opening), True)
         self._make = make
         self._drain = drain
+        self._grace = grace
         self._delays = dict.fromkeys(range(1, count + 1), 0.0)
         self._timers: set[IDelayedCall] = set()
         self._isStopping = False
@@ -447,7 +442,9 @@ class Workers(Service):
             restore()
         while self._timers:
             self._timers.pop().cancel()
-        closing = [maybeDeferred(port.stopListening) for port in self._opening.ports]
+        closed = (
+            deferLater(self._reactor, self._grace, self._close) if self._grace else self._close()
+        )
         self._tellAll(signal.SIGTERM)
         timer = self._reactor.callLater(self._drain + GRACE, self._tellAll, signal.SIGKILL)
         self._noteEnd()
@@ -456,8 +453,18 @@ class Workers(Service):
             if timer.active():
                 timer.cancel()
 
-        everything = DeferredList([*closing, self._ended.when()], consumeErrors=True)
+        everything = DeferredList([closed, self._ended.when()], consumeErrors=True)
         return everything.addCallback(ended)
+
+    def _close(self) -> Deferred[Any]:
+        closing = [maybeDeferred(port.stopListening) for port in self._opening.ports]
+        return DeferredList(closing, consumeErrors=True)
+
+    def unable(self) -> Any:
+        """
+        @return: see L{Attended<txsslstream._attended.Attended>}.
+        """
+        return self._front.unable() if self.workers else "no worker is there"
 
     def _noteEnd(self) -> None:
         if self._isStopping and not self.workers:
@@ -495,10 +502,19 @@ class Workers(Service):
         for each in (signal.SIGINT, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
-        for worker in self.workers:
-            worker.letGo()
+        self._letGo()
         for observer in tuple(globalLogPublisher._observers):
             globalLogPublisher.removeObserver(observer)
+
+    def _letGo(self) -> None:
+        """
+        Close what is the parent's alone: what ties other workers to it, or they
+        would not notice its end, and where it is asked how it is.
+        """
+        for each in self._reactor.getReaders():
+            opened = getattr(each, "socket", None)
+            if opened is not None:
+                opened.close()
 
     def _run(self, reactor: Any, line: socket.socket) -> None:
         def cut() -> None:
@@ -511,6 +527,9 @@ class Workers(Service):
         for port in self._opening.ports:
             service = self._make(reactor, SharedEndpoint(reactor, port.socket), False)
             service.privilegedStartService()
+            # It listens by another descriptor, and when that is closed nobody is to
+            # come into a queue that only this one keeps.
+            port.socket.close()
             service.startService()
             reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
         reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stopSoon(reactor))

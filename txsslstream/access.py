@@ -92,7 +92,8 @@ class AccessRule:
 
 
 def _texts(certificate: x509.Certificate, kind: x509.ObjectIdentifier) -> set[str | bytes]:
-    return {each.value for each in certificate.subject.get_attributes_for_oid(kind)}
+    subject = factsOf(certificate).subject
+    return set() if subject is None else {e.value for e in subject.get_attributes_for_oid(kind)}
 
 
 def subjectOf(certificate: x509.Certificate) -> str:
@@ -100,11 +101,11 @@ def subjectOf(certificate: x509.Certificate) -> str:
     @return: who a certificate is of, in one printable line: its subject, or what
         other names it has if that is empty.
     """
-    try:
-        subject = certificate.subject.rfc4514_string()
-    except ValueError:
+    facts = factsOf(certificate)
+    if facts.subject is None:
         return "with an unreadable name"
+    subject = facts.subject.rfc4514_string()
     if not subject:
-        names = factsOf(certificate).get(x509.SubjectAlternativeName) or ()
+        names = facts.get(x509.SubjectAlternativeName) or ()
         subject = ",".join(str(each.value) for each in names)
     return printable(subject) or "without a name"

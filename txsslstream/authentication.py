@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from ._deadline import Deadline
-from ._deferreds import Decision
+from ._deferreds import Decision, forgetFrames
 from ._openssl import TlsEngine
 from ._waiting import PausableCall, pause
 from .certificates import SslStreamCertificateContext
@@ -321,10 +321,14 @@ class Authentication(Outcome):
 
     def _decisionFailed(self, failure: Failure) -> None:
         error = failure.value
+        # A Deferred that has run another one's callbacks is among the frames, and
+        # has the Failure itself.
+        failure.tb = None
         if self.hello is None:
             self.reason.note(AuthenticationError("deciding about the connection failed"), error)
             return
         if isinstance(error, ChoiceRefused):
+            forgetFrames(error)
             self.reason.note(AuthenticationError(str(error)))
             alert = error.alert
         else:

@@ -193,7 +193,8 @@ def readableName(certificate: x509.Certificate) -> str:
         subject = certificate.subject
         common = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         name = str(common[-1].value) if common else subject.rfc4514_string()
-    except ValueError:
+    except Exception:
+        # As below.
         return "with an unreadable name"
     return legible(name, 64)
 
@@ -240,7 +241,8 @@ def _digest(certificate: x509.Certificate) -> str | None:
 def _nameOrNone(read: Callable[[], x509.Name]) -> x509.Name | None:
     try:
         return read()
-    except ValueError:
+    except Exception:
+        # ValueError for what is no name, TypeError for a bit string in one.
         return None
 
 

@@ -20,7 +20,6 @@ from typing import Any, Protocol, TypeAlias
 
 import pem
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPrivateKeyTypes,
@@ -78,11 +77,32 @@ def _fingerprint(key: PublicKeyTypes) -> str:
     return digest.finalize().hex()
 
 
+def itself(certificate: x509.Certificate) -> x509.Certificate:
+    """
+    @return: C{certificate}: for L{parsed}, where somebody else has parsed it.
+    """
+    return certificate
+
+
+def _fingerprintOf(certificate: x509.Certificate) -> str:
+    """
+    @return: that of a certificate's key, or in words that it cannot be read.
+    """
+    try:
+        return _fingerprint(certificate.public_key())
+    except Exception as e:
+        # There are kinds of keys that cryptography does not know, and damaged
+        # ones; the certificate next to it may be the right one.
+        return f"a key that cannot be read ({type(e).__name__})"
+
+
 def _read(path: _SomePath) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as e:
         raise CertificateError(f"{os.fspath(path)}: {e.strerror or e}") from e
+    except ValueError as e:
+        raise CertificateError(f"{os.fspath(path)!r}: no path: {e}") from e
 
 
 def passwordFrom(path: _SomePath) -> bytes:
@@ -148,10 +168,26 @@ def certificatesFromPEM(data: bytes, source: str = "PEM data") -> list[x509.Cert
         raise CertificateError(f"{source}: damaged certificate: it has no end")
     if not blocks:
         raise CertificateError(f"{source}: no certificate in it")
+    return [parsed(x509.load_pem_x509_certificate, each.as_bytes(), source) for each in blocks]
+
+
+def parsed(
+    parse: Callable[[Any], x509.Certificate], data: Any, source: str = "certificate"
+) -> x509.Certificate:
+    """
+    @param parse: makes a certificate of C{data}.
+    @param source: the name to use in errors.
+    @return: the certificate, whose names can be read.
+    @raise CertificateError: there is none.
+    """
     try:
-        return [x509.load_pem_x509_certificate(block.as_bytes()) for block in blocks]
-    except (ValueError, x509.InvalidVersion) as e:
+        certificate = parse(data)
+        # By them it is known which has issued which.
+        _ = certificate.subject, certificate.issuer
+    except Exception as e:
+        # cryptography raises ValueError, TypeError, x509.InvalidVersion and more.
         raise CertificateError(f"{source}: damaged certificate: {e}") from e
+    return certificate
 
 
 def _isEncrypted(key: bytes) -> bool:
@@ -159,7 +195,7 @@ def _isEncrypted(key: bytes) -> bool:
         serialization.load_pem_private_key(key, None)
     except TypeError:
         return True
-    except (ValueError, UnsupportedAlgorithm):
+    except Exception:
         # That will be told when it is loaded.
         return False
     return False
@@ -181,8 +217,10 @@ def _keyFromPEM(data: bytes, password: SomePassword, source: str) -> PrivateKey:
                     else ("is not encrypted: no password must be given")
                 )
                 raise CertificateError(f"{source}: the private key {wanted}") from e
-            except (ValueError, UnsupportedAlgorithm):
-                # The cause may quote the file: not chained.
+            except Exception:
+                # ValueError, UnsupportedAlgorithm, and InternalError for numbers
+                # of which OpenSSL makes no key.  They may quote the file: not
+                # chained.
                 raise CertificateError(
                     f"{source}: the private key is damaged or the password is wrong"
                 ) from None
@@ -201,8 +239,8 @@ def _loadPFX(data: bytes, password: SomePassword, source: str) -> Any:
     given, callback = _given(password)
     try:
         return pkcs12.load_key_and_certificates(data, given)
-    except (ValueError, UnsupportedAlgorithm) as e:
-        # The cause may quote the file: not chained.
+    except Exception as e:
+        # The same.
         isProtected = "password" in str(e)
     if callback is not None and isProtected:
         return _loadPFX(data, _asked(callback, source), source)
@@ -225,8 +263,8 @@ def loadCertificates(value: SomeCertificate) -> list[x509.Certificate]:
         if _PEM_MARKER in data:
             return certificatesFromPEM(data, os.fspath(value))
         try:
-            return [x509.load_der_x509_certificate(data)]
-        except (ValueError, x509.InvalidVersion):
+            return [parsed(x509.load_der_x509_certificate, data, os.fspath(value))]
+        except CertificateError:
             context = SslStreamCertificateContext.fromPFX(value)
             return [context.certificate, *context.intermediates]
     original: Any = getattr(value, "original", None)
@@ -309,12 +347,13 @@ class SslStreamCertificateContext(CertificateSource):
         @raise CertificateError: the key does not belong to the certificate.
         """
         leaf, *extra = loadCertificates(certificate)
+        parsed(itself, leaf)
         original: Any = getattr(privateKey, "original", None)
         if hasattr(original, "to_cryptography_key"):
             privateKey = original.to_cryptography_key()
         key = _signingKey(privateKey, "private key")
         rest = (each for some in intermediates for each in loadCertificates(some))
-        ours = _fingerprint(leaf.public_key())
+        ours = _fingerprintOf(leaf)
         keys = _fingerprint(key.public_key())
         if ours != keys:
             raise CertificateError(
@@ -364,7 +403,7 @@ class SslStreamCertificateContext(CertificateSource):
         key = _keyFromPEM(_read(keySource), password, keySource)
         wanted = _fingerprint(key.public_key())
         for leaf in certificates:
-            if _fingerprint(leaf.public_key()) == wanted:
+            if _fingerprintOf(leaf) == wanted:
                 return cls(
                     leaf,
                     key,
@@ -373,7 +412,7 @@ class SslStreamCertificateContext(CertificateSource):
                     retriever=retriever,
                     roots=_rootsAmong(leaf, certificates),
                 )
-        theirs = ", ".join(_fingerprint(each.public_key()) for each in certificates)
+        theirs = ", ".join(map(_fingerprintOf, certificates))
         raise CertificateError(
             f"{source}: no certificate belongs to the private key of {keySource}: "
             f"public key SHA-256 {wanted} of the private key, {theirs} in the certificates"
@@ -401,6 +440,8 @@ class SslStreamCertificateContext(CertificateSource):
         key, certificate, others = _loadPFX(_read(path), password, source)
         if key is None or certificate is None:
             raise CertificateError(f"{source}: it must hold a certificate and its private key")
+        for each in (certificate, *others):
+            parsed(itself, each, source)
         return cls(
             certificate,
             _signingKey(key, source),

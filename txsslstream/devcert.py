@@ -72,6 +72,13 @@ class DevelopmentCertificate:
                 self._write(self._certificatePath, leaf.private_key_and_cert_chain_pem.bytes())
         except OSError as e:
             raise CertificateError(f"{e.filename or self._directory}: {e.strerror or e}") from e
+        except CertificateError:
+            raise
+        except Exception as e:
+            # What somebody else has put there may be anything that can be parsed.
+            raise CertificateError(
+                f"{self._authorityKeyPath}: no authority to issue certificates: {e}"
+            ) from e
         return SslStreamCertificateContext.fromPEM(self._certificatePath)
 
     def _authority(self) -> trustme.CA:

@@ -18,6 +18,9 @@ from twisted.internet.error import ConnectionLost, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 
+from ._deadline import Deadline
+from ._deferreds import Occurrence
+from ._proxied import AcceptingFactory
 from .admission import Admission, HandshakeLimit
 from .errors import AuthenticationError, LimitExceededError, StreamClosedError
 from .options import SslServerAuthenticationOptions
@@ -122,12 +125,15 @@ class SampleServer(Factory):
         echoes: bool = False,
         isVerbose: bool = False,
         handshakeLimit: HandshakeLimit | None = None,
+        acceptProxy: bool = False,
     ) -> None:
         """
         @param write: prints a line.
         @param echoes: whether to send back what comes until the client closes,
             instead of the sample's conversation.
         @param handshakeLimit: how many clients may be unauthenticated at once.
+        @param acceptProxy: see L{SslStreamServerEndpoint
+            <txsslstream.SslStreamServerEndpoint>}.
         """
         self._options = options
         self._write = write
@@ -135,14 +141,19 @@ class SampleServer(Factory):
         self._echoes = echoes
         self._isVerbose = isVerbose
         self._limit = handshakeLimit
+        self._acceptProxy = acceptProxy
         self._streams: set[SslStream] = set()
+        self._drained: Occurrence[None] | None = None
 
     @property
     def listener(self) -> Factory:
         """
-        What to listen with: this, under its limit.
+        What to listen with: this, under its limit, behind its proxy.
         """
-        return self if self._limit is None else self._limit.guard(self)
+        listener: Any = self if self._limit is None else self._limit.guard(self)
+        listener = AcceptingFactory(listener, self._clock) if self._acceptProxy else listener
+        found: Factory = listener
+        return found
 
     def buildProtocol(self, addr: Any) -> Protocol:
         """
@@ -174,6 +185,8 @@ class SampleServer(Factory):
         finally:
             await stream.close()
             self._streams.discard(stream)
+            if self._drained is not None and not self._streams:
+                self._drained.happened(None)
 
     async def _answer(self, stream: SslStream) -> None:
         self._write("Waiting for client message...")
@@ -184,6 +197,20 @@ class SampleServer(Factory):
     async def _echo(self, stream: SslStream) -> None:
         async for data in stream:
             await stream.write(data)
+
+    def drain(self, clock: IReactorTime, seconds: float) -> Deferred[None]:
+        """
+        Wait for those who are there to end.
+
+        @param seconds: for how long.
+        @return: a Deferred that fires with L{None} once they have, or it is time.
+        """
+        drained = self._drained = Occurrence()
+        deadline = Deadline(clock)
+        deadline.begin(seconds, lambda: drained.happened(None))
+        if not self._streams:
+            drained.happened(None)
+        return drained.when().addCallback(lambda _: deadline.end())
 
     def closeAll(self) -> Deferred[Any]:
         """

@@ -26,6 +26,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ._deferreds import cancellable
+from ._proxied import AcceptingFactory
 from .admission import Admission, HandshakeLimit
 from .errors import AuthenticationError
 from .options import (
@@ -77,11 +79,10 @@ class SslStreamClientEndpoint:
 
         def connected(protocol: Any) -> Deferred[IProtocol]:
             wrapped: IProtocol = protocol.wrappedProtocol
-            authenticated = Deferred[IProtocol](lambda _: protocol.cancelAuthentication())
-            protocol.whenAuthenticated().addCallbacks(
-                lambda _: authenticated.callback(wrapped), authenticated.errback
+            return cancellable(
+                lambda: protocol.whenAuthenticated().addCallback(lambda _: wrapped),
+                protocol.cancelAuthentication,
             )
-            return authenticated
 
         return connecting.addCallback(connected)
 
@@ -114,6 +115,7 @@ class SslStreamServerEndpoint:
         clock: IReactorTime | None = None,
         *,
         handshakeLimit: HandshakeLimit | None = None,
+        acceptProxy: bool = False,
     ) -> None:
         """
         @param wrappedEndpoint: where to listen.
@@ -122,6 +124,10 @@ class SslStreamServerEndpoint:
         @param clock: for time-outs; by default the reactor.
         @param handshakeLimit: how many clients may be unauthenticated at once.
             It may be shared with other endpoints.
+        @param acceptProxy: whether every connection has to begin with the header
+            of the PROXY protocol, version 1 or 2, in front of TLS; its addresses
+            are those of the transport then.  Nobody but the proxy must be able
+            to connect, for whoever does can say anything.
         @raise TypeError: C{options} are not a server's.
         """
         if callable(options):
@@ -132,6 +138,7 @@ class SslStreamServerEndpoint:
         self._options = options
         self._clock = clock
         self._limit = handshakeLimit
+        self._acceptProxy = acceptProxy
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
@@ -144,7 +151,10 @@ class SslStreamServerEndpoint:
         return self._listen(SslStreamFactory(self._options, False, protocolFactory, self._clock))
 
     def _listen(self, factory: Factory[Any]) -> Deferred[IListeningPort]:
-        return self._wrapped.listen(factory if self._limit is None else self._limit.guard(factory))
+        listener: Any = factory if self._limit is None else self._limit.guard(factory)
+        if self._acceptProxy:
+            listener = AcceptingFactory(listener, self._clock)
+        return self._wrapped.listen(listener)
 
     def listenStreams(self, handler: Callable[[SslStream], Any]) -> Deferred[IListeningPort]:
         """

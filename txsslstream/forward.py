@@ -12,20 +12,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ._deadline import Deadline
 from ._deferreds import Occurrence
 from ._forwarding import End, Forwarding, Owner, nameOf
+from ._proxied import ownHeader
 from .access import subjectOf
 from .enums import SslPolicyErrors
 from .errors import AuthenticationError, HandshakeFailureReason
 from .options import ServerOptions
 from .protocol import SslStreamFactory, SslStreamProtocol
+
+#: In seconds: how long the handshakes may take that go on when everything ends.
+LAST_HANDSHAKES = 5.0
 
 
 class Forwarder(Factory, Owner):
@@ -52,20 +56,20 @@ class Forwarder(Factory, Owner):
         connectTimeout: float = 10,
         idleTimeout: float | None = None,
         mostConnections: int = 500,
-        tellsAddress: bool = False,
+        proxyVersion: int = 0,
         isQuiet: bool = False,
     ) -> None:
         """
         @param target: how to reach the target.
         @param connectTimeout: see L{Owner}, as for C{idleTimeout} and
-            C{tellsAddress}.
+            C{proxyVersion}.
         """
         self._target = target
         self.clock = clock
         self.connectTimeout = connectTimeout
         self.idleTimeout = idleTimeout
         self.mostConnections = mostConnections
-        self.tellsAddress = tellsAddress
+        self.proxyVersion = proxyVersion
         self.isQuiet = isQuiet
         self.accepted = self.refused = self.turnedAway = self.failed = 0
         self._forwardings: set[Forwarding] = set()
@@ -73,6 +77,7 @@ class Forwarder(Factory, Owner):
         self._isFull = False
         self._isDraining = False
         self._drainDeadline = Deadline(clock)
+        self._lastHandshakes = Deadline(clock)
         self._drained: Occurrence[None] = Occurrence()
 
     def secured(self, options: ServerOptions) -> SslStreamFactory:
@@ -93,7 +98,7 @@ class Forwarder(Factory, Owner):
 
     def _hasRoom(self) -> bool:
         handshaking = 0 if self._front is None else len(self._front.protocols)
-        if self._isDraining:
+        if self._drained.hasHappened:
             return False
         isFull = max(handshaking, len(self._forwardings)) >= self.mostConnections
         if isFull:
@@ -115,7 +120,7 @@ class Forwarder(Factory, Owner):
         See L{Owner.admits}.
         """
         # Where somebody else authenticates there may have been room for more.
-        if self._isDraining or len(self._forwardings) >= self.mostConnections:
+        if self._drained.hasHappened or len(self._forwardings) >= self.mostConnections:
             self.turnedAway += 1
             return False
         self.accepted += 1
@@ -158,35 +163,62 @@ class Forwarder(Factory, Owner):
             )
         self.failed += forwarding.hasFailed
         self._forwardings.discard(forwarding)
-        self._noteDrained()
+        self.noteDrained()
+
+    def unable(self) -> Deferred[str]:
+        """
+        Connect to the target, and leave it alone.
+
+        @return: a Deferred that fires with why that cannot be; empty if it can.
+        """
+
+        def failed(failure: Failure) -> str:
+            if failure.check(TimeoutError):
+                return f"no connection to the target within {self.connectTimeout} s"
+            return f"no connection to the target: {failure.getErrorMessage()}"
+
+        connecting: Deferred[Any] = self._target.connect(_Looking(self.proxyVersion))
+        connecting.addTimeout(self.connectTimeout, self.clock)
+        return connecting.addCallbacks(lambda _: "", failed)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
-        Let nobody in any more, and let those who are there end in peace.
+        Let those who are there end in peace, and nobody in after that.  Whoever
+        listens does so no more; those who have come before are there, and have
+        L{LAST_HANDSHAKES} to be authenticated.
 
         @param seconds: for how long; then they are cut off.
         @return: a Deferred that fires with L{None} once nobody is there.
         """
         self._isDraining = True
-        if self._front is not None:
-            self._front.giveUpHandshakes()
-        if self._forwardings:
+        handshaking = self._handshaking
+        if self._forwardings or handshaking:
             self._log.info(
                 "{n} connections are left to end, for at most {seconds} s",
-                n=len(self._forwardings),
+                n=len(self._forwardings) + handshaking,
                 seconds=seconds,
             )
             self._drainDeadline.begin(seconds, self._cutOff)
-        self._noteDrained()
+        if self._front is not None and handshaking:
+            self._lastHandshakes.begin(min(seconds, LAST_HANDSHAKES), self._front.giveUpHandshakes)
+        self.noteDrained()
         return self._drained.when()
+
+    @property
+    def _handshaking(self) -> int:
+        return 0 if self._front is None else len(self._front.handshaking)
 
     def _cutOff(self) -> None:
         for each in tuple(self._forwardings):
             each.cutOff("cut off by the shutdown")
 
-    def _noteDrained(self) -> None:
-        if self._isDraining and not self._forwardings:
+    def noteDrained(self) -> None:
+        """
+        Somebody is gone, who may have been the last.
+        """
+        if self._isDraining and not self._forwardings and not self._handshaking:
             self._drainDeadline.end()
+            self._lastHandshakes.end()
             self._drained.happened(None)
 
 
@@ -203,6 +235,35 @@ class _Connecting(Factory):
     def buildProtocol(self, addr: object) -> End:
         # Told of its factory, as usual, it would be part of a cycle.
         return self._end
+
+
+class _Look(Protocol):
+    """
+    Is only there to see that the target is.
+    """
+
+    def __init__(self, header: bytes) -> None:
+        self._header = header
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        if self._header:
+            transport.write(self._header)
+        transport.loseConnection()
+
+
+class _Looking(Factory):
+    """
+    Has a look at the target.
+    """
+
+    noisy = False
+
+    def __init__(self, proxyVersion: int) -> None:
+        self._header = ownHeader(proxyVersion) if proxyVersion else b""
+
+    def buildProtocol(self, addr: object) -> _Look:
+        return _Look(self._header)
 
 
 class _Front(SslStreamFactory):
@@ -226,10 +287,23 @@ class _Front(SslStreamFactory):
     def _refused(self, failure: Failure, address: object) -> None:
         self.wrappedFactory.refuse(address, failure.value)
 
+    def unregisterProtocol(self, protocol: Any) -> None:
+        """
+        A connection is gone.
+        """
+        super().unregisterProtocol(protocol)
+        self.wrappedFactory.noteDrained()
+
+    @property
+    def handshaking(self) -> list[SslStreamProtocol]:
+        """
+        The connections that are not authenticated yet.
+        """
+        return [each for each in self.protocols if not each.isAuthenticated]
+
     def giveUpHandshakes(self) -> None:
         """
-        End the connections that are not authenticated yet.
+        End those.
         """
-        for each in tuple(self.protocols):
-            if not each.isAuthenticated:
-                each.abortConnection()
+        for each in self.handshaking:
+            each.abortConnection()

@@ -14,7 +14,7 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ._deferreds import Occurrence
+from ._deferreds import Occurrence, anew
 from .authentication import Authentication
 from .channelbinding import Bindable, Channel
 from .errors import AuthenticationError, InvalidOperationError, StreamClosedError
@@ -75,7 +75,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         if security is not None:
             return security
         if isinstance(self._failure, AuthenticationError):
-            raise self._failure
+            raise anew(self._failure)
         raise InvalidOperationError("nothing is negotiated yet")
 
     @property

@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements, providedBy
 from zope.interface.declarations import Provides
 
+from ._deferreds import forgetFrames
 from ._negotiation import NoConnectionYet, negotiating
 from ._openssl import (
     hasUnread,
@@ -182,10 +183,13 @@ class SslStreamProtocol(AskingProtocol):
 
     def cancelAuthentication(self) -> None:
         """
-        Give up an authentication that is under way.
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
         """
         if self._authentication is not None:
             self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
 
     def _release(self) -> None:
         if self.admission is not None:
@@ -223,7 +227,8 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
-        self._isFlowing = self._reauthentication is None and self._boundary is None
+        # What waits is sent first: to whom that matters need not be the fastest.
+        self._isFlowing = not (self._reauthentication or self._boundary or self._appSendBuffer)
         outgoing = self._aggregator
         outgoing.isAwaited = True
         self._connectApplication()
@@ -238,10 +243,7 @@ class SslStreamProtocol(AskingProtocol):
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             # Not in vain: a producer is resumed by that, whoever has paused it.
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-                if self._closesLater:
-                    self._shutdownTLS()
+            self._sendWaiting()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
@@ -277,7 +279,9 @@ class SslStreamProtocol(AskingProtocol):
         outgoing.sleep()
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
-            self._flushSendBIO()
+            reauthentication = self._reauthentication
+            if reauthentication is None or not reauthentication.isWaiting:
+                self._flushSendBIO()
 
     def _isRead(self, data: bytes) -> bool:
         """
@@ -502,6 +506,7 @@ class SslStreamProtocol(AskingProtocol):
         # These would be part of a cycle.
         self._producer = None
         self.callbackSender = None
+        forgetFrames(self._failure)
         self._closed.happened(None)
 
     def _noteEnd(self, authentication: Authentication, reason: Failure) -> None:

@@ -94,8 +94,7 @@ def _canonical(url: str, base: str = "") -> str:
     @return: the URL as everybody reads it: without fragment, with a path.
     @raise _Problem: it is not of plain http, or not a sound URL.
     """
-    if len(url) > LONGEST_URL:
-        raise _Problem(f"the URL has more than {LONGEST_URL} characters")
+    _checkLength(url)
     # Some of the others urlsplit drops without a word.
     if _PRINTABLE.fullmatch(url) is None:
         raise _Problem("no URL has such characters")
@@ -112,7 +111,15 @@ def _canonical(url: str, base: str = "") -> str:
         raise _Problem("the URL has port 0")
     host = _checkedHost(parts.hostname or "")
     netloc = host if port in (None, 80) else f"{host}:{port}"
-    return urlunsplit(("http", netloc, parts.path or "/", parts.query, ""))
+    whole = urlunsplit(("http", netloc, parts.path or "/", parts.query, ""))
+    # What is relative to another URL may be longer now.
+    _checkLength(whole)
+    return whole
+
+
+def _checkLength(url: str) -> None:
+    if len(url) > LONGEST_URL:
+        raise _Problem(f"the URL has more than {LONGEST_URL} characters")
 
 
 def _checkedHost(host: str) -> str:

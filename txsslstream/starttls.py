@@ -23,6 +23,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
+from ._deferreds import cancellable
 from ._inner import InnerStream
 from ._slots import Slot
 from ._transports import defaultClock
@@ -85,8 +86,7 @@ def startTLS(
     if hasattr(protocol, "clearLineBuffer"):
         received += protocol.clearLineBuffer()
     tls = _around(occupant, options, isClient, clock or defaultClock(transport))
-    authenticated: Deferred[SslStreamProtocol] = Deferred(lambda _: tls.cancelAuthentication())
-    tls.whenAuthenticated().addCallbacks(authenticated.callback, authenticated.errback)
+    authenticated = cancellable(tls.whenAuthenticated, tls.cancelAuthentication)
     slot.occupant = tls
     # Some endpoints' protocols only pass on what they hear.
     for each in (protocol, occupant):

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .certificates import SslStreamCertificateContext, certificatesFromPEM
+from .certificates import SslStreamCertificateContext, certificatesFromPEM, itself, parsed
 from .errors import CertificateError
 
 #: Where a user's stores are, below the home directory, each in a directory of
@@ -256,8 +256,14 @@ def load(path: Path) -> File:
         if _KEY_MARKER in data:
             return withKey(SslStreamCertificateContext.fromPEM(path))
         return File(tuple(certificatesFromPEM(data, str(path))))
-    with suppress(ValueError):
-        return File((x509.load_der_x509_certificate(data),))
+    try:
+        single = x509.load_der_x509_certificate(data)
+    except ValueError:
+        return _fromPFX(path, data)
+    return File((parsed(itself, single, str(path)),))
+
+
+def _fromPFX(path: Path, data: bytes) -> File:
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(data, None)
     except (ValueError, UnsupportedAlgorithm):
@@ -267,7 +273,9 @@ def load(path: Path) -> File:
         ) from None
     if key is not None:
         return withKey(SslStreamCertificateContext.fromPFX(path))
-    certificates = tuple(each for each in (certificate, *others) if each is not None)
+    certificates = tuple(
+        parsed(itself, each, str(path)) for each in (certificate, *others) if each is not None
+    )
     if not certificates:
         raise CertificateError(f"{path}: no certificate in it")
     return File(certificates)
@@ -293,9 +301,9 @@ def _loadBundle(path: Path) -> File:
     # for everything; .NET skips them as well.
     blocks = [each.as_bytes() for each in pem.parse(data) if type(each) is pem.Certificate]
     parse = x509.load_pem_x509_certificate if blocks else x509.load_der_x509_certificate
-    parsed = [_parsed(parse, block) for block in blocks or [data]]
-    certificates = tuple(each for each in parsed if not isinstance(each, Exception))
-    problems = [each for each in parsed if isinstance(each, Exception)]
+    found = [_parsed(parse, block) for block in blocks or [data]]
+    certificates = tuple(each for each in found if not isinstance(each, Exception))
+    problems = [each for each in found if isinstance(each, Exception)]
     problem = f"{path}: {len(problems)} unusable: {problems[0]}" if problems else ""
     return File(certificates, problem=problem)
 
@@ -305,12 +313,10 @@ def _parsed(
 ) -> x509.Certificate | Exception:
     try:
         with withoutWarnings():
-            certificate = parse(data)
             # A name that cannot be read is a reason to skip it as well.
-            _ = certificate.subject, certificate.issuer
-    except Exception as e:
+            return parsed(parse, data)
+    except CertificateError as e:
         return e
-    return certificate
 
 
 def _attempt(load: Callable[[Path], File], path: Path) -> File:

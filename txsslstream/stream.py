@@ -23,7 +23,7 @@ from typing_extensions import Self
 from zope.interface import implementer
 
 from ._arguments import GivenToStream
-from ._deferreds import Occurrence, again, forgetFrames
+from ._deferreds import Occurrence, again, anew, cancellable, forgetFrames
 from ._inner import InnerStream
 from ._patience import Patience
 from ._transports import defaultClock, unsentBytes
@@ -255,11 +255,10 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         protocol.leaveInnerStreamOpen = self._leaveInnerStreamOpen
         protocol.shutdownTimeout = self._shutdownTimeout
         self._protocol = protocol
-        authenticated: Deferred[SslStream] = Deferred(lambda _: protocol.cancelAuthentication())
         protocol.whenAuthenticated().addCallback(
             lambda _: self._authenticated.happened(None)
         ).addErrback(self._authenticated.failed)
-        self.whenAuthenticated().addCallbacks(authenticated.callback, authenticated.errback)
+        authenticated = cancellable(self.whenAuthenticated, protocol.cancelAuthentication)
         self._inner.connectTo(protocol)
         return authenticated
 
@@ -495,7 +494,7 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         """
         error = self._unusable() or self._reader.error or self._writer.error
         if error is not None:
-            raise error
+            raise anew(error)
         if self._reader.isBusy or self._writer.isBusy:
             raise NotSupportedError("a read or a write is in progress")
         if not self.canRead or not self.canWrite:

@@ -68,7 +68,9 @@ class SslCertificateTrust:
             certificate.
         """
         place = Path(path)
-        if not place.is_dir():
+        # Unlike Path's, it has no error of its own for what cannot be looked at:
+        # that is told when it is read.
+        if not os.path.isdir(place):
             return cls.fromCertificates([place], sendTrustInHandshake)
         try:
             files = sorted(each for each in place.iterdir() if each.suffix in (".pem", ".crt"))
