@@ -300,6 +300,22 @@ class ConnectTests(EndpointMixin):
         self.assertEqual((self.client.events, self.server.events), ([], []))
         self.assertFalse(self.wire.client.connected)
 
+    def test_nothingWritten(self) -> None:
+        """
+        An application that writes nothing as it is connected does not keep the end
+        of its handshake from the peer.
+        """
+        for end in ("client", "server"):
+            self.setUp()
+            setattr(self, end, Application(made=lambda each: each.transport.write(b"")))
+            self.listen()
+            connecting = self.connect()
+            self.endpoint.establish()
+            self.wire.flush()
+            self.successResultOf(connecting)
+            for each in (self.client, self.server):
+                self.assertEqual(each.events, ["made", "handshake"])
+
     def test_cancelledTooLate(self) -> None:
         """
         Cancelled from within C{connectionMade}, the connection is given up, which

@@ -337,7 +337,7 @@ class ParentTests(SynchronousTestCase):
     def test_unheard(self) -> None:
         """
         A worker to which the line cannot be kept, for want of descriptors, ends, and
-        another comes in its place; the others let it alone.
+        another comes in its place.
         """
 
         def refuse(*_: object) -> Any:
@@ -350,8 +350,6 @@ class ParentTests(SynchronousTestCase):
             self.reactor.advance(0)
         self.assertIn("worker 1 cannot be heard: [Errno 24] too many", map(formatEvent, events))
         self.assertEqual(self.pidsNow(), [1002, 1003])
-        (unheard,) = (each for each in self.workers.workers if each.pid == 1003)
-        unheard.letGo()
         patch.restore()
         self.statuses[1003] = 256
         self.reactor.pump([_workers._REAP_INTERVAL, FIRST_DELAY])

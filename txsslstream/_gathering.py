@@ -70,6 +70,9 @@ class Gatherer:
         """
         if data.__class__ is not bytes:
             data = self._owned(data)
+        if not data:
+            # Nothing would be sent by it, and what OpenSSL has to say not either.
+            return
         self._room -= len(data)
         if self._room <= 0:
             self._fill(data)

@@ -157,6 +157,11 @@ class AskingProtocol(TrafficProtocol):
         if self._closesLater:
             self._shutdownTLS()
 
+    def _flushUnlessDeciding(self) -> None:
+        reauthentication = self._reauthentication
+        if reauthentication is None or not reauthentication.isWaiting:
+            self._flushSendBIO()
+
     def _takeDeciding(self, data: bytes) -> None:
         """
         Take bytes from the transport, unless somebody is deciding.
@@ -241,6 +246,16 @@ class AskingProtocol(TrafficProtocol):
         raise NotImplementedError
 
     # Giving up
+
+    def cancelAuthentication(self) -> None:
+        """
+        Give up an authentication that is under way, or the connection if the
+        application is just being connected.
+        """
+        if self._authentication is not None:
+            self._authentication.cancel()
+            if self._handshakeDone and not self._authenticated.hasHappened:
+                self.abortConnection()
 
     def _giveUpQuestions(self, why: str, tellsPeer: bool = True) -> None:
         """

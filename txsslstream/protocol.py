@@ -181,16 +181,6 @@ class SslStreamProtocol(AskingProtocol):
         if state is not self._state:
             self._state = checkedTransition(WIRE_TRANSITIONS, self._state, state)
 
-    def cancelAuthentication(self) -> None:
-        """
-        Give up an authentication that is under way, or the connection if the
-        application is just being connected.
-        """
-        if self._authentication is not None:
-            self._authentication.cancel()
-            if self._handshakeDone and not self._authenticated.hasHappened:
-                self.abortConnection()
-
     def _release(self) -> None:
         if self.admission is not None:
             self.admission.release()
@@ -279,9 +269,7 @@ class SslStreamProtocol(AskingProtocol):
         outgoing.sleep()
         if not self._aborted and not outgoing.flush() and not self._lostTLSConnection:
             # There may be something to say without the application.
-            reauthentication = self._reauthentication
-            if reauthentication is None or not reauthentication.isWaiting:
-                self._flushSendBIO()
+            self._flushUnlessDeciding()
 
     def _isRead(self, data: bytes) -> bool:
         """

@@ -180,7 +180,7 @@ class FaultyTransport(MemoryTransport):
         """
         Put something behind what was written.
         """
-        if self.connected:
+        if self.connected and self.closing is None:
             self.written += data
 
     def forget(self) -> None:

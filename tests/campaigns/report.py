@@ -24,10 +24,11 @@ PAGE = DOCS / "campaigns.md"
 _HEAD = """\
 # Campaigns: what attacks have shown
 
-Other people's programs, hours of traffic and faults, and what came of that. This page is made of
-the results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
-section names, from a checkout of the sources, and exits with 0 only if everything is as is said
-here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
+Other people's programs against the sample server, inputs and orders of events that nobody would
+think of, faults, and hours of traffic, and what came of it. This page is made of the results by
+`python -m tests.campaigns.report`; each campaign runs again by the command that its section names,
+from a checkout of the sources, and exits with 0 only if everything is as is said here. With
+`--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
 [security.md](security.md#hostile-peers).
 
 What the campaigns have found and this package has mended has tests of its own, without the
@@ -53,6 +54,68 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "Nothing kept a flood of clients that never finish their handshakes from using up memory "
         "and descriptors.",
         "tests.test_admission.LimitTests, tests.test_admission.GuardTests",
+    ),
+    (
+        "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
+        "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
+        "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
+    ),
+    (
+        "A certificate with a bit string in the place of a text in a name was an error of our own, "
+        "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
+        "refused with `bad_certificate`.",
+        "tests.test_certificatefacts.NameTests.test_bitString, "
+        "tests.test_access.AccessRuleTests.test_unreadableSubject",
+    ),
+    (
+        "Files with certificates whose names cannot be read, with keys of unknown kinds, or with "
+        "a private key that calls itself one of another kind raised errors of cryptography's that "
+        "are not documented.",
+        "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
+        "tests.test_certificates.FromPEMTests.test_keyOfAnotherKind, "
+        "tests.test_certificates.FromPEMTests.test_unknownKeys",
+    ),
+    (
+        "So did a development certificate's authority that is none, and a path that can be no "
+        "file's or may not be looked at.",
+        "tests.test_devcert.FilesTests.test_noAuthority, tests.test_trust.TrustTests.test_noPlace",
+    ),
+    (
+        "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
+        "URL had to which it was relative.",
+        "tests.test_retrieval.RequestTests.test_longRedirect",
+    ),
+    (
+        "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
+        "on with data: behind that its certificate, in one read, overwrote the beginning of the "
+        "data. Never released.",
+        "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
+    ),
+    (
+        "An application that wrote nothing, as zero bytes, from within `connectionMade` kept the "
+        "last message of its handshake from the peer. Never released.",
+        "tests.test_endpoints.ConnectTests.test_nothingWritten",
+    ),
+    (
+        "While `remoteCertificateValidationCallback` decided about a client that was asked in "
+        "mid-conversation and had shown nothing, session tickets were sent.",
+        "tests.test_reauthentication.Asking.test_nothingIsSaid",
+    ),
+    (
+        "`connect()` and `startTLS()`, cancelled from within `connectionMade` or "
+        "`handshakeCompleted`, and an authentication, cancelled by somebody who had heard of its "
+        "end first: the Deferred was fired twice, and the connection stayed open.",
+        "tests.test_endpoints.ConnectTests.test_cancelledTooLate, "
+        "tests.test_starttls.FunctionTests.test_cancelledTooLate, "
+        "tests.test_stream.AuthenticationTests.test_cancelTooLate",
+    ),
+    (
+        "A refused connection whose properties had been read, a protocol whose callback had "
+        "raised, and a server whose callback had chosen nothing, were left to the garbage "
+        "collector.",
+        "tests.test_stream.LeakTests.test_inspected, "
+        "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
+        "tests.test_deferreds.DismissalTests.test_frames",
     ),
     (
         "What failed behind the answer of a callback, or as a handshake began, for lack of memory "
@@ -103,63 +166,6 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "On a full disk a part of a line stayed in a log of secrets, and a part of several "
         "certificates in a store.",
         "tests.test_faults.DiskTests.test_secrets, tests.test_faults.DiskTests.test_store",
-    ),
-    (
-        "What `serve` handed on in small pieces, and what a worker behind a PROXY header sent, "
-        "could wait 40 ms for an acknowledgement. `TCP_NODELAY` is set.",
-        "tests.test_forward.DataTests.test_settings, tests.test_proxied.AcceptingTests.test_told",
-    ),
-    (
-        "A certificate with a bit string in the place of a text in a name was an error of our own, "
-        "with a traceback in the log, for whoever was shown it. It has a damaged name, and is "
-        "refused with `bad_certificate`.",
-        "tests.test_certificatefacts.NameTests.test_bitString, "
-        "tests.test_access.AccessRuleTests.test_unreadableSubject",
-    ),
-    (
-        "Files with certificates whose names cannot be read, with keys of unknown kinds, or with "
-        "a private key that calls itself one of another kind raised errors of cryptography's that "
-        "are not documented.",
-        "tests.test_certificates.CertificatesFromPEMTests.test_unreadableNames, "
-        "tests.test_certificates.FromPEMTests.test_keyOfAnotherKind, "
-        "tests.test_certificates.FromPEMTests.test_unknownKeys",
-    ),
-    (
-        "So did a development certificate's authority that is none, and a path that can be no "
-        "file's or may not be looked at.",
-        "tests.test_devcert.FilesTests.test_noAuthority, tests.test_trust.TrustTests.test_noPlace",
-    ),
-    (
-        "A redirect could lead to a URL of more characters than a URL may have, by so many as the "
-        "URL had to which it was relative.",
-        "tests.test_retrieval.RequestTests.test_longRedirect",
-    ),
-    (
-        "A client that was asked for its certificate in mid-conversation (TLS 1.3), and first went "
-        "on with data: behind that its certificate, in one read, overwrote the beginning of the "
-        "data. Never released.",
-        "tests.test_reauthentication.Asking.test_dataAroundALateAnswer",
-    ),
-    (
-        "While `remoteCertificateValidationCallback` decided about a client that was asked in "
-        "mid-conversation and had shown nothing, session tickets were sent.",
-        "tests.test_reauthentication.Asking.test_nothingIsSaid",
-    ),
-    (
-        "`connect()` and `startTLS()`, cancelled from within `connectionMade` or "
-        "`handshakeCompleted`, and an authentication, cancelled by somebody who had heard of its "
-        "end first: the Deferred was fired twice, and the connection stayed open.",
-        "tests.test_endpoints.ConnectTests.test_cancelledTooLate, "
-        "tests.test_starttls.FunctionTests.test_cancelledTooLate, "
-        "tests.test_stream.AuthenticationTests.test_cancelTooLate",
-    ),
-    (
-        "A refused connection whose properties had been read, a protocol whose callback had "
-        "raised, and a server whose callback had chosen nothing, were left to the garbage "
-        "collector.",
-        "tests.test_stream.LeakTests.test_inspected, "
-        "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
-        "tests.test_deferreds.DismissalTests.test_frames",
     ),
 )
 
