@@ -465,7 +465,6 @@ class Authentication(Outcome):
         except BaseException as e:
             # Nobody else would end it.
             self.broke(e)
-            raise
 
     def cancel(self, why: str = "the authentication was cancelled", tellsPeer: bool = True) -> None:
         """
@@ -495,8 +494,7 @@ class Authentication(Outcome):
         if self.isFinished:
             return
         self.reason.note(error, cause)
-        decision = self._decision.release()
-        call = self._call
+        decision, call = self._decision.release(), self._call
         if call is not None and call.isParked:
             call.refuse()
         elif self._held is not None:
