@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from .campaigns import report, sslyze, testssl, tlsfuzzer, workers
+from .campaigns import faults, faults_page, report, sslyze, testssl, tlsfuzzer, workers
 from .campaigns._common import KEYS, SERVERS
 
 SUMMARY = """\
@@ -267,6 +267,33 @@ class WorkersTests(SynchronousTestCase):
         """
         guide = (report.DOCS / "howto" / "haproxy.md").read_text("utf-8")
         self.assertIn(workers.summary(report.stored()["workers"]), " ".join(guide.split()))
+
+
+class FaultsTests(SynchronousTestCase):
+    """
+    What is said about faults.
+    """
+
+    def test_rows(self) -> None:
+        """
+        What shows it is there: the parts of the campaign, each of which is named, and
+        the tests.
+        """
+        shown = " ".join(each[2] for each in faults_page.ROWS)
+        self.assertEqual(set(re.findall(r"campaign `(\w+)`", shown)), set(faults.FAULTS))
+        for module, names in re.findall(r"`tests\.(\w+)\.([\w.]+)`", shown):
+            text = (report.DOCS.parent / "tests" / f"{module}.py").read_text("utf-8")
+            for name in names.split("."):
+                self.assertRegex(text, rf"(class|def) {name}\b")
+
+    def test_section(self) -> None:
+        """
+        What was wrong is in the section.
+        """
+        wrong = {"faults": [{"name": "disk", "figures": {"files": 1}, "wrong": ["it is full"]}]}
+        lines = list(faults_page.section(wrong))
+        self.assertIn("| `disk` | files: 1 **it is full** |", lines)
+        self.assertEqual(len([each for each in lines if "**" in each]), 1)
 
 
 class PageTests(SynchronousTestCase):

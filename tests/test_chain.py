@@ -38,7 +38,7 @@ from tests.corpus import (
 from tests.files import HomeMixin
 from tests.support import AUTHORITY, CLIENT, SERVER
 from tests.test_authentication import Conversation
-from txsslstream import SslCertificateTrust, chain, stores
+from txsslstream import SslCertificateTrust, chain, crossing, stores
 from txsslstream._cache import RevocationCache
 from txsslstream.chain import (
     REFUSALS,
@@ -616,6 +616,16 @@ class SharedPolicyTests(ProtocolMixin):
         for _ in range(2):
             self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
             self.assertEqual(self.judged(SERVER, strangers)[1], untrusted)
+
+    def test_large(self) -> None:
+        """
+        What is large is not kept with the policy, for peers choose it.
+        """
+        with unittest.mock.patch.object(crossing, "_SMALL_CHAIN_BYTES", 10):
+            self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+        self.assertIsNone(self.policy._extension)
+        self.assertEqual(self.judged(SERVER, CLIENT), [None, None])
+        self.assertIsNotNone(self.policy._extension)
 
 
 class StoreFailureTests(ChainTestCase):

@@ -8,12 +8,13 @@ import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txsslstream import AuthenticationError, TlsAlert
+from txsslstream import AuthenticationError, TlsAlert, _deferreds
 from txsslstream._deferreds import (
     Decision,
     Occurrence,
@@ -136,6 +137,19 @@ class OccurrenceTests(SynchronousTestCase):
         other.happened("first")
         other.failed(ValueError("second"))
         self.assertEqual(self.successResultOf(other.when()), "first")
+
+    def test_toldLater(self) -> None:
+        """
+        Who could not be told of a failure, such as for lack of memory, is told when
+        it is told again.
+        """
+        observers = [self.occurrence.when() for _ in range(2)]
+        with patch.object(_deferreds, "again", side_effect=MemoryError):
+            self.assertRaises(MemoryError, self.occurrence.failed, ValueError("first"))
+        self.assertTrue(self.occurrence.isObserved)
+        self.occurrence.failed(ValueError("second"))
+        for each in observers:
+            self.assertEqual(str(self.failureResultOf(each).value), "first")
 
     def test_pending(self) -> None:
         """

@@ -22,7 +22,8 @@ class GathererTests(SynchronousTestCase):
         self.clock = Clock()
         self.written: list[bytes] = []
         self.kinds: list[type] = []
-        self.gatherer = Gatherer(self.take, self.clock)
+        self.lost: list[BaseException] = []
+        self.gatherer = Gatherer(self.take, self.clock, self.lost.append)
 
     def take(self, data: Octets) -> None:
         """
@@ -150,30 +151,33 @@ class GathererTests(SynchronousTestCase):
             again[:] = b"?" * 70_000
             self.written.append(b"|")
 
-        gatherer = Gatherer(take, self.clock)
+        gatherer = Gatherer(take, self.clock, self.lost.append)
         gatherer.isAwaited = True
         gatherer.write(b"a" * 65_536)
         self.assertEqual(b"".join(self.written), b"a" * 65_536 + b"|" + b"b" * 70_000 + b"c" + b"|")
 
     def test_raises(self) -> None:
         """
-        Where handing over fails nothing is written twice, and later writes go
-        their way.
+        Where handing over fails whoever has to end the connection is told, nothing
+        is written twice, and later writes go their way.
         """
-        failures = [ValueError()]
+        error = ValueError()
+        failures = [error]
 
         def take(data: Octets) -> None:
             self.take(data)
             if failures:
                 raise failures.pop()
 
-        gatherer = Gatherer(take, self.clock)
+        gatherer = Gatherer(take, self.clock, self.lost.append)
         gatherer.isAwaited = True
         gatherer.write(b"one")
         self.assertRaises(ValueError, gatherer.flush)
+        self.assertEqual(self.lost, [error])
         gatherer.write(b"two")
         gatherer.flush()
         self.assertEqual(self.written, [b"one", b"two"])
+        self.assertEqual(self.lost, [error])
 
     def test_close(self) -> None:
         """

@@ -450,6 +450,15 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual(len(self.successResultOf(self.upTo(2 * FULL))), FULL + 4)
         self.assertEqual(self.pauses, [True, False])
 
+    def test_releaseOfReader(self) -> None:
+        """
+        Whoever still reads then, as he could not be told of the end, is told.
+        """
+        reading = self.upTo(1)
+        self.reader.release()
+        self.failureResultOf(reading, StreamClosedError)
+        self.assertFalse(self.reader.isBusy)
+
 
 class WriterTests(SynchronousTestCase):
     """
@@ -750,10 +759,10 @@ class WriterTests(SynchronousTestCase):
 
     def test_release(self) -> None:
         """
-        Once the transport is gone nothing is handed over and nobody aborted.
+        Once the transport is gone whoever still writes, as he could not be told,
+        is told; nothing is handed over and nobody aborted.
         """
         writing = self.stalled()
         self.writer.release()
-        writing.cancel()
-        self.failureResultOf(writing, CancelledError)
+        self.failureResultOf(writing, StreamClosedError)
         self.assertNotIn("abort", self.calls)

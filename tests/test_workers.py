@@ -334,6 +334,27 @@ class ParentTests(SynchronousTestCase):
         self.reactor.advance(LONGEST_DELAY)
         self.assertEqual(self.pidsNow(), [1002, 1003])
 
+    def test_unheard(self) -> None:
+        """
+        A worker to which the line cannot be kept, for want of descriptors, ends, and
+        another comes in its place.
+        """
+
+        def refuse(*_: object) -> Any:
+            raise OSError(errno.EMFILE, "too many")
+
+        patch = self.patch(self.reactor, "adoptStreamConnection", refuse)
+        self.reactor.advance(EARLY)
+        with capturedLogs() as events:
+            self.die(self.reactor.channels[0], 256)
+            self.reactor.advance(0)
+        self.assertIn("worker 1 cannot be heard: [Errno 24] too many", map(formatEvent, events))
+        self.assertEqual(self.pidsNow(), [1002, 1003])
+        patch.restore()
+        self.statuses[1003] = 256
+        self.reactor.pump([_workers._REAP_INTERVAL, FIRST_DELAY])
+        self.assertEqual(self.pidsNow(), [1002, 1004])
+
     def test_letGo(self) -> None:
         """
         A new worker closes the sockets that are the parent's alone, such as what

@@ -102,18 +102,29 @@ class Decision:
         """
         return self._awaited is not None
 
-    def expect(self, decision: Deferred[Any], decided: Callable[[Any], None]) -> None:
+    def expect(
+        self,
+        decision: Deferred[Any],
+        decided: Callable[[Any], None],
+        broke: Callable[[BaseException], None],
+    ) -> None:
         """
         Wait for a decision.
 
         @param decided: called with the result or a Failure, unless it is given up
             before.
+        @param broke: called with what that raises, which is logged: in a Deferred
+            nobody else would hear of it.
         """
 
         def done(result: Any) -> None:
             if self._awaited is decision:
                 self._awaited = None
-                decided(result)
+                try:
+                    decided(result)
+                except BaseException as e:
+                    self._log.failure("what a decision has led to failed")
+                    broke(e)
 
         self._awaited = decision
         decision.addBoth(done)
@@ -136,7 +147,7 @@ class Decision:
         decision.addErrback(_swallow)
         try:
             decision.cancel()
-        except Exception:
+        except BaseException:
             self._log.failure("a callback's Deferred failed to be cancelled")
 
 
@@ -201,13 +212,15 @@ class Occurrence(Generic[_T]):
         """
         Tell everybody that it will never happen.  The first outcome stays.
         """
-        if self.hasHappened:
+        if self._outcome is not None:
             return
-        kept = error.value if isinstance(error, Failure) else error
+        kept = self._error or (error.value if isinstance(error, Failure) else error)
         assert kept is not None
         self._error = kept
         while self._waiting:
-            self._waiting.pop(0).errback(again(kept))
+            # Before anything is taken: what fails here can be told later.
+            failure = again(kept)
+            self._waiting.pop(0).errback(failure)
 
     @property
     def error(self) -> BaseException | None:

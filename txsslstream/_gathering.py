@@ -29,15 +29,32 @@ class Gatherer:
     #: With so much, in bytes, there is nothing to wait for: it fills its records.
     LIMIT = 1 << 16
 
-    __slots__ = ("_clock", "_isFlushing", "_pieces", "_room", "_scheduled", "_write", "isAwaited")
+    __slots__ = (
+        "_clock",
+        "_isFlushing",
+        "_lost",
+        "_pieces",
+        "_room",
+        "_scheduled",
+        "_write",
+        "isAwaited",
+    )
 
-    def __init__(self, write: Callable[[Octets], None], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        write: Callable[[Octets], None],
+        clock: IReactorTime,
+        lost: Callable[[BaseException], None],
+    ) -> None:
         """
         @param write: takes what was gathered.  Another L{write} from inside of
             it is heeded behind what is being written.
+        @param lost: called with what that raises: a part may be missing, which
+            nothing may follow.
         """
         self.isAwaited = False
         self._write = write
+        self._lost = lost
         self._clock = clock
         self._pieces: list[Octets] = []
         self._room = self.LIMIT
@@ -129,6 +146,9 @@ class Gatherer:
                 pieces.clear()
                 self._room = self.LIMIT
                 self._write(data)
+        except BaseException as e:
+            self._lost(e)
+            raise
         finally:
             self._isFlushing = False
         return True

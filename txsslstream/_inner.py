@@ -130,11 +130,13 @@ class InnerStream(Protocol):
 
     def _lose(self, reason: Failure) -> None:
         target, self._target = self._target, None
-        if target is not None:
-            target.connectionLost(reason)
-        lost, self._lost = self._lost, None
-        if lost is not None:
-            lost(reason)
+        try:
+            if target is not None:
+                target.connectionLost(reason)
+        finally:
+            lost, self._lost = self._lost, None
+            if lost is not None:
+                lost(reason)
         if self._leftOpen is not None:
             self._leftOpen.release()
 

@@ -41,6 +41,7 @@ from .crossing import (
     ResumableSession,
     Step,
     presentedOf,
+    shared,
 )
 from .enums import (
     EncryptionPolicy,
@@ -127,6 +128,16 @@ def libraryVersion() -> str:
     @return: what OpenSSL says that it is, such as C{"OpenSSL 4.0.0 14 Apr 2026"}.
     """
     return SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii")
+
+
+def _had(pointer: Any) -> Any:
+    """
+    @return: what OpenSSL has given.
+    @raise MemoryError: it has given nothing.
+    """
+    if not pointer:
+        raise MemoryError
+    return pointer
 
 
 def _drainErrors() -> list[str]:
@@ -553,7 +564,8 @@ class TlsEngine:
         self._received = _NO_FLIGHT if parameters.isServer else ServerFlight()
         # What has been handed out, for whoever asks what that was.
         self._outputs: tuple[bytes, ...] = ()
-        ssl = self.connection._ssl
+        # Which pyOpenSSL does not notice.
+        ssl = _had(self.connection._ssl)
         _engines[_address(ssl)] = self
         if not isSettled:
             lib.SSL_set_cert_cb(ssl, _certificateCallback, ffi.NULL)
@@ -611,7 +623,7 @@ class TlsEngine:
                 return
             self._awaitsStaple = False
             data, self._held = self._held, b""
-        _bioWrite(self.connection._into_ssl, data, len(data))
+        _had(_bioWrite(self.connection._into_ssl, data, len(data)) == len(data))
 
     def handshake(self) -> Step:
         """
@@ -729,7 +741,7 @@ class TlsEngine:
             facts = replace(facts, cipherSuite=self.cipherSuite())
         if facts.group is None:
             facts = replace(facts, dhePrimeBits=self._flight.dhePrimeBits())
-        return _shared(facts)
+        return shared(facts)
 
     def cipherSuite(self) -> TlsCipherSuite | None:
         """
@@ -918,7 +930,7 @@ class TlsEngine:
         if not staple:
             return int(lib.SSL_TLSEXT_ERR_NOACK)
         # OpenSSL frees it.
-        copy = lib.OPENSSL_malloc(len(staple))
+        copy = _had(lib.OPENSSL_malloc(len(staple)))
         ffi.memmove(copy, staple, len(staple))
         lib.SSL_set_tlsext_status_ocsp_resp(self.connection._ssl, copy, len(staple))
         return int(lib.SSL_TLSEXT_ERR_OK)
@@ -991,14 +1003,6 @@ def _suiteOf(ssl: Any) -> TlsCipherSuite | None:
 def _suiteAt(address: int) -> TlsCipherSuite | None:
     name = lib.SSL_CIPHER_get_name(ffi.cast("SSL_CIPHER *", address))
     return _suitesByName().get(ffi.string(name).decode())
-
-
-@lru_cache(maxsize=64)
-def _shared(facts: Negotiated) -> Negotiated:
-    """
-    Most connections have the same in common.
-    """
-    return facts
 
 
 def describe(connection: SSL.Connection) -> Negotiated:
@@ -1125,8 +1129,9 @@ def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Recei
     if type(connection) is not _Connection:
         return _receiveForeign(connection, data)
     ssl, bio = connection._ssl, connection._into_ssl
-    if data:
-        _bioWrite(bio, data, len(data))
+    if data and _bioWrite(bio, data, len(data)) != len(data):
+        # Without these bytes nothing can go on.
+        raise MemoryError
     pieces = []
     filled = 0
     count = _sslRead(ssl, _scratch, _SIZE)
@@ -1265,11 +1270,13 @@ def renewBuffers(connection: SSL.Connection, isKept: bool = False) -> None:
         and _address(connection._ssl) not in _occupied
         and not _bioSize(connection._into_ssl, _NULL)
         and not _bioSize(connection._from_ssl, _NULL)
+        # Without memory for new ones the old ones stay.
+        and (into := lib.BIO_new(lib.BIO_s_mem()))
+        and (out := lib.BIO_new(lib.BIO_s_mem()))
     ):
-        connection._into_ssl = lib.BIO_new(lib.BIO_s_mem())
-        connection._from_ssl = lib.BIO_new(lib.BIO_s_mem())
+        connection._into_ssl, connection._from_ssl = into, out
         # It frees those that it had.
-        lib.SSL_set_bio(connection._ssl, connection._into_ssl, connection._from_ssl)
+        lib.SSL_set_bio(connection._ssl, into, out)
         if isKept and not lib.SSL_pending(connection._ssl):
             # What was kept goes as soon as there is nothing to read.
             lib.SSL_peek(connection._ssl, _scratch, 1)
@@ -1349,11 +1356,14 @@ _Result = TypeVar("_Result")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _callback(signature: str) -> Callable[[_Function], _Function]:
+def _callback(signature: str, refusal: int | None = None) -> Callable[[_Function], _Function]:
     """
     C{ffi.callback}, with a type.
+
+    @param refusal: what OpenSSL gets should it raise all the same, such as for lack
+        of memory; 0 unless given.
     """
-    decorator: Callable[[_Function], _Function] = ffi.callback(signature)
+    decorator: Callable[[_Function], _Function] = ffi.callback(signature, error=refusal)
     return decorator
 
 
@@ -1401,13 +1411,12 @@ def _certificateCallback(ssl: Any, _: Any) -> int:
     return _guarded(ssl, 0, TlsEngine._presentCertificate)
 
 
-@_callback("int (*)(SSL *, void *)")
+@_callback("int (*)(SSL *, void *)", lib.SSL_TLSEXT_ERR_NOACK)
 def _stapleCallback(ssl: Any, _: Any) -> int:
-    refusal: int = lib.SSL_TLSEXT_ERR_NOACK
-    return _guarded(ssl, refusal, TlsEngine._stapleOurs)
+    return _guarded(ssl, int(lib.SSL_TLSEXT_ERR_NOACK), TlsEngine._stapleOurs)
 
 
-@_callback("int (*)(SSL *, int *, void *)")
+@_callback("int (*)(SSL *, int *, void *)", lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
     # Meant for servers, but OpenSSL asks on clients, too: behind ServerHello, in
     # TLS 1.3 behind EncryptedExtensions.  No other callback can end a client's
@@ -1415,16 +1424,14 @@ def _resumptionCallback(ssl: Any, alert: Any, _: Any) -> int:
     refused: TlsAlert | None = TlsAlert.internal_error
     refusal = _guarded(ssl, refused, TlsEngine._judgeResumed)
     if refusal is None:
-        accepted: int = lib.SSL_TLSEXT_ERR_OK
-        return accepted
+        return int(lib.SSL_TLSEXT_ERR_OK)
     alert[0] = refusal.value
     return int(lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 
 
 @_callback("int (*)(SSL *, int *, void *)")
 def _nameCallback(_ssl: Any, _alert: Any, _: Any) -> int:
-    accepted: int = lib.SSL_TLSEXT_ERR_OK
-    return accepted
+    return int(lib.SSL_TLSEXT_ERR_OK)
 
 
 @_callback("void (*)(const SSL *, int, int)")
@@ -1473,7 +1480,8 @@ def _messageCallback(
 
 @_callback(
     "int (*)(SSL *, const unsigned char **, unsigned char *, const unsigned char *, "
-    "unsigned int, void *)"
+    "unsigned int, void *)",
+    lib.SSL_TLSEXT_ERR_ALERT_FATAL,
 )
 def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: Any) -> int:
     def choose(engine: TlsEngine) -> int:
@@ -1486,8 +1494,7 @@ def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: 
             if protocol in names:
                 out[0] = offered + names[protocol] + 1
                 outSize[0] = len(protocol)
-                ok: int = lib.SSL_TLSEXT_ERR_OK
-                return ok
+                return int(lib.SSL_TLSEXT_ERR_OK)
         return refusal
 
     refusal: int = lib.SSL_TLSEXT_ERR_ALERT_FATAL

@@ -108,10 +108,9 @@ class Reader:
         if result is not None:
             self._regulate()
             return succeed(result) if isinstance(result, bytes) else fail(again(result))
-        self._moved(ReaderState.reading)
-        self._take = take
         operation = _Operation(self._clock, self.timeout, self._timedOut, self._forget)
-        self._operation = operation
+        self._moved(ReaderState.reading)
+        self._take, self._operation = take, operation
         self._regulate()
         return operation.deferred
 
@@ -210,26 +209,30 @@ class Reader:
         """
         result = None if self._take is None else self._take()
         if result is not None:
-            self._done().end(result)
+            self._finish(result)
         else:
             self._regulate()
 
-    def _done(self) -> _Operation:
-        operation, self._operation, self._take = self._operation, None, None
+    def _finish(self, result: object) -> None:
+        operation = self._operation
         assert operation is not None
         if self._state is ReaderState.reading:
             self._moved(ReaderState.idle)
-        self._regulate()
-        return operation
+        self._operation = self._take = None
+        try:
+            self._regulate()
+        finally:
+            # Whatever happens: nobody else has it any more.
+            operation.end(result)
 
     def _forget(self) -> None:
         """
         The reader has lost interest; nothing was consumed.
         """
-        self._done().end(CancelledError())
+        self._finish(CancelledError())
 
     def _timedOut(self) -> None:
-        self._done().end(ReadTimeout(f"nothing was read within {self.timeout} s"))
+        self._finish(ReadTimeout(f"nothing was read within {self.timeout} s"))
 
     def _regulate(self) -> None:
         isFull = self._operation is None and self._size > self.HIGH_WATER
@@ -263,6 +266,9 @@ class Reader:
         """
         The transport is gone, or somebody else's.
         """
+        if self._operation is not None:
+            # It could not be told of the end, such as for lack of memory.
+            self._finish(self.error or StreamClosedError("the stream is closed"))
         if self._isPaused:
             self._pause(False)
         self._pause = _nobody
@@ -275,12 +281,12 @@ class Reader:
         """
         if self._state is ReaderState.closed:
             return
-        operation = None if self._operation is None else self._done()
         self._moved(ReaderState.closed)
         self._buffer, self._start = b"", 0
-        self._regulate()
-        if operation is not None:
-            operation.end(error)
+        if self._operation is None:
+            self._regulate()
+        else:
+            self._finish(error)
 
 
 class Writer:
@@ -397,17 +403,20 @@ class Writer:
         """
         @param incomplete: why not all was handed over, if so.
         """
-        operation, self._operation = self._operation, None
-        finished, self._finished = self._finished, None
         self._forgetData()
+        operation, finished = self._operation, self._finished
         if operation is not None and finished is not None:
             if self._state is WriterState.writing:
                 self._moved(WriterState.idle)
-            if incomplete is None:
-                finished.happened(None)
-            else:
-                finished.failed(incomplete)
-            operation.end(result)
+            self._operation = self._finished = None
+            try:
+                if incomplete is None:
+                    finished.happened(None)
+                else:
+                    finished.failed(incomplete)
+            finally:
+                # Whatever happens: nobody else has it any more.
+                operation.end(result)
 
     def _cancelled(self) -> None:
         self._giveUp(CancelledError(), StreamClosedError("a write was cancelled half-way"))
@@ -457,6 +466,10 @@ class Writer:
         """
         The transport is gone.
         """
+        if self._operation is not None:
+            # It could not be told of the end, such as for lack of memory.
+            error = self.error or StreamClosedError("the stream is closed")
+            self._end(error, error)
         self._write = self._breakOff = _nobody
 
 

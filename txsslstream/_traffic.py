@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from ._gathering import Gatherer, Octets
 from ._openssl import growOutput, keepBuffer, renewBuffers, send, takeOutput, takeUnread
-from ._transports import Socket, socketOf
+from ._patience import Patience
+from ._transports import Socket, abort, socketOf, unsentBytes
 from ._trimming import Trimmer, trimmerOf
 from .inspection import InspectableProtocol
 
@@ -37,6 +38,9 @@ class TrafficProtocol(InspectableProtocol):
     @ivar handsOverDirectly: whether what is encrypted goes straight to the
         socket of a TCP connection of Twisted's own when nothing waits in front
         of it, instead of in another turn of the reactor.
+    @ivar shutdownTimeout: how long the peer may take to answer
+        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
+        as it still takes data that was written before.
     @ivar _isFlowing: whether nothing has to be looked at before data goes in or
         out: L{true<bool>} from the authentication until anything of the end
         begins, if nobody can be asked in between.  Looking at one attribute
@@ -45,6 +49,7 @@ class TrafficProtocol(InspectableProtocol):
     """
 
     handsOverDirectly: bool = True
+    shutdownTimeout: float | None = 5
 
     #: What L{txsslstream._trimming} knows of it.
     notedIn: object = None
@@ -57,10 +62,11 @@ class TrafficProtocol(InspectableProtocol):
     _offer: Callable[[memoryview], int] | None = None
     _socket: Socket | None = None
     _trimmer: Trimmer | None = None
+    _patience: Patience | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
-        self._aggregator: Any = Gatherer(self._sendGathered, factory._clock)
+        self._aggregator: Any = Gatherer(self._sendGathered, factory._clock, self._abortFor)
         self.write = self._aggregator.write  # type: ignore[method-assign]
 
     def _findSocket(self) -> None:
@@ -127,6 +133,16 @@ class TrafficProtocol(InspectableProtocol):
             self._trimmer.forget(self)
         super().connectionLost(reason)
 
+    def _awaitShutdown(self) -> None:
+        if self._patience is None:
+            transport = self.transport
+            self._patience = Patience(
+                self.factory._clock,
+                self.shutdownTimeout,
+                lambda: unsentBytes(transport),
+                lambda: abort(transport),
+            )
+
     def flush(self) -> None:
         """
         Hand over to the inner transport what is kept back to be sent together,
@@ -141,6 +157,13 @@ class TrafficProtocol(InspectableProtocol):
         """
         if not self._lostTLSConnection:
             self._aggregator.writeNow(data)
+
+    def _abortFor(self, error: BaseException) -> None:
+        """
+        End it at once, and tell the application why.
+        """
+        self._fail(error)
+        self.abortConnection()
 
     @property
     def _isSilent(self) -> bool:

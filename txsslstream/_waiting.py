@@ -160,7 +160,16 @@ class PausableCall(Generic[_T]):
         if self.isParked and self._greenlet is not None:
             self.isParked = False
             _parked.discard(self)
-            self._step(self._greenlet, answer)
+            try:
+                self._step(self._greenlet, answer)
+            except BaseException:
+                # Such as for lack of memory.  If it has not got so far as to go on,
+                # it still waits.
+                runner = self._greenlet
+                if runner is not None and not runner.dead and not runner.isOver:
+                    self.isParked = True
+                    _parked.add(self)
+                raise
 
     def refuse(self) -> None:
         """

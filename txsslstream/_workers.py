@@ -373,9 +373,15 @@ class Workers(Service):
         theirs.close()
         worker = _Worker(number, pid, self._reactor.seconds(), self)
         self.workers.add(worker)
-        with ours:
-            fdesc.setNonBlocking(ours.fileno())
-            self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, _Known(worker))
+        try:
+            with ours:
+                fdesc.setNonBlocking(ours.fileno())
+                self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, _Known(worker))
+        except OSError as e:
+            # Without the line it ends by itself, and nobody else tells us.
+            self._log.error("{name} cannot be heard: {e}", name=worker.name, e=str(e))
+            worker.connectionLost()
+            return
         self._log.info("{name} begins: process {pid}", name=worker.name, pid=pid)
 
     # What becomes of the workers

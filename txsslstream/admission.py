@@ -188,9 +188,13 @@ class _Guarded(Factory[Any]):
         admission = self._limit.admit(addr)
         if admission is None:
             return _TurnedAway()
-        protocol: Any = self._factory.buildProtocol(addr)
+        protocol: Any = None
+        try:
+            protocol = self._factory.buildProtocol(addr)
+        finally:
+            if protocol is None:
+                admission.release()
         if protocol is None:
-            admission.release()
             return None
         protocol.admission = admission
         result: IProtocol = protocol

@@ -60,10 +60,6 @@ class AskingProtocol(TrafficProtocol):
         """
         self._security = None
 
-    def _abortFor(self, error: Exception) -> None:
-        self._fail(error)
-        self.abortConnection()
-
     # Asking
 
     def negotiateClientCertificateAsync(self) -> Deferred[None]:
@@ -152,6 +148,15 @@ class AskingProtocol(TrafficProtocol):
             and bool(self._reauthentication.isWaiting or self._reauthentication.error)
         )
 
+    def _sendWaiting(self) -> None:
+        """
+        Send what had to wait, and the end if that had to.
+        """
+        if self._appSendBuffer:
+            self._unbufferPendingWrites()
+        if self._closesLater:
+            self._shutdownTLS()
+
     def _flushUnlessDeciding(self) -> None:
         reauthentication = self._reauthentication
         if reauthentication is None or not reauthentication.isWaiting:
@@ -198,10 +203,7 @@ class AskingProtocol(TrafficProtocol):
         # What is shown of us may be another certificate now.
         self._forgetSecurity(None)
         if why is not Received.broken:
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-            if self._closesLater:
-                self._shutdownTLS()
+            self._sendWaiting()
         # An answer to what came, such as to a renegotiation, goes first.
         self._flushSendBIO()
         self._read(data, why, reasons)

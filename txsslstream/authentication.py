@@ -102,7 +102,6 @@ class Authentication(Outcome):
     _isSilent = False
     # Whether OpenSSL's questions are answered without asking anybody.
     _asksNobody = False
-    _presented: Presented | None = None
     _stapler: Stapler | None = None
     _tellsPeer = True
     _alert: TlsAlert | None = None
@@ -316,7 +315,7 @@ class Authentication(Outcome):
             # The question itself has made an end of it.
             self._decision.dismiss(decision)
             return
-        self._decision.expect(decision, decided)
+        self._decision.expect(decision, decided, self.broke)
         if self._decision.isAwaited:
             self._changed(WireState.waiting)
 
@@ -413,11 +412,10 @@ class Authentication(Outcome):
 
     def _fail(self) -> None:
         error = self.reason.error or handshakeError(self.engine)
-        alertSent = self._alertSent
         if self._isEquipped:
             error.alert = self.engine.alertReceived
-            alertSent = alertSent or self.engine.alertSent
-        error.alertSent = alertSent if self._tellsPeer else None
+            self._alertSent = self._alertSent or self.engine.alertSent
+        error.alertSent = self._alertSent if self._tellsPeer else None
         error.reason = reasonOf(error)
         self._finish(error)
 
@@ -431,13 +429,19 @@ class Authentication(Outcome):
         if self.hello is not None:
             self.hello.release()
             self.hello = None
-        if self._isEquipped:
-            self._settle(error)
-        if owner is not None:
-            if self.watch.isHeard:
-                self.watch.ended(error, self.facts)
-            owner.changed(WireState.open if error is None else WireState.failed)
-            owner.finished(error)
+        try:
+            if self._isEquipped:
+                self._settle(error)
+            if owner is not None:
+                if self.watch.isHeard:
+                    self.watch.ended(error, self.facts)
+                owner.changed(WireState.open if error is None else WireState.failed)
+                owner.finished(error)
+        except BaseException:
+            # Nothing is accepted by halves: it is still to be given up.
+            self.isAccepted = False
+            self._owner = owner
+            raise
 
     def _settle(self, error: AuthenticationError | None) -> None:
         self.isAccepted = isAccepted = error is None
@@ -453,25 +457,17 @@ class Authentication(Outcome):
                 self.keepSession()
         self.engine.release()
 
-    def keepSession(self) -> None:
-        """
-        Let another connection go on with the session.  In TLS 1.3 there is a
-        ticket for that when the engine has news after the handshake.
-        """
-        if self.engine.isRenegotiating:
-            # It is not finished.
-            return
-        self.engine.hasNews = False
-        if self._resumption is not None and self._presented is not None:
-            self._resumption.keep(self._presented)
-
     # Giving up
 
     def _timedOut(self) -> None:
         what = " while a callback was deciding" if self.isWaiting else ""
-        self._giveUp(
-            HandshakeTimeout(f"no end of the handshake within {self.handshakeTimeout} s{what}")
-        )
+        why = f"no end of the handshake within {self.handshakeTimeout} s{what}"
+        try:
+            self._giveUp(HandshakeTimeout(why))
+        except BaseException as e:
+            # Nobody else would end it.
+            self.broke(e)
+            raise
 
     def cancel(self, why: str = "the authentication was cancelled", tellsPeer: bool = True) -> None:
         """
@@ -481,6 +477,14 @@ class Authentication(Outcome):
         """
         self._tellsPeer = tellsPeer
         self._giveUp(HandshakeCancelled(why))
+
+    def broke(self, error: BaseException) -> None:
+        """
+        End it, unless it has ended: what nobody has decided has failed, such as for
+        lack of memory.  The peer is told nothing.
+        """
+        self._tellsPeer = False
+        self._giveUp(AuthenticationError("the handshake could not go on"), error)
 
     def connectionLost(self, reason: Failure) -> None:
         """
@@ -495,7 +499,7 @@ class Authentication(Outcome):
         self.reason.note(error, cause)
         decision = self._decision.release()
         call = self._call
-        if call is not None:
+        if call is not None and call.isParked:
             call.refuse()
         elif self._held is not None:
             self._refuseHeld(TlsAlert.user_canceled)

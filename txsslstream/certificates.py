@@ -140,7 +140,7 @@ def _asked(callback: Callable[[str], Any], source: str) -> bytes | None:
     outcome: list[Any] = []
     answer = maybeDeferred(callback, source).addBoth(outcome.append)
     if not outcome:
-        with suppress(Exception):
+        with suppress(BaseException):
             answer.cancel()
         raise CertificateError(f"{source}: loading cannot wait for the password callback's answer")
     (password,) = outcome

@@ -152,6 +152,14 @@ class Negotiated:
     isResumed: bool
 
 
+@lru_cache(maxsize=64)
+def shared(facts: Negotiated) -> Negotiated:
+    """
+    Most connections have the same in common.
+    """
+    return facts
+
+
 @dataclass(frozen=True)
 class Certificates:
     """

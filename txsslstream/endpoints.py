@@ -212,7 +212,11 @@ class _Streams(Factory):
             # The peer's doing: no reason for a traceback.
             self._tell("TLS with {peer} ended early: {error}", transport, e)
             stream.abort()
-        except Exception:
+        except GeneratorExit:
+            # Nobody waits for us any more.
+            stream.abort()
+            return
+        except BaseException:
             self._log.failure("the handler of a stream failed")
             stream.abort()
         await stream.close()

@@ -289,7 +289,7 @@ class _Front(SslStreamFactory):
 
     def unregisterProtocol(self, protocol: Any) -> None:
         """
-        See L{SslStreamFactory.unregisterProtocol}.
+        A connection is gone.
         """
         super().unregisterProtocol(protocol)
         self.wrappedFactory.noteDrained()

@@ -12,6 +12,7 @@ creators.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -62,9 +63,18 @@ class _FileLog:
         try:
             self._refuseForeign(os.fstat(descriptor))
             # One call, so that lines of other processes are not torn.
-            os.write(descriptor, data)
+            written = os.write(descriptor, data)
+            if written < len(data):
+                self._takeBack(descriptor, written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         finally:
             os.close(descriptor)
+
+    def _takeBack(self, descriptor: int, size: int) -> None:
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        # Unless somebody else has written behind it.
+        if os.fstat(descriptor).st_size == end:
+            os.ftruncate(descriptor, end - size)
 
     def _refuseForeign(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -94,7 +104,7 @@ class _CallableLog:
     def _tell(self, line: bytes) -> None:
         try:
             self.sink(line)
-        except Exception as e:
+        except BaseException as e:
             # The error itself may contain the line.
             _log.error(
                 "no TLS secret was logged: {sink} raised {kind}",

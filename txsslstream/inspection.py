@@ -39,7 +39,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
     _isWritingOver = False
     _state = WireState.fresh
     _security: SecurityInfo | None = None
-    _failure: Exception | None = None
+    _failure: BaseException | None = None
 
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         # Not BufferingTLSTransport's: what gathers writes is another's business.
@@ -47,7 +47,7 @@ class InspectableProtocol(BufferingTLSTransport, SecurityProperties, Bindable):
         self._authenticated: Occurrence[None] = Occurrence()
         self._closed: Occurrence[None] = Occurrence()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """
         Remember why it ended, for C{connectionLost} and for later calls; the
         first reason stays.

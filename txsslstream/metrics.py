@@ -144,7 +144,7 @@ UNWATCHED = Watch(False, None)
 def _tellOne(observer: IHandshakeObserver, event: Callable[[Any], None]) -> None:
     try:
         event(observer)
-    except Exception:
+    except BaseException:
         _log.failure("an observer of handshakes failed")
 
 

@@ -11,7 +11,7 @@ from cryptography import x509
 from twisted.internet.interfaces import IReactorTime
 
 from ._openssl import TlsEngine
-from .crossing import Negotiated
+from .crossing import Negotiated, Presented
 from .hello import HelloPhase
 from .judgement import Judgement, Reason
 from .options import AuthenticationOptions
@@ -46,6 +46,7 @@ class Outcome:
     _offersLater = False
     _facts: Negotiated | None = None
     _resumption: Resumption | None = None
+    _presented: Presented | None = None
     _judgement: Judgement | None = None
 
     @property
@@ -83,6 +84,18 @@ class Outcome:
     @facts.setter
     def facts(self, facts: Negotiated) -> None:
         self._facts = facts
+
+    def keepSession(self) -> None:
+        """
+        Let another connection go on with the session.  In TLS 1.3 there is a
+        ticket for that when the engine has news after the handshake.
+        """
+        if self.engine.isRenegotiating:
+            # It is not finished.
+            return
+        self.engine.hasNews = False
+        if self._resumption is not None and self._presented is not None:
+            self._resumption.keep(self._presented)
 
     @property
     def mayBeAsked(self) -> bool:

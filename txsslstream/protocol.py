@@ -39,10 +39,9 @@ from ._openssl import (
     receive,
     sendCloseNotify,
 )
-from ._patience import Patience
 from ._processes import isProcess, wireTo
 from ._traffic import LARGE
-from ._transports import abort, unsentBytes
+from ._transports import abort
 from .admission import Admission
 from .asking import AskingProtocol
 from .authentication import Authentication, Owner
@@ -82,9 +81,6 @@ class SslStreamProtocol(AskingProtocol):
     """
     A TLS connection around C{wrappedProtocol}, and its transport.
 
-    @ivar shutdownTimeout: how long the peer may take to answer
-        C{close_notify}, in seconds, or L{None}.  The time starts anew as long
-        as it still takes data that was written before.
     @ivar admission: is released when the connection is authenticated or gone.
     @ivar handshakeTimeoutOverride: a time-out, in a tuple, to use instead of
         that of the options.
@@ -92,7 +88,6 @@ class SslStreamProtocol(AskingProtocol):
         L{Authentication.__init__}.
     """
 
-    shutdownTimeout: float | None = 5
     admission: Admission | None = None
     handshakeTimeoutOverride: tuple[float | None] | None = None
     localCertificateSelectionCallback: LocalCertificateSelectionCallback | None = None
@@ -100,7 +95,6 @@ class SslStreamProtocol(AskingProtocol):
     _log = Logger()
     _isWrappedConnected = True
     _boundary: RecordBoundary | None = None
-    _patience: Patience | None = None
 
     # Connecting
 
@@ -141,12 +135,24 @@ class SslStreamProtocol(AskingProtocol):
         try:
             transport = wireTo(transport) if isProcess(transport) else transport
             self._tlsConnection = self.factory._creatorCallable(self)
-        except Exception:
+        except BaseException:
             self._log.failure("no TLS connection could be made")
             self._isWrappedConnected = False
             self._fail(InvalidOperationError("no TLS connection could be made: see the log"))
             abort(transport)
             return
+        try:
+            self._connect(transport)
+        except BaseException as e:
+            if self._authentication is None:
+                raise
+            # Such as for lack of memory: no time-out would end it.
+            self._log.failure("no handshake could be begun")
+            self._authentication.broke(e)
+            self._fail(e)
+            abort(transport)
+
+    def _connect(self, transport: Any) -> None:
         self._appSendBuffer: list[bytes] = []
         # All at once: one after the other, as Twisted's own does it, each takes
         # the place of the one before.  As directlyProvides(), but known at once.
@@ -180,6 +186,17 @@ class SslStreamProtocol(AskingProtocol):
             self.admission.release()
 
     def _authenticationFinished(self, error: AuthenticationError | None) -> None:
+        try:
+            self._conclude(error)
+        except BaseException as e:
+            # This may run in the Deferred of a decision, where nobody would
+            # hear of it and nothing would end the connection.
+            self._log.failure("the application failed as it was connected")
+            self._fail(error or e)
+            self._authenticated.failed(error or e)
+            self.abortConnection()
+
+    def _conclude(self, error: AuthenticationError | None) -> None:
         self._release()
         if self._hasPausedTransport:
             self._hasPausedTransport = False
@@ -200,18 +217,11 @@ class SslStreamProtocol(AskingProtocol):
         self._beginTraffic()
         if self._authentication is not None and self._authentication.mayBeAsked:
             self._expectQuestions(self._authentication)
-        self._isFlowing = self._reauthentication is None and self._boundary is None
+        # What waits is sent first: to whom that matters need not be the fastest.
+        self._isFlowing = not (self._reauthentication or self._boundary or self._appSendBuffer)
         outgoing = self._aggregator
         outgoing.isAwaited = True
-        try:
-            self._connectApplication()
-        except Exception as e:
-            # This may run in the Deferred of a decision, where nobody would
-            # hear of it and nothing would end the connection.
-            self._log.failure("the application failed as it was connected")
-            self._fail(e)
-            self._authenticated.failed(e)
-            self.abortConnection()
+        self._connectApplication()
         self._wakeUpEnds(outgoing)
 
     def _connectApplication(self) -> None:
@@ -223,10 +233,7 @@ class SslStreamProtocol(AskingProtocol):
         self._authenticated.happened(None)
         if self._tlsConnection is not None and not self._aborted:
             # Not in vain: a producer is resumed by that, whoever has paused it.
-            if self._appSendBuffer:
-                self._unbufferPendingWrites()
-                if self._closesLater:
-                    self._shutdownTLS()
+            self._sendWaiting()
             if self._authentication is None or hasUnread(self._tlsConnection):
                 self._flushReceiveBIO()
 
@@ -439,16 +446,6 @@ class SslStreamProtocol(AskingProtocol):
         if producer is not None:
             producer.stopProducing()
 
-    def _awaitShutdown(self) -> None:
-        if self._patience is None:
-            transport = self.transport
-            self._patience = Patience(
-                self.factory._clock,
-                self.shutdownTimeout,
-                lambda: unsentBytes(transport),
-                lambda: abort(transport),
-            )
-
     def abortConnection(self) -> None:
         """
         End it at once.  The peer is told nothing, so that it does not take what
@@ -460,12 +457,14 @@ class SslStreamProtocol(AskingProtocol):
             return
         self._aborted = True
         self.disconnecting = True
-        self._giveUpQuestions("the connection was aborted", tellsPeer=False)
-        authentication.cancel(
-            "the connection was aborted before it was authenticated", tellsPeer=False
-        )
-        if self.connected:
-            abort(self.transport)
+        try:
+            self._giveUpQuestions("the connection was aborted", tellsPeer=False)
+            authentication.cancel(
+                "the connection was aborted before it was authenticated", tellsPeer=False
+            )
+        finally:
+            if self.connected:
+                abort(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """

@@ -67,7 +67,7 @@ class Reauthentication:
         sender: object,
         clock: IReactorTime,
         received: Callable[[bytes, Received, str], None],
-        abort: Callable[[Exception], None],
+        abort: Callable[[BaseException], None],
     ) -> None:
         """
         @param authentication: how the conversation began.
@@ -81,7 +81,7 @@ class Reauthentication:
         self._sender: object = sender
         self._clock = clock
         self._received: Callable[[bytes, Received, str], None] | None = received
-        self._abort: Callable[[Exception], None] | None = abort
+        self._abort: Callable[[BaseException], None] | None = abort
         self._reason = authentication.reason
         self._judgement: Judgement | None = None
         self._answered: Deferred[None] | None = None
@@ -178,9 +178,13 @@ class Reauthentication:
         Wait for a decision, unless the question itself has made an end of it.
         """
         if isWanted():
-            self._decision.expect(decision, decided)
+            self._decision.expect(decision, decided, self._broke)
         else:
             self._decision.dismiss(decision)
+
+    def _broke(self, error: BaseException) -> None:
+        if self._abort is not None:
+            self._abort(error)
 
     def _decided(self, answer: Any) -> None:
         call = self._call
@@ -343,12 +347,15 @@ class Reauthentication:
         answered, self._answered = self._answered, None
         if answered is None or self._judgement is None:
             return
-        self._engine.requestNothing()
-        self._judgement.release()
-        if error is None:
-            answered.callback(None)
-        else:
-            answered.errback(again(error))
+        try:
+            self._engine.requestNothing()
+            self._judgement.release()
+            outcome = None if error is None else again(error)
+        except BaseException as e:
+            # Such as for lack of memory.
+            answered.errback(Failure(e))
+            raise
+        answered.callback(outcome)
 
     # Giving up
 
@@ -383,13 +390,13 @@ class Reauthentication:
 
     def _giveUp(self, error: AuthenticationError, cause: BaseException | None = None) -> None:
         self._reason.note(error, cause)
-        call = self._call
-        self._held = None
+        call, self._held = self._call, None
         decision = self._decision.release()
-        if call is not None:
+        if call is not None and call.isParked:
             # OpenSSL tells the peer, and the connection ends with that.
             call.refuse()
         else:
+            self._call = None
             self._end()
         self._decision.dismiss(decision)
 

@@ -63,7 +63,7 @@ def _timeProblem(context: SslStreamCertificateContext) -> str | None:
     return next((words for _, words in timeProblems(context.certificate, _now())), None)
 
 
-def reasonOf(error: Exception, path: str) -> str:
+def reasonOf(error: BaseException, path: str) -> str:
     """
     @return: why a file cannot be used, for the log.
     """
@@ -366,7 +366,7 @@ class ReloadingCertificate(CertificateSource):
         self._note(identities, isYoung)
         try:
             found = self._readBetter()
-        except Exception as e:
+        except BaseException as e:
             reason = reasonOf(e, self._paths[0])
         else:
             return self._take(found)

@@ -494,7 +494,7 @@ def _decided(permits: Callable[[str], bool], target: str) -> bool:
     """
     try:
         return permits(target)
-    except Exception:
+    except BaseException:
         _log.failure("Whether {target} is permitted could not be decided", target=printable(target))
         return False
 

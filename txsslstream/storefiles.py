@@ -8,6 +8,7 @@ C{stat} for each file of a store, and one for each place that OpenSSL reads.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import ssl
@@ -43,6 +44,9 @@ MAXIMUM_SIZE = 1 << 20
 MAXIMUM_BUNDLE = 1 << 24
 #: How many files a directory may have.
 MAXIMUM_FILES = 10_000
+
+#: Of descriptors, for this process or for all, and of memory.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _SUFFIXES = frozenset({".pfx", ".p12", ".pem", ".crt", ".cer"})
 _PEM_MARKER = b"-----BEGIN "
@@ -318,15 +322,23 @@ def _parsed(
 def _attempt(load: Callable[[Path], File], path: Path) -> File:
     """
     @return: what is in a file; nothing, but the reason, if it cannot be read.
+    @raise CertificateError: there is too little of something to read any.  That
+        passes, and is not to be remembered of the file.
     """
     try:
         return load(path)
     except PermissionError:
         return File(problem=str(refusal(path)), isForbidden=True)
     except OSError as e:
+        if e.errno in _SHORTAGES:
+            raise CertificateError(f"{path}: {e.strerror}") from e
         return File(problem=f"{path}: {e.strerror}")
     except CertificateError as e:
+        if getattr(e.__cause__, "errno", None) in _SHORTAGES:
+            raise
         return File(problem=str(e))
+    except MemoryError as e:
+        raise CertificateError(f"{path}: {os.strerror(errno.ENOMEM)}") from e
     except Exception as e:
         # cryptography raises more than ValueError.  One bad file is no reason
         # to do without the others.

@@ -216,11 +216,15 @@ class X509Store:
         @raise NotSupportedError: the store is OpenSSL's, and read only.
         """
         added = self._fileOf(certificate)
+        new: list[Path] = []
         try:
             self._makeDirectory()
             for each in added.certificates:
-                self._write(each, added.context)
+                new += self._write(each, added.context)
         except OSError as e:
+            # All of them or none.
+            for path in new:
+                path.unlink(missing_ok=True)
             raise CertificateError(f"{self.path}: {e.strerror}") from e
         finally:
             _changed()
@@ -282,10 +286,13 @@ class X509Store:
 
     def _write(
         self, certificate: x509.Certificate, context: SslStreamCertificateContext | None
-    ) -> None:
+    ) -> list[Path]:
+        """
+        @return: the file, if it is new.
+        """
         content = self._content()
         if certificate in (content.certificates if context is None else content.contexts):
-            return
+            return []
         data = pkcs12.serialize_key_and_certificates(
             None,
             None if context is None else context.privateKey,  # type: ignore[arg-type]
@@ -293,7 +300,9 @@ class X509Store:
             None if context is None else context.intermediates,
             NoEncryption(),
         )
-        writePrivately(self._pathFor(certificate, content), data)
+        path = self._pathFor(certificate, content)
+        writePrivately(path, data)
+        return [] if path in content.files else [path]
 
     def _pathFor(self, certificate: x509.Certificate, content: Content) -> Path:
         """

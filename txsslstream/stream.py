@@ -255,9 +255,9 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         protocol.leaveInnerStreamOpen = self._leaveInnerStreamOpen
         protocol.shutdownTimeout = self._shutdownTimeout
         self._protocol = protocol
-        protocol.whenAuthenticated().addCallbacks(
-            lambda _: self._authenticated.happened(None), self._authenticated.failed
-        )
+        protocol.whenAuthenticated().addCallback(
+            lambda _: self._authenticated.happened(None)
+        ).addErrback(self._authenticated.failed)
         authenticated = cancellable(self.whenAuthenticated, protocol.cancelAuthentication)
         self._inner.connectTo(protocol)
         return authenticated
@@ -400,8 +400,13 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
             patience.end()
             # A write that was given up has ended the connection.
             if protocol.connected and not isinstance(result, Failure):
-                protocol.unregisterProducer()
-                protocol.loseConnection()
+                try:
+                    protocol.unregisterProducer()
+                    protocol.loseConnection()
+                except BaseException:
+                    # Such as for lack of memory: nobody else would end it.
+                    self.abort()
+                    raise
 
         patience = Patience(
             self._clock,
@@ -466,18 +471,20 @@ class SslStream(Unwrappable, SecurityProperties, Bindable):
         self._writer.broke(error)
 
     def _innerLost(self, reason: Failure) -> None:
-        if not self._authenticated.hasHappened:
-            error = HandshakeInterrupted("the connection was lost before the handshake")
-            error.__cause__ = reason.value
-            self._authenticated.failed(error)
-        self._reader.release()
-        self._writer.release()
-        for kept in (self._authenticated.error, self._reader.error, self._writer.error):
-            forgetFrames(kept)
-        outer, self._outer = self._outer, None
-        if outer is not None:
-            outer._takeBack()
-        self._closed.happened(None)
+        try:
+            if not self._authenticated.hasHappened or self._authenticated.isObserved:
+                error = HandshakeInterrupted("the connection was lost before the handshake")
+                error.__cause__ = reason.value
+                self._authenticated.failed(error)
+            self._reader.release()
+            self._writer.release()
+            for kept in (self._authenticated.error, self._reader.error, self._writer.error):
+                forgetFrames(kept)
+            outer, self._outer = self._outer, None
+            if outer is not None:
+                outer._takeBack()
+        finally:
+            self._closed.happened(None)
 
     def _lend(self) -> tuple[Any, bytes]:
         """

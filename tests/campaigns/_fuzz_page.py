@@ -43,9 +43,13 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         "with as many inputs as there is time for:"
     )
     yield ""
-    yield "    python -m tests.campaigns.fuzz --target hello,crl --inputs 1000000 --seed 2 --keep"
+    yield (
+        "    python -m tests.campaigns.fuzz --target hello,crl --inputs 1000000 --seed 2 --keep "
+        "--more --results DIRECTORY"
+    )
     yield ""
     yield (
+        "Without `--inputs` it is ten million. `--more` adds to the results that are there. "
         "`--keep` adds what is new to the inputs in `tests/fuzzing/corpus/` "
         f"({results['bytes'] // 1024} KiB), of which one is kept for each part of the package "
         "that is reached, and each that has ever shown a defect. All of them are tried by "

@@ -77,7 +77,12 @@ def _searched(campaign: Campaign, plan: Mapping[str, Any]) -> Iterator[dict[str,
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.campaigns._fuzzer", str(told)],
             cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(campaign.home), "TMPDIR": place},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(campaign.home),
+                "TMPDIR": place,
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             stdout=subprocess.PIPE,
             # It tells of each module that it has instrumented.
             stderr=log,

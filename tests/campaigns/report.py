@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import _fuzz_page, _interleaving_page, _soak_page, tlsfuzzer, workers
+from . import _fuzz_page, _interleaving_page, _soak_page, faults_page, tlsfuzzer, workers
 from ._tables import table
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -24,10 +24,11 @@ PAGE = DOCS / "campaigns.md"
 _HEAD = """\
 # Campaigns: what attacks have shown
 
-Other people's programs and hours of traffic, and what came of that. This page is made of the
-results by `python -m tests.campaigns.report`; each campaign runs again by the command that its
-section names, from a checkout of the sources, and exits with 0 only if everything is as is said
-here. With `--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
+Other people's programs against the sample server, inputs and orders of events that nobody would
+think of, faults, and hours of traffic, and what came of it. This page is made of the results by
+`python -m tests.campaigns.report`; each campaign runs again by the command that its section names,
+from a checkout of the sources, and exits with 0 only if everything is as is said here. With
+`--short` it is a sample, in seconds. What each limit is, and what happens at it, is in
 [security.md](security.md#hostile-peers).
 
 What the campaigns have found and this package has mended has tests of its own, without the
@@ -115,6 +116,56 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_stream.LeakTests.test_inspected, "
         "tests.test_behaviours.ApplicationLeakTests.test_callbacks, "
         "tests.test_deferreds.DismissalTests.test_frames",
+    ),
+    (
+        "What failed behind the answer of a callback, or as a handshake began, for lack of memory "
+        "above all, left the connection to its time-out, or to nobody.",
+        "tests.test_faults.MemoryTests.test_behindAnswer, "
+        "tests.test_faults.MemoryTests.test_beginning, "
+        "tests.test_faults.MemoryTests.test_askedLater",
+    ),
+    (
+        "Data that could not be encrypted for lack of memory was left out, and what came behind it "
+        "sent.",
+        "tests.test_faults.MemoryTests.test_unsent, tests.test_gathering.GathererTests.test_raises",
+    ),
+    (
+        "Who read or wrote a stream as it was lost for lack of memory never heard of it.",
+        "tests.test_faults.MemoryTests.test_sides, "
+        "tests.test_sides.ReaderTests.test_releaseOfReader",
+    ),
+    (
+        "OpenSSL without memory made the process crash where a response was to be stapled, or a "
+        "connection made; and let a session go on that a callback had refused, or bytes be passed "
+        "over.",
+        "tests.test_faults.OpenSSLTests",
+    ),
+    (
+        "A certificate store, the system's roots among them, that could not be read for want of "
+        "descriptors stayed as good as empty until one of its files changed.",
+        "tests.test_faults.DescriptorTests.test_stores, "
+        "tests.test_faults.DescriptorTests.test_systemRoots",
+    ),
+    (
+        "A handler of streams that raised `SystemExit` left its connection open; other hooks left "
+        "a handshake, or a certificate that is watched, behind.",
+        "tests.test_faults.CallbackTests.test_handler, "
+        "tests.test_faults.CallbackTests.test_observers, "
+        "tests.test_faults.CallbackTests.test_renewed",
+    ),
+    (
+        "A worker that the parent had no descriptor for was never replaced, and the parent never "
+        "ended.",
+        "tests.test_workers.ParentTests.test_unheard",
+    ),
+    (
+        "A client for whom no protocol could be made counted as unauthenticated ever after.",
+        "tests.test_faults.DescriptorTests.test_admission",
+    ),
+    (
+        "On a full disk a part of a line stayed in a log of secrets, and a part of several "
+        "certificates in a store.",
+        "tests.test_faults.DiskTests.test_secrets, tests.test_faults.DiskTests.test_store",
     ),
 )
 
@@ -236,6 +287,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Iterable[str]]]]
     "leaks": ("Soak of leaks", _soak_page.leaks),
     "fuzz": ("Fuzzing", _fuzz_page.section),
     "interleavings": ("Interleavings", _interleaving_page.section),
+    "faults": ("Faults", faults_page.section),
 }
 
 

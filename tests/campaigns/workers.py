@@ -24,6 +24,7 @@ from typing import Any
 from ..benchmarks.peer import Peer, PeerFailed
 from ..programs import TWISTD, environment
 from ._common import HOST, Campaign, NotHad, main, program
+from ._tables import table
 
 _TAC = Path(__file__).parent / "workers.tac"
 
@@ -394,8 +395,7 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         f"keys (P-256), connections are TLS 1.3, messages have {SIZE} bytes."
     )
     yield ""
-    yield "| set-up | full handshakes | with tickets | of these went on | messages echoed |"
-    yield "|---|---|---|---|---|"
+    rows = []
     for row in results["setUps"]:
         cells = [
             f"{row[kind]['perSecond']:,}/s, {row[kind]['processorMilliseconds']} ms"
@@ -403,17 +403,20 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         ]
         share = row["resumed"]["wentOn"] / row["resumed"]["amount"]
         cells.insert(2, f"{share:.0%}")
-        yield f"| {row['name']} | {' | '.join(cells)} |"
-    yield ""
+        rows.append((row["name"], *cells))
+    head = ("set-up", "full handshakes", "with tickets", "of these went on", "messages echoed")
+    yield from table(head, rows)
     yield "Connections with nothing to do, in the memory of a worker:"
     yield ""
-    yield "| set-up | 1,000 connections |"
-    yield "|---|---|"
-    for row in results["setUps"]:
-        if "idle" in row:
-            each = row["idle"]["bytes"] / row["idle"]["connections"]
-            yield f"| {row['name']} | {each * 1000 / (1 << 20):.1f} MiB |"
-    yield ""
+    sizes = [
+        (
+            row["name"],
+            f"{row['idle']['bytes'] / row['idle']['connections'] * 1000 / (1 << 20):.1f} MiB",
+        )
+        for row in results["setUps"]
+        if "idle" in row
+    ]
+    yield from table(("set-up", "1,000 connections"), sizes)
 
 
 if __name__ == "__main__":

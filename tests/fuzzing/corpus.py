@@ -6,6 +6,7 @@ base64.  A comment behind one says which defect it has shown.
 from __future__ import annotations
 
 import sys
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,10 +22,11 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 _PACKAGE = str(Path(txsslstream.__file__).parent)
 
 #: Bytes of an input that is kept for what it reaches, how many are, and how many
-#: are looked at for that.
+#: are looked at for that, in at most so many seconds.
 LONGEST = 4096
 MOST = 60
 _CANDIDATES = 300
+_PATIENCE = 20
 
 
 def kept(target: Target) -> dict[bytes, str]:
@@ -93,10 +95,11 @@ def smallest(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     short = sorted({each for each in inputs if len(each) <= LONGEST}, key=_order)
     # Of too many some, of every length.
     step = max(1, len(short) // _CANDIDATES)
+    end = time.process_time() + _PATIENCE
     known: set[tuple[str, int, int]] = set()
     found: list[bytes] = []
     for data in short[::step]:
-        if len(found) == MOST:
+        if len(found) == MOST or time.process_time() > end:
             break
         try:
             arcs = reached(target, data)
