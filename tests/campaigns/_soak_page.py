@@ -65,7 +65,10 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         "count what they hold. Growth is judged by the median slope (Theil and Sen) of all samples "
         f"behind the first {trend.WARM_UP:.0%}, in which caches fill up; “start” and “end” are "
         "medians of the first and last tenth of them. Nothing may be logged as more than "
-        "information, and no conversation may go otherwise than it should."
+        "information, and no conversation may go otherwise than it should. “Memory from malloc” is "
+        "what is in use; resident memory has the holes between that, too, which the C library "
+        "keeps: they become more for as long as certificates that were read in the beginning are "
+        "still replaced by others in the caches, which are of 256."
     )
     yield ""
     for name in ("server", "clients"):
