@@ -49,6 +49,7 @@ _CERTAIN = frozenset(
 #: it.
 _TELLING = frozenset(
     {
+        "_deferreds._tell",
         "_deferreds.again",
         "_deferreds.happened",
         "_deferreds.hasHappened",

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
 from cryptography import x509
@@ -801,10 +801,8 @@ class TlsEngine:
         stack = lib.SSL_get_peer_cert_chain(ssl)
         count = lib.sk_X509_num(stack) if stack else 0
         ders = tuple(_encoded(lib.sk_X509_value(stack, index)) for index in range(count))
-        if not self.parameters.isServer:
-            return ders
         # A server's list lacks the peer's own one.
-        own = lib.SSL_get_peer_certificate(ssl)
+        own = lib.SSL_get_peer_certificate(ssl) if self.parameters.isServer else ffi.NULL
         if own:
             ders = tuple(dict.fromkeys((_encoded(own), *ders)))
         lib.X509_free(own)
@@ -1363,8 +1361,7 @@ def _callback(signature: str, refusal: int | None = None) -> Callable[[_Function
     @param refusal: what OpenSSL gets should it raise all the same, such as for lack
         of memory; 0 unless given.
     """
-    decorator: Callable[[_Function], _Function] = ffi.callback(signature, error=refusal)
-    return decorator
+    return cast("Callable[[_Function], _Function]", ffi.callback(signature, error=refusal))
 
 
 _engines: WeakValueDictionary[int, TlsEngine] = WeakValueDictionary()
@@ -1495,7 +1492,6 @@ def _alpnCallback(ssl: Any, out: Any, outSize: Any, offered: Any, size: int, _: 
                 out[0] = offered + names[protocol] + 1
                 outSize[0] = len(protocol)
                 return int(lib.SSL_TLSEXT_ERR_OK)
-        return refusal
+        return int(lib.SSL_TLSEXT_ERR_ALERT_FATAL)
 
-    refusal: int = lib.SSL_TLSEXT_ERR_ALERT_FATAL
-    return _guarded(ssl, refusal, choose)
+    return _guarded(ssl, int(lib.SSL_TLSEXT_ERR_ALERT_FATAL), choose)

@@ -260,8 +260,7 @@ class Authentication(Outcome):
         @return: whether more are welcome at the moment.
         """
         if self.isWaiting:
-            if not self._withheld:
-                self._withheld = bytearray()
+            self._withheld = self._withheld or bytearray()
             self._withheld += data
             return len(self._withheld) < self.WITHHELD_LIMIT
         if self.hello is not None:
@@ -350,8 +349,7 @@ class Authentication(Outcome):
             return
         isOver = step is Step.complete
         # Where a server asks nobody, there is nothing to judge.
-        asksNobody = self._asksNobody and self.isServer
-        isSettled = asksNobody or self.judgement.isMade
+        isSettled = (self._asksNobody and self.isServer) or self.judgement.isMade
         if isSettled and isOver:
             # Together with what the application says first.
             self._finish(None)
@@ -467,7 +465,6 @@ class Authentication(Outcome):
         except BaseException as e:
             # Nobody else would end it.
             self.broke(e)
-            raise
 
     def cancel(self, why: str = "the authentication was cancelled", tellsPeer: bool = True) -> None:
         """
@@ -497,8 +494,7 @@ class Authentication(Outcome):
         if self.isFinished:
             return
         self.reason.note(error, cause)
-        decision = self._decision.release()
-        call = self._call
+        decision, call = self._decision.release(), self._call
         if call is not None and call.isParked:
             call.refuse()
         elif self._held is not None:

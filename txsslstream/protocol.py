@@ -459,9 +459,7 @@ class SslStreamProtocol(AskingProtocol):
         self.disconnecting = True
         try:
             self._giveUpQuestions("the connection was aborted", tellsPeer=False)
-            authentication.cancel(
-                "the connection was aborted before it was authenticated", tellsPeer=False
-            )
+            authentication.cancel("the connection was aborted before it was authenticated", False)
         finally:
             if self.connected:
                 abort(self.transport)

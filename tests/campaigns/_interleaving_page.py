@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ._tables import table
+
 #: What each step is, for the page.
 _STEPS: Mapping[str, tuple[str, ...]] = {
     "bytes moved, in portions of any size": ("move", "moveAll", "pump"),
@@ -35,14 +37,6 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _table(head: str, rows: Mapping[str, int]) -> Iterator[str]:
-    yield f"| {head} | times |"
-    yield "|---|---|"
-    for name, count in rows.items():
-        yield f"| {name} | {count} |"
-    yield ""
-
-
 def section(results: Mapping[str, Any]) -> Iterator[str]:
     """
     @return: the lines of the section.
@@ -58,9 +52,9 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         "--runs NUMBER`."
     )
     yield ""
-    yield from _table(
-        "what was done",
-        {name: sum(counts.get(each, 0) for each in steps) for name, steps in _STEPS.items()},
+    yield from table(
+        ("what was done", "times"),
+        ((name, sum(counts.get(each, 0) for each in steps)) for name, steps in _STEPS.items()),
     )
     outcomes: Counter[str] = Counter()
     for name, count in counts.items():
@@ -80,7 +74,7 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
             counts.get("judged: everything arrived", 0)
         ),
     }
-    yield from _table(
-        "what came of it",
-        {**dict(sorted(outcomes.items())), **dict(sorted(failures.items())), **judged},
+    yield from table(
+        ("what came of it", "times"),
+        (*sorted(outcomes.items()), *sorted(failures.items()), *judged.items()),
     )
