@@ -257,7 +257,7 @@ class Run:
             self.wire.pump()
         for end in self.ends:
             isOpen = end.transport.connected and end.transport.protocol is not end.bystander
-            if end.hasClosed and end.plan.shutdownTimeout is not None and isOpen:
+            if end.hasClosed and end.hasBegun and end.plan.shutdownTimeout is not None and isOpen:
                 self.judge.complain(f"{end.side}: is not {why} after all time-outs")
             limit = end.plan.handshakeTimeout
             for operation in end.operations:
