@@ -290,7 +290,9 @@ class Conversation:
         for _ in range(3):
             self._goOn(found, self.wire.advance, 40)
         pending = [name for name in self.wanted if name not in self.outcomes]
-        if pending and where not in _TELLING:
+        # Who has heard that he could not end it has to abort it, and nobody else.
+        isTold = any(isinstance(each, MemoryError) for each in self.outcomes.values())
+        if pending and where not in _TELLING and not isTold:
             found.append(f"pending after all time-outs: {pending}")
         self._goOn(found, self.wire.cut)
         self._goOn(found, self.wire.advance, 40)

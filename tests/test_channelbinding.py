@@ -243,7 +243,8 @@ class BindingMixin(StreamMixin):
                     lambda context=context: context.getChannelBinding(Endpoint),
                     lambda stream=stream: stream.exportKeyingMaterial(EXPORTER_LABEL, 32),
                 ):
-                    self.assertIs(self.assertRaises(AuthenticationError, ask), error)
+                    raised = self.assertRaises(AuthenticationError, ask)
+                    self.assertEqual((str(raised), vars(raised)), (str(error), vars(error)))
                 self.successResultOf(stream.close())
 
     def test_closing(self) -> None:

@@ -837,7 +837,8 @@ class NestedTests(NestedMixin):
         both = pair.authenticate(self.version, client={"targetHost": "elsewhere"})
         for stream, authenticated in zip((pair.client, pair.server), both, strict=True):
             error = self.failure(authenticated, AuthenticationError)
-            self.assertIs(self.assertRaises(AuthenticationError, SslStream, stream), error)
+            raised = self.assertRaises(AuthenticationError, SslStream, stream)
+            self.assertEqual((str(raised), vars(raised)), (str(error), vars(error)))
 
 
 @perVersion(segments=(0,))

@@ -305,6 +305,31 @@ class Asking(AskingMixin):
             self.assertEqual(self.successResultOf(opened.ours.readExactly(len(said))), said)
             self.assertUsable(opened)
 
+    def test_writesAsAsked(self) -> None:
+        """
+        What the client says to what came with the request goes with its answer (TLS
+        1.3).
+        """
+        if self.version is Tls12 or self.segment:
+            # There it is said before the answer, which is an error.
+            return
+
+        def answer(client: SslStream, said: bytes) -> None:
+            client.read().addCallback(lambda _: client.write(said))
+
+        for size in (5, 100_000):
+            opened = self.begun()
+            answer(opened.theirs, b"x" * size)
+            opened.ourTransport.hold()
+            say(opened.ours, b"question")
+            asked = opened.ours.negotiateClientCertificateAsync()
+            opened.ourTransport.release()
+            opened.flush()
+            self.assertIsNone(self.successResultOf(asked))
+            self.assertEqual(self.successResultOf(opened.ours.readExactly(size)), b"x" * size)
+            self.assertShown(opened, CLIENT)
+            self.assertUsable(opened)
+
     def test_nothingIsSaid(self) -> None:
         """
         While somebody decides about the client, with a certificate or without,

@@ -739,7 +739,7 @@ class ProcessTests(SynchronousTestCase):
         """
         health = freePort()
         address = ("--health", f"tcp:{health}:interface={LOOPBACK}")
-        options = [*self.options(), *address, "--grace", "2", "--drain", "30"]
+        options = [*self.options(), *address, "--grace", "5", "--drain", "30"]
 
         def status() -> int:
             try:

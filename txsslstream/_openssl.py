@@ -1116,6 +1116,7 @@ _FULL = _SIZE - _RECORD
 _Connection, _STARVED, _NULL = SSL.Connection, Received.starved, ffi.NULL
 _sslRead, _sslWrite, _sslError = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bioRead, _bioWrite, _bioSize = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
+_EARLY = lib.SSL_ERROR_WANT_READ, lib.SSL_ERROR_WANT_X509_LOOKUP
 
 
 def receive(connection: SSL.Connection, data: bytes = b"") -> tuple[bytes, Received, str]:
@@ -1188,7 +1189,7 @@ def send(
     ssl = connection._ssl
     count = _sslWrite(ssl, data if type(data) is bytes else ffi.from_buffer(data), len(data))
     if count <= 0:
-        isEarly = _sslError(ssl, count) == lib.SSL_ERROR_WANT_READ
+        isEarly = _sslError(ssl, count) in _EARLY
         return b"", False, "" if isEarly else ", ".join(_drainErrors()) or "no reason given"
     count = _bioRead(connection._from_ssl, _scratch, _SIZE)
     taken = 0 if offer is None else offer(_view[:count])

@@ -257,7 +257,8 @@ class Run:
             self.wire.pump()
         for end in self.ends:
             isOpen = end.transport.connected and end.transport.protocol is not end.bystander
-            if end.hasClosed and end.plan.shutdownTimeout is not None and isOpen:
+            hasPatience = end.protocol is not None and end.plan.shutdownTimeout is not None
+            if end.hasClosed and hasPatience and isOpen:
                 self.judge.complain(f"{end.side}: is not {why} after all time-outs")
             limit = end.plan.handshakeTimeout
             for operation in end.operations:
