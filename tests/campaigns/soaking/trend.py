@@ -24,7 +24,7 @@ LIMITS: Mapping[str, float] = {
     "resident memory, MiB": 32,
     # With the sessions that servers remember for some time: more of them if there
     # is more traffic of late than before.
-    "memory from malloc, MiB": 4,
+    "memory from malloc, MiB": 8,
     "blocks of Python's allocator": 2000,
     "objects known to the collector": 500,
     "Deferreds": 8,
