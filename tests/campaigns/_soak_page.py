@@ -67,10 +67,12 @@ def section(results: Mapping[str, Any]) -> Iterator[str]:
         "medians of the first and last tenth of them. Nothing may be logged as more than "
         "information, and no conversation may go otherwise than it should. “Memory from malloc” is "
         "what is in use; resident memory has the holes between that, too, which the C library "
-        "keeps: they become more for as long as certificates that were read in the beginning are "
-        "still replaced by others in the caches, which are of 256."
+        "keeps, and of which there are more with time."
     )
     yield ""
+    for note in results.get("notes", ()):
+        yield note
+        yield ""
     for name in ("server", "clients"):
         found = traffic[name]
         yield (

@@ -19,8 +19,7 @@ WARM_UP = 0.2
 #: By how much each figure may grow from then on, whatever the time: what
 #: is not named may not grow by one.
 LIMITS: Mapping[str, float] = {
-    # With the holes between what is in use, of which there are more until all that
-    # lives long has been renewed among what does not.
+    # With the holes between what is in use, of which there are more with time.
     "resident memory, MiB": 32,
     # With the sessions that servers remember for some time: more of them if there
     # is more traffic of late than before.
