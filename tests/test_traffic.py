@@ -813,6 +813,19 @@ class HandOverTests(SynchronousTestCase):
             self.assertEqual(len(self.socket.sent), isDirect)
             self.assertEqual(len(self.reactor.writers), not isDirect)
 
+    def greeted(self) -> SSL.Connection:
+        """
+        @return: a server that has answered the hello of the client.
+        """
+        self.turn()
+        server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
+        server.set_accept_state()
+        server.bio_write(b"".join(self.socket.sent))
+        self.socket.sent.clear()
+        self.assertRaises(SSL.WantReadError, server.do_handshake)
+        self.receive(server.bio_read(MIB))
+        return server
+
     def test_client(self) -> None:
         """
         A client's hello is out at once, and its last message, in TLS 1.3, in one
@@ -823,13 +836,7 @@ class HandOverTests(SynchronousTestCase):
             self.application.reactions["handshake"] = _saying(b"ques", b"tion")
             self.assertEqual(len(self.socket.sent), isDirect)
             self.assertEqual(len(self.reactor.writers), not isDirect)
-            self.turn()
-            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
-            server.set_accept_state()
-            server.bio_write(b"".join(self.socket.sent))
-            self.socket.sent.clear()
-            self.assertRaises(SSL.WantReadError, server.do_handshake)
-            self.receive(server.bio_read(MIB))
+            server = self.greeted()
             self.assertEqual(len(self.socket.sent), isDirect)
             self.assertEqual(self.reactor.getDelayedCalls(), [])
             self.turn()
@@ -844,13 +851,7 @@ class HandOverTests(SynchronousTestCase):
         """
         for isDirect in (True, False):
             self.connected(isDirect=isDirect, options=clientOptions(targetHost="elsewhere.example"))
-            self.turn()
-            server = SSL.Connection(contextFor(SslServerAuthenticationOptions(SERVER).parameters))
-            server.set_accept_state()
-            server.bio_write(b"".join(self.socket.sent))
-            self.socket.sent.clear()
-            self.assertRaises(SSL.WantReadError, server.do_handshake)
-            self.receive(server.bio_read(MIB))
+            server = self.greeted()
             error = failureOf(self.tls.whenAuthenticated(), AuthenticationError)
             self.assertIs(error.alertSent, TlsAlert.bad_certificate)
             self.assertEqual(self.application.events, [])

@@ -59,6 +59,18 @@ class NotHad(Exception):
     """
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """
+    End a process, whether it wants to or not.
+    """
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Target:
     """
     A server that runs on 127.0.0.1.
@@ -171,12 +183,7 @@ class Campaign:
         try:
             yield Target(process, log)
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
     def run(
         self, command: Sequence[str], timeout: float, cwd: Path | None = None

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..benchmarks.peer import Peer, PeerFailed
 from ..programs import TWISTD, environment
-from ._common import HOST, Campaign, NotHad, main, program
+from ._common import HOST, Campaign, NotHad, end, main, program
 from ._tables import table
 
 _TAC = Path(__file__).parent / "workers.tac"
@@ -110,12 +110,7 @@ def running(command: Sequence[str], log: Path, more: Mapping[str, str]) -> Itera
     try:
         yield process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def awaitPort(port: int) -> None:

@@ -29,6 +29,7 @@ from .conforming import (
     ConformanceCase,
     Talk,
     behaviour,
+    everything,
     expect,
     expectRaises,
     expectWaiting,
@@ -177,13 +178,7 @@ class Authenticating(ConformanceCase):
         """
         talk = self.pair()
         before = talk.wire.sent(talk.near)
-        for early in (
-            talk.ours.read(),
-            talk.ours.readExactly(0),
-            talk.ours.write(b""),
-            talk.ours.flush(),
-            talk.ours.shutdown(),
-        ):
+        for early in everything(talk.ours):
             failureOf(early, InvalidOperationError)
         talk.flush()
         expect(talk.wire.sent(talk.near), before)

@@ -99,6 +99,20 @@ def forget(deferred: Deferred[Any]) -> Deferred[Any]:
     return deferred.addErrback(lambda _: None)
 
 
+def everything(stream: Any) -> list[Deferred[Any]]:
+    """
+    @return: what comes of all that a stream can be asked to read and to write, be it
+        nothing.
+    """
+    return [
+        stream.read(),
+        stream.readExactly(0),
+        stream.write(b""),
+        stream.flush(),
+        stream.shutdown(),
+    ]
+
+
 def troubleOf(deferred: Deferred[Any]) -> AuthenticationError:
     """
     @return: the error, of any kind that is an L{AuthenticationError}, that a

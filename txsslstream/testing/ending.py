@@ -24,6 +24,7 @@ from .conforming import (
     ConformanceCase,
     Talk,
     behaviour,
+    everything,
     expect,
     expectRaises,
     expectWaiting,
@@ -63,13 +64,7 @@ class Ending(ConformanceCase):
         talk = self.opened()
         talk.ours.close()
         for _ in range(2):
-            for operation in (
-                talk.ours.read(),
-                talk.ours.readExactly(0),
-                talk.ours.write(b""),
-                talk.ours.flush(),
-                talk.ours.shutdown(),
-            ):
+            for operation in everything(talk.ours):
                 failureOf(operation, StreamClosedError)
             talk.theirs.close()
             talk.flush()
