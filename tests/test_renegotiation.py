@@ -445,7 +445,8 @@ class InTraffic(RenegotiationMixin, SynchronousTestCase):
 
     def test_closeByHalves(self) -> None:
         """
-        So it is with the end of the writing side.
+        So it is with the end of the writing side; what is written behind that is
+        nothing to anybody.
         """
         for isServer in (False, True):
             for data in (b"", b"the last word"):
@@ -456,6 +457,8 @@ class InTraffic(RenegotiationMixin, SynchronousTestCase):
                 if data:
                     say(link.near, data)
                 link.near.tls.loseWriteConnection()
+                say(link.near, b"too late")
+                link.near.tls.writeNow(b"x" * 100_000)
                 link.wire.flush()
                 self.assertEqual(link.far.application.received, data)
                 self.assertEqual(link.far.application.events[-1], "end")

@@ -152,3 +152,16 @@ class Gatherer:
         finally:
             self._isFlushing = False
         return True
+
+
+class NoMore(Gatherer):
+    """
+    Keeps nothing.
+    """
+
+    __slots__ = ()
+
+    def write(self, data: Octets) -> None:
+        """
+        Forget octets that come behind the end.
+        """

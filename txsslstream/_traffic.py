@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from ._gathering import Gatherer, Octets
+from ._gathering import Gatherer, NoMore, Octets
 from ._openssl import growOutput, keepBuffer, renewBuffers, send, takeOutput, takeUnread
 from ._patience import Patience
 from ._transports import Socket, abort, socketOf, unsentBytes
@@ -67,6 +67,13 @@ class TrafficProtocol(InspectableProtocol):
     def __init__(self, factory: Any, wrappedProtocol: Any, _connectWrapped: bool = True) -> None:
         super().__init__(factory, wrappedProtocol, _connectWrapped)
         self._aggregator: Any = Gatherer(self._sendGathered, factory._clock, self._abortFor)
+        self.write = self._aggregator.write  # type: ignore[method-assign]
+
+    def _takeNoMore(self) -> None:
+        """
+        The application has ended its side, though that cannot be said yet.
+        """
+        self._aggregator = NoMore(self._sendGathered, self.factory._clock, self._abortFor)
         self.write = self._aggregator.write  # type: ignore[method-assign]
 
     def _findSocket(self) -> None:

@@ -424,6 +424,8 @@ class SslStreamProtocol(AskingProtocol):
             return
         isComplete = None if self._isSilent else sendCloseNotify(self._tlsConnection)
         self._closesLater = isComplete is None
+        if self._closesLater:
+            self._takeNoMore()
         self._isWritingOver = self._isWritingOver or not self._closesLater
         self._flushSendBIO()
         if isComplete or self._isReadingOver:

@@ -225,7 +225,7 @@ class Judge:
         ends = run.client, run.server
         if run.disturbances or not all(end.hasBegun for end in ends):
             return
-        if any(each.behaviour.when == "never" for end in ends for each in end.callbacks.decisions):
+        if self._isAnsweredNever():
             return
         run.counts["judged: authentication"] += 1
         mayFail = run.plan.isBad or any(end.callbacks.objections for end in ends)
@@ -251,6 +251,13 @@ class Judge:
             self.complain("the client is authenticated, and the server is not")
         if run.client.outcome == run.server.outcome == "authenticated":
             self._agree(run.client.stream, run.server.stream)
+
+    def _isAnsweredNever(self) -> bool:
+        return any(
+            each.behaviour.when == "never"
+            for end in self._run.ends
+            for each in end.callbacks.decisions
+        )
 
     def _agree(self, client: Any, server: Any) -> None:
         if self._run.server.negotiations:
@@ -280,6 +287,8 @@ class Judge:
         run = self._run
         # In mid-conversation, too, whoever objects ends it.
         if run.disturbances or any(end.callbacks.objections for end in run.ends):
+            return
+        if self._isAnsweredNever():
             return
         for end in run.ends:
             other = run.other(end)
