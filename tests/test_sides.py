@@ -600,6 +600,28 @@ class WriterTests(SynchronousTestCase):
         self.writer.heldBack(False)
         self.assertEqual(len(self.taken()), Writer.CHUNK)
 
+    def test_cancelledTwice(self) -> None:
+        """
+        Who hears that the connection is broken off may cancel the write that is
+        being cancelled, or was given up.
+        """
+        for giveUp in ("cancel", "wait"):
+            self.setUp()
+            self.writer.timeout = 2
+            writing = self.stalled()
+            self.patch(self, "breakOff", lambda _, writing=writing: writing.cancel())
+            self.writer._breakOff = self.breakOff
+            finished = self.writer.whenFinished()
+            if giveUp == "cancel":
+                writing.cancel()
+            else:
+                self.clock.advance(2)
+            self.failureResultOf(writing, CancelledError)
+            kind = StreamClosedError if giveUp == "cancel" else WriteTimeout
+            self.assertIs(type(self.failureResultOf(finished).value), kind)
+            self.assertIs(type(self.writer.error), kind)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_cancelWithoutRest(self) -> None:
         """
         A write that only waits for room can be cancelled, and the side stays

@@ -431,10 +431,12 @@ class Writer:
         not get what comes behind it, least of all an orderly end.
         """
         if self.rest:
-            self._moved(WriterState.broken)
-            self.error = incomplete
-            self._breakOff(incomplete)
-            self._end(error, incomplete)
+            # Who hears of the end may cancel it again.
+            if self._state is not WriterState.broken:
+                self._moved(WriterState.broken)
+                self.error = incomplete
+                self._breakOff(incomplete)
+            self._end(error, self.error)
         else:
             self._end(error)
 

@@ -102,6 +102,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "tests.test_renegotiation.InTraffic.test_closeByHalves",
     ),
     (
+        "A write that was cancelled half-way, and again by somebody who heard of that: an "
+        "`AssertionError` came out of `cancel()`.",
+        "tests.test_sides.WriterTests.test_cancelledTwice",
+    ),
+    (
         "A client that wrote while it read what came together with a request for its certificate "
         "(TLS 1.3) broke the connection. What it writes goes with its answer.",
         "tests.test_reauthentication.Asking.test_writesAsAsked",
