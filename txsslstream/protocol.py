@@ -38,6 +38,7 @@ from ._openssl import (
     keepResumable,
     receive,
     sendCloseNotify,
+    takeOutput,
 )
 from ._processes import isProcess, wireTo
 from ._traffic import LARGE
@@ -258,7 +259,13 @@ class SslStreamProtocol(AskingProtocol):
             else:
                 self._takeDeciding(data)
         finally:
-            self._wakeUpEnds(outgoing)
+            if not self._isFlowing:
+                self._wakeUpEnds(outgoing)
+            else:
+                outgoing.sleep()
+                output = b"" if outgoing.flush() else takeOutput(self._tlsConnection)
+                if output:
+                    self._handOver(output)
 
     def _wakeUpEnds(self, outgoing: Any) -> None:
         """
