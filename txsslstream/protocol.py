@@ -205,10 +205,8 @@ class SslStreamProtocol(AskingProtocol):
         if error is not None:
             if not self._authenticated.isObserved:
                 # By the class: a log event may be kept, and with it its source.
-                peer = self.transport.getPeer()
-                SslStreamProtocol._log.info(
-                    "TLS with {peer} failed: {error}", peer=peer, error=str(error)
-                )
+                said = {"peer": self.transport.getPeer(), "error": str(error)}
+                SslStreamProtocol._log.info("TLS with {peer} failed: {error}", **said)
             self._fail(error)
             self._tlsShutdownFinished(None)
             # Last, for whoever hears of it may close or abort at once.
