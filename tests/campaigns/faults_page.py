@@ -41,7 +41,8 @@ ROWS: Sequence[tuple[str, str, str]] = (
     (
         "`ulimit -v`, while handshakes wait for callbacks",
         "The same, as long as there is memory for the reactor itself. Without, the process ends "
-        "with a `MemoryError`, not with a crash.",
+        "with a `MemoryError`, not with a crash, or can do nothing until there is memory again, "
+        "and goes on then.",
         f"{_CAMPAIGN} `memoryOfWaiting`",
     ),
     (
