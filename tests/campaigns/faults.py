@@ -408,7 +408,8 @@ def memoryOfWaiting(campaign: Campaign, fault: Fault) -> None:
             status, _ = server.end()
         # Where there is none for the reactor either: with an error, not a crash.  (Or
         # killed by our question, when there was nobody left to take it.)
-        fault.expect(-status not in CRASHES, f"it has ended with {status}")
+        isCrash = status is None or -status in CRASHES
+        fault.expect(not isCrash, f"it has ended with {status}")
         fault.figures["exitStatus"] = status
 
 
