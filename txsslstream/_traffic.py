@@ -194,7 +194,7 @@ class TrafficProtocol(InspectableProtocol):
             if size > _SMALL_WRITE and not self._large & _WRITING:
                 self._large |= _WRITING
                 growOutput(self._tlsConnection)
-        if self._isFlowing and 0 < size <= _WRITE_SIZE:
+        if self._isFlowing and size <= _WRITE_SIZE:
             self._sendPiece(data, data)
         # As Twisted's write(), which would be another call.
         elif not self.disconnecting or self._producer is not None:
