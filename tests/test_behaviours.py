@@ -47,9 +47,11 @@ from txsslstream.testing import (
     Link,
     StreamPair,
     Wire,
+    leaving,
     perVersion,
     randomSegments,
 )
+from txsslstream.testing.conforming import patterned
 
 from .applications import ProtocolMixin
 from .streams import LeakMixin, StreamMixin
@@ -62,14 +64,6 @@ MIB = 1 << 20
 
 #: Bytes that are no record of any connection.
 GARBAGE = b"\x17\x03\x03\x00\x20" + bytes(32)
-
-
-def patterned(size: int, seed: int = 0) -> bytes:
-    """
-    @return: so many bytes, in which a piece that is missing, doubled or
-        misplaced is noticed.
-    """
-    return Random(seed).randbytes(size)
 
 
 @perVersion()
@@ -1278,21 +1272,6 @@ class SegmentTests(StreamMixin):
         seen.append([data async for data in stream])
         await stream.close()
 
-    async def answer(
-        self, stream: SslStream, authenticated: Deferred[Any], seen: list[Any]
-    ) -> None:
-        """
-        A server's.
-        """
-        await authenticated
-        seen.append(stream.remoteCertificate)
-        seen.append(await stream.readUntil(b"\r\n"))
-        await stream.write(b"WELCOME\r\n")
-        seen.append(b"".join([data async for data in stream]))
-        for seed in range(3):
-            await stream.write(patterned(1000, seed))
-        await stream.close()
-
     def conversation(self, pair: StreamPair) -> tuple[list[Any], list[Any]]:
         """
         @return: what both sides have seen.
@@ -1307,7 +1286,7 @@ class SegmentTests(StreamMixin):
         seen: tuple[list[Any], list[Any]] = ([], [])
         talks = [
             Deferred.fromCoroutine(self.ask(pair.client, both[0], seen[0])),
-            Deferred.fromCoroutine(self.answer(pair.server, both[1], seen[1])),
+            Deferred.fromCoroutine(leaving.answer(pair.server, both[1], seen[1])),
         ]
         pair.wire.flush()
         for talk in talks:

@@ -31,6 +31,22 @@ from .outcomes import failureOf, resultOf
 from .wires import Listener, MemoryTestWire
 
 
+async def answer(stream: Any, authenticated: Deferred[Any], seen: list[Any]) -> None:
+    """
+    Have a server's part of a conversation.
+
+    @param seen: where to put what it sees.
+    """
+    await authenticated
+    seen.append(stream.remoteCertificate)
+    seen.append(await stream.readUntil(b"\r\n"))
+    await stream.write(b"WELCOME\r\n")
+    seen.append(b"".join([data async for data in stream]))
+    for seed in range(3):
+        await stream.write(patterned(1000, seed))
+    await stream.close()
+
+
 class Leaving(ConformanceCase):
     """
     Tests for what remains.
@@ -231,16 +247,6 @@ class Leaving(ConformanceCase):
         seen.append([data async for data in stream])
         await stream.close()
 
-    async def _answer(self, stream: Any, authenticated: Deferred[Any], seen: list[Any]) -> None:
-        await authenticated
-        seen.append(stream.remoteCertificate)
-        seen.append(await stream.readUntil(b"\r\n"))
-        await stream.write(b"WELCOME\r\n")
-        seen.append(b"".join([data async for data in stream]))
-        for seed in range(3):
-            await stream.write(patterned(1000, seed))
-        await stream.close()
-
     def conversation(self) -> list[list[Any]]:
         """
         @return: what client and server have seen.
@@ -253,7 +259,7 @@ class Leaving(ConformanceCase):
         seen: list[list[Any]] = [[], []]
         talks = [
             Deferred.fromCoroutine(self._ask(talk.client, one, seen[0])),
-            Deferred.fromCoroutine(self._answer(talk.server, other, seen[1])),
+            Deferred.fromCoroutine(answer(talk.server, other, seen[1])),
         ]
         talk.flush()
         for each in talks:
