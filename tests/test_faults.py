@@ -97,6 +97,7 @@ from .campaigns._common import Campaign
 from .programs import temporaryDirectory
 from .shortage import CONVERSATIONS, Conversation, ForgivingClock, ForgivingWire, Shortage
 from .support import AUTHORITY, SERVER
+from .watching import openFiles
 
 #: One call of so many fails here; all of them in L{tests.campaigns.faults}.
 STRIDE = 97
@@ -989,7 +990,6 @@ class DiskTests(SynchronousTestCase):
         """
         path = self.home / "file"
         storefiles.writePrivately(path, b"old" * 1000)
-        descriptors = openDescriptors()
         for step in ("open", "write", "fsync", "replace"):
             with self.full(step):
                 error = self.assertRaises(
@@ -997,7 +997,7 @@ class DiskTests(SynchronousTestCase):
                 )
             self.assertEqual(error.errno, errno.ENOSPC)
             self.assertEqual(self.files(), {"file": b"old" * 1000})
-        self.assertEqual(openDescriptors(), descriptors)
+        self.assertEqual(openFiles(str(self.home.resolve())), [])
 
     def test_cache(self) -> None:
         """
@@ -1149,13 +1149,6 @@ class _HalfFull(io.FileIO):
         """
         super().write(data[:10])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def openDescriptors() -> list[str]:
-    """
-    @return: those that this process has open.
-    """
-    return sorted(os.listdir("/proc/self/fd"))
 
 
 class ClockTests(SynchronousTestCase):

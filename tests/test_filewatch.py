@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
-from tests.watching import ReadingClock, openFiles
+from tests.watching import INOTIFY, ReadingClock, openFiles
 from txsslstream._filewatch import FileWatch, placesOf
 
 
@@ -122,7 +122,7 @@ class WatchTests(FilesMixin, SynchronousTestCase):
         Watch a file.
         """
         super().setUp()
-        self.before = openFiles()
+        self.before = openFiles(INOTIFY)
         self.place = self.directory.resolve() / "place"
         self.place.mkdir()
         self.path = self.file(b"old", "place/some.pem")
@@ -143,7 +143,7 @@ class WatchTests(FilesMixin, SynchronousTestCase):
         """
         Nothing is open that was not before.
         """
-        self.assertEqual(openFiles(), self.before)
+        self.assertEqual(openFiles(INOTIFY), self.before)
 
     def assertNoticed(self, change: Callable[[], object], isOne: bool = True) -> None:
         """
@@ -294,7 +294,7 @@ class WatchTests(FilesMixin, SynchronousTestCase):
             self.path.unlink()
             self.path.symlink_to(target / "some.pem")
             self.watch.refresh()
-            self.assertEqual(len(openFiles()), len(self.before) + 1)
+            self.assertEqual(len(openFiles(INOTIFY)), len(self.before) + 1)
 
     def test_noCycle(self) -> None:
         """

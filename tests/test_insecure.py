@@ -38,6 +38,7 @@ from .interop._tools import runTool
 from .programs import environment
 from .streams import StreamMixin
 from .support import SERVER, clientOptions, serverOptions
+from .watching import openFiles
 
 Tls13 = SslProtocols.Tls13
 
@@ -561,7 +562,6 @@ class OptionsTests(FilesMixin, SynchronousTestCase):
         """
         No file stays open.
         """
-        before = os.listdir("/proc/self/fd")
         path = self.file(b"", "keys.log")
         path.chmod(0o600)
         pair = StreamPair()
@@ -571,7 +571,7 @@ class OptionsTests(FilesMixin, SynchronousTestCase):
         self.assertNotEqual(path.read_bytes(), b"")
         path.chmod(0o644)
         self.assertRaises(PermissionError, withKeyLog, clientOptions(), path)
-        self.assertEqual(os.listdir("/proc/self/fd"), before)
+        self.assertEqual(openFiles(str(self.directory.resolve())), [])
 
     def test_warning(self) -> None:
         """

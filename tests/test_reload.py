@@ -28,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.files import TimedFilesMixin
 from tests.streams import StreamMixin
 from tests.support import AUTHORITY, SERVER, clientOptions, serverOptions
-from tests.watching import openFiles
+from tests.watching import INOTIFY, openFiles
 from txsslstream import (
     AuthenticationError,
     CertificateError,
@@ -1259,16 +1259,16 @@ class InotifyTests(WatchingMixin, SynchronousTestCase):
         Whoever stops watching, once or twice, has no descriptor, reader or
         timer left; the files are then looked at by time, or watched again.
         """
-        before = openFiles()
+        before = openFiles(INOTIFY)
         certificate = self.reloading()
         for _ in range(3):
             certificate.watch(self.clock)
             certificate.watch(self.clock)
-            self.assertEqual(len(openFiles()), len(before) + 1)
+            self.assertEqual(len(openFiles(INOTIFY)), len(before) + 1)
             self.assertEqual(len(self.clock.getDelayedCalls()), 1)
             for _ in range(2):
                 certificate.stopWatching()
-                self.assertEqual(openFiles(), before)
+                self.assertEqual(openFiles(INOTIFY), before)
                 self.assertEqual(self.clock.getDelayedCalls(), [])
                 self.assertEqual(self.clock.readers, [])
         self.put("cert.pem", both(NEW))

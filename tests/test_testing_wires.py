@@ -47,13 +47,7 @@ from txsslstream.testing.transferring import recordSizes
 from txsslstream.testing.wires import Listener
 
 from .support import clientOptions, serverOptions
-
-
-def descriptors() -> int:
-    """
-    @return: how many this process has.
-    """
-    return len(os.listdir("/proc/self/fd"))
+from .watching import openFiles
 
 
 class WireTests(SynchronousTestCase):
@@ -232,13 +226,13 @@ class SocketTests(SynchronousTestCase):
         A wire that is closed leaves neither descriptors nor files.
         """
         for kind in (TCPTestWire, UNIXTestWire):
-            before = descriptors()
+            before = openFiles("socket:")
             wire = kind()
             wire.transports()
-            self.assertEqual(descriptors(), before + 2)
+            self.assertEqual(len(openFiles("socket:")), len(before) + 2)
             path = wire._directory.name if isinstance(wire, UNIXTestWire) else None
             wire.close()
-            self.assertEqual(descriptors(), before)
+            self.assertEqual(openFiles("socket:"), before)
             self.assertFalse(path is not None and os.path.exists(path))
 
     def test_lostOnTheWay(self) -> None:

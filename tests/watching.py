@@ -61,13 +61,20 @@ class ReadingClock(Clock):
         return bool(ready)
 
 
-def openFiles() -> list[str]:
+INOTIFY = "anon_inode:inotify"
+
+
+def openFiles(kind: str) -> list[str]:
     """
-    @return: what this process has open.
+    @param kind: how the names of those begin that are asked for: what other
+        threads have open for a while, as those of the reactor that look for a
+        host's address, is nobody's concern.
+
+    @return: what this process has open, sorted.
     """
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         # One is that of this directory, and gone.
         with suppress(FileNotFoundError):
             found.append(str(descriptor.readlink()))
-    return sorted(found)
+    return sorted(each for each in found if each.startswith(kind))
