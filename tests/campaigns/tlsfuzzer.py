@@ -193,7 +193,9 @@ def conduct(campaign: Campaign) -> tuple[Mapping[str, Any], bool]:
 def _extend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", help="where tlsfuzzer is, instead of fetching it")
     parser.add_argument("--python", help="an interpreter that has what it needs")
-    parser.add_argument("--only", nargs="+", choices=list(SCRIPTS), help="these scripts alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SCRIPTS), metavar="SCRIPT", help="these scripts alone"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen [%(default)s]")
     parser.add_argument(
         "-n", default="30", help="most conversations of a script, chosen at random [%(default)s]"
