@@ -15,9 +15,9 @@ import os
 import re
 import signal
 import socket
-import socketserver
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +31,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 from typing_extensions import Self
 
-from tests.programs import ROOT, serveProcess, temporaryDirectory
+from tests.programs import ROOT, environment, serveProcess, temporaryDirectory
 from tests.support import AUTHORITY, CLIENT, SERVER
 from txsslstream import SslStreamCertificateContext
 from txsslstream.testing import certificatePEM, keyPEM
 
-from ._authority import ForeignCase, newHome, rootFile, stored
+from ._authority import READY, ForeignCase, newHome, rootFile, stored
 from ._tools import LOOPBACK, Background, background, freePort
 
 CONFIGURATION = ROOT / "docs" / "examples" / "howto-haproxy" / "haproxy.cfg"
@@ -69,47 +69,6 @@ def until(true: Callable[[], object], what: str) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not in {PATIENCE} s: {what}")
         time.sleep(0.05)
-
-
-class _Echo(socketserver.BaseRequestHandler):
-    """
-    What workers forward to: sends back what it gets.
-    """
-
-    def handle(self) -> None:
-        """
-        Do so.
-        """
-        while data := self.request.recv(65536):
-            self.request.sendall(data)
-
-
-class _EchoServer(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """
-        Workers that are killed reset.
-        """
-
-
-@contextmanager
-def echoing() -> Iterator[int]:
-    """
-    Echo, in a thread.
-
-    @return: a context manager whose value is the port.
-    """
-    with _EchoServer((LOOPBACK, 0), _Echo) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -180,7 +139,9 @@ class Deployment:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.certificate = self.directory / "server.pem"
         self.certificate.write_bytes(pem(SERVER))
-        target = self.stack.enter_context(echoing())
+        command = [sys.executable, "-m", "tests.interop._echo"]
+        echo = background(command, READY, environment=environment(self.directory))
+        target = self.stack.enter_context(echo).match[1]
         ports: dict[str, str] = {}
         text = _PORT.sub(
             lambda match: ports.setdefault(match[0], str(freePort())), CONFIGURATION.read_text()
