@@ -111,6 +111,19 @@ class TestsslTests(SynchronousTestCase):
     testssl.sh's findings.
     """
 
+    def test_untried(self) -> None:
+        """
+        A check that could not be made, as is known of it, is no finding; what came
+        of it when it could be made is one.
+        """
+        (name, untried), why = next(iter(testssl.UNTRIED.items()))
+        found = [
+            {"id": name, "severity": "WARN", "finding": finding} for finding in (untried, "other")
+        ]
+        _, worse, elsewhere = testssl.judged(found)
+        self.assertEqual([each["finding"] for each in worse], ["other"])
+        self.assertEqual([each["why"] for each in elsewhere], [why])
+
     def test_judged(self) -> None:
         """
         What is worse than informational counts, unless it is about something

@@ -21,6 +21,14 @@ EXCEPTIONS: Mapping[str, str] = {
     "scanTime": "about the time it took",
 }
 
+#: What could not be looked into, and why that says nothing of the server.
+UNTRIED: Mapping[tuple[str, str], str] = {
+    ("sessionresumption_ticket", "check failed because of connect problem"): (
+        "about testssl.sh's client, which ends with its handshake: in TLS 1.3 the ticket comes "
+        "behind that, often too late to be kept"
+    ),
+}
+
 
 def judged(
     findings: Iterable[Mapping[str, str]],
@@ -39,8 +47,9 @@ def judged(
             counts[severity] = counts.get(severity, 0) + 1
             continue
         short = {name: each[name] for name in ("id", "severity", "finding")}
-        if each["id"] in EXCEPTIONS:
-            elsewhere.append({**short, "why": EXCEPTIONS[each["id"]]})
+        why = EXCEPTIONS.get(each["id"]) or UNTRIED.get((each["id"], each["finding"]))
+        if why:
+            elsewhere.append({**short, "why": why})
         else:
             worse.append(short)
     return counts, worse, elsewhere
