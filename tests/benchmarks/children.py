@@ -12,11 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 
+from .profiles import begun, parts
 from .results import Result
 
 #: In the environment: how many times the time that it needs a process is to
 #: take; to see whether that is noticed.
 HANDICAP = "BENCHMARK_HANDICAP"
+
+#: The same: anything if a process is to tell what its time goes to.
+PROFILED = "BENCHMARK_PROFILED"
 
 
 def memory(name: str, process: int | str = "self") -> int:
@@ -43,11 +47,16 @@ class Watch:
         self.cpu = 0.0
         self.wall = 0.0
         self._handicap = float(os.environ.get(HANDICAP, "1"))
+        self._profile = begun() if os.environ.get(PROFILED) else None
 
     def __enter__(self) -> None:
         self._started = process_time(), perf_counter()
+        if self._profile is not None:
+            self._profile.enable()
 
     def __exit__(self, *_: object) -> None:
+        if self._profile is not None:
+            self._profile.disable()
         cpu, wall = self._started
         if self._handicap > 1:
             end = cpu + (process_time() - cpu) * self._handicap
@@ -60,7 +69,8 @@ class Watch:
         """
         @param amount: of what was done.
         """
-        return Result(amount, self.cpu, self.wall, memory("VmHWM"))
+        found = None if self._profile is None else parts(self._profile)
+        return Result(amount, self.cpu, self.wall, memory("VmHWM"), parts=found)
 
 
 def say(content: object) -> None:

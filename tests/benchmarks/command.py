@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
-from . import check
+from . import check, profiles
 from .contestants import CONTESTANTS, TWIN, Contestant
 from .issuing import write
 from .plots import draw, panels
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--markdown", type=Path, metavar="FILE", help="write the tables there")
     add("--plot", type=Path, metavar="FILE", help="draw a picture there, *.svg or *.png")
+    add("--profile", type=Path, metavar="FILE", help="write there what the time goes to")
     return made
 
 
@@ -121,7 +122,10 @@ def complete(options: argparse.Namespace) -> tuple[list[Workload], list[Contesta
 
 
 def measure(
-    options: argparse.Namespace, workloads: Sequence[Workload], contestants: Sequence[Contestant]
+    options: argparse.Namespace,
+    workloads: Sequence[Workload],
+    contestants: Sequence[Contestant],
+    rounds: int,
 ) -> Results:
     """
     @return: what comes out.
@@ -137,7 +141,7 @@ def measure(
         results = run(
             workloads,
             contestants,
-            options.rounds,
+            rounds,
             lambda contestant, own, stack: turn(
                 contestant, own, credentials, peer, options.scale, stack
             ),
@@ -171,7 +175,11 @@ def main(arguments: Sequence[str]) -> int:
         for path in options.from_json:
             results.read(path)
     else:
-        results = measure(options, workloads, contestants)
+        results = measure(options, workloads, contestants, options.rounds)
+    if options.profile is not None:
+        watched = [replace(each, isProfiled=True) for each in contestants]
+        profiled = measure(options, workloads, watched, 1)
+        options.profile.write_text(profiles.page(workloads, results, profiled, contestants))
     if options.json is not None:
         results.write(options.json)
     verdicts = check.verdicts(results, workloads, contestants) if options.check else []

@@ -30,6 +30,7 @@ class Contestant:
     @ivar arguments: what that is told.
     @ivar needs: the modules or programs that must be installed.
     @ivar handicap: how many times the time that it needs it is made to take.
+    @ivar isProfiled: whether it tells what that time goes to.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Contestant:
     arguments: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     handicap: float = 1.0
+    isProfiled: bool = False
 
     @property
     def program(self) -> str:

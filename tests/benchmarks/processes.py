@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from typing_extensions import Self
 
-from .children import HANDICAP, memory
+from .children import HANDICAP, PROFILED, memory
 from .contestants import Contestant
 from .credentials import Credentials
 from .peer import Peer, Server
@@ -54,6 +54,7 @@ class Child:
         environment = {
             **os.environ,
             HANDICAP: str(contestant.handicap),
+            PROFILED: "1" if contestant.isProfiled else "",
             "SSL_CERT_FILE": str(credentials.platform),
         }
         module, *more = arguments

@@ -28,6 +28,7 @@ class Result:
     @ivar wall: the time it took, in seconds.
     @ivar peak: the most memory that the process had, in KiB.
     @ivar memory: of each connection, in KiB, if that is measured.
+    @ivar parts: what the time has gone to, in seconds, if that is measured.
     """
 
     amount: int
@@ -35,6 +36,7 @@ class Result:
     wall: float
     peak: int = 0
     memory: float | None = None
+    parts: dict[str, float] | None = None
 
 
 @dataclass
