@@ -1263,12 +1263,14 @@ class ResumptionTests(StreamMixin):
         """
         A server that is known by its address is as good as one with a name.
         """
-        resumed = []
+        # The session of one that is garbage does not go on.
+        pairs = []
         for keepsSessions in (False, True):
             pair = StreamPair(keepsSessions=keepsSessions)
+            pairs.append(pair)
             for side in pair.authenticate(self.version, {"targetHost": "127.0.0.1"}):
                 self.successResultOf(side)
-            resumed.append((pair.client.isResumed, pair.server.isResumed))
+        resumed = [(pair.client.isResumed, pair.server.isResumed) for pair in pairs]
         self.assertEqual(resumed, [(False, False), (True, True)])
 
 

@@ -248,9 +248,12 @@ class Allowed(RenegotiationMixin, SynchronousTestCase):
         for certificate in (SERVER, OTHER_SERVER):
             creator = RawCreator(lambda _: None)
             sessions.clear()
+            # The session of one that is garbage does not go on.
+            links = []
             for isResumed in (False, True):
                 near = (clientOptions(Tls12, **ALLOWED), Application())
                 link = Link(False, near, (creator, Application()), keepsSessions=True)
+                links.append(link)
                 link.wire.flush()
                 self.assertEqual(link.near.tls.isResumed, isResumed)
             far = link.far.tls.getHandle()

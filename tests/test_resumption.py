@@ -570,8 +570,8 @@ class ForkTests(SynchronousTestCase):
             from txsslstream.testing import StreamPair
 
             options = serverOptions()
-            for number in range(2):
-                pair = StreamPair(keepsSessions=number > 0)
+            pairs = [StreamPair(), StreamPair(keepsSessions=True)]
+            for number, pair in enumerate(pairs):
                 pair.authenticate()
                 print(pair.server.isResumed, flush=True)
                 if number == 0 and os.fork():
