@@ -166,6 +166,8 @@ def main(arguments: Sequence[str]) -> int:
         for contestant in CONTESTANTS:
             print(f"{contestant.name:42} {contestant.title}")
         return 0
+    if options.profile is not None and options.from_json is not None:
+        made.error("--profile has to measure")
     try:
         workloads, contestants = complete(options)
     except ValueError as e:
