@@ -16,6 +16,7 @@ from itertools import product
 from math import log
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -366,8 +367,9 @@ class StandInTests(SynchronousTestCase):
         It stands in where there is no compiler, and that is told.
         """
         lines: list[str] = []
-        self.patch(Peer, "compiler", lambda _: None)
-        peer = standin.peerIn(Path("nowhere"), lines.append)
+        # Not trial's patch, which leaves a function in the place of a static method.
+        with patch.object(Peer, "compiler", lambda _: None):
+            peer = standin.peerIn(Path("nowhere"), lines.append)
         self.assertIsInstance(peer, standin.StandIn)
         self.assertEqual(
             lines,

@@ -761,9 +761,12 @@ class ForeignTests(SynchronousTestCase):
         It has the same where it is the server.
         """
         context, creator = pythonContext(AUTHORITY, Tls12, True), OpenSSLPeer()
+        # The session of one that is garbage does not go on.
+        clients = []
         for isResumed in (False, True):
             wire = Wire()
             peer, client = PythonPeer(context, True), protocolOf(creator, True, wire)
+            clients.append(client)
             wire.connect(client, peer)
             wire.flush()
             self.assertEqual(client.isResumed, isResumed)
