@@ -28,7 +28,7 @@ WHOLE, SHORT = (60.0, 100_000, 2000, 1024), (0.7, 2200, 200, 64)
 ONCE = 500
 #: So many certificates fill all caches that hold something about each, and so
 #: many seconds are between them.
-FILLING = 280, 0.3
+FILLING = 1100, 0.1
 #: Seconds between two samples.
 INTERVALS = (10.0, 3.0)
 #: How much of one processor both processes use together.
