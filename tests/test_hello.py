@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.internet.protocol import Factory, Protocol
@@ -450,6 +451,19 @@ class BadHelloTests(StreamMixin, SynchronousTestCase):
         error, answer = self.answered(b"\x16\x03\x01\x00\x04\x02\x00\x00\x00")
         self.assertIs(error.alertSent, TlsAlert.unexpected_message)
         self.assertEqual(answer, bytes((21, 3, 3, 0, 2, 2, TlsAlert.unexpected_message)))
+
+    def test_emptyRecord(self) -> None:
+        """
+        A record without content, that OpenSSL takes, before a faultless hello ends
+        in an alert of ours, and in nothing that is logged.
+        """
+        client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        client.set_connect_state()
+        self.assertRaises(SSL.WantReadError, client.do_handshake)
+        error, answer = self.answered(b"\x16\x03\x01\0\0" + client.bio_read(1 << 14))
+        self.assertIn("a record of 0 bytes", str(error))
+        self.assertIs(error.alertSent, TlsAlert.decode_error)
+        self.assertEqual(answer, bytes((21, 3, 3, 0, 2, 2, TlsAlert.decode_error)))
 
     def test_endless(self) -> None:
         """

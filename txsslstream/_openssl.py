@@ -519,7 +519,7 @@ class TlsEngine:
     def __init__(
         self,
         parameters: TlsParameters,
-        decisions: Decisions,
+        decisions: Decisions | None,
         serverName: bytes | None = None,
         wantsStaple: bool = False,
         offersLater: bool = False,
@@ -527,6 +527,7 @@ class TlsEngine:
         isSettled: bool = False,
     ) -> None:
         """
+        @param decisions: answers OpenSSL's questions; L{None} refuses.
         @param serverName: what a client asks for (RFC 6066 section 3).
         @param wantsStaple: whether a client asks for an OCSP response (RFC 6066
             section 8).
@@ -541,7 +542,7 @@ class TlsEngine:
             self._keyLogs = [each for each in (keyLog, _keyLogOfAll) if each is not None]
             parameters = replace(parameters, logsSecrets=True)
         self.parameters = parameters
-        self.decisions: Decisions | None = decisions
+        self.decisions = decisions
         self.connection = SSL.Connection(contextFor(parameters), None)
         self.alertReceived: TlsAlert | None = None
         self.alertSent: TlsAlert | None = None

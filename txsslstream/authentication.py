@@ -190,7 +190,7 @@ class Authentication(Outcome):
             self._await(maybeDeferred(hello.choose), self._chosen, self._fail)
         elif state is HelloState.invalid:
             self.reason.note(notTls(hello.reader.reason, hello.reader.received))
-            output, self._alertSent = judgeHello(hello.reader.received, self)
+            output, self._alertSent = judgeHello(hello.reader.received)
             self._write(output)
             self._fail()
 

@@ -18,7 +18,6 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from ._openssl import TlsEngine, contextFor
 from .clienthello import ClientHelloReader, HelloState
-from .crossing import Decisions
 from .enums import TlsAlert
 from .options import (
     LocalCertificateSelectionCallback,
@@ -28,6 +27,7 @@ from .options import (
     contextWithKey,
 )
 from .parameters import TlsParameters
+from .records import alertRecord
 
 
 class ChoiceRefused(Exception):
@@ -169,14 +169,17 @@ def helloPhase(
     return None if isCertain else HelloPhase(options, sender, localSelection)
 
 
-def judgeHello(received: bytes, decisions: Decisions) -> tuple[bytes, TlsAlert | None]:
+def judgeHello(received: bytes) -> tuple[bytes, TlsAlert | None]:
     """
     Have OpenSSL say what is to be said of a bad hello.  Without a certificate it
     can come to no other end.
 
     @return: what to send, and the alert in it, if there is one.
     """
-    engine = TlsEngine(TlsParameters(isServer=True), decisions)
+    engine = TlsEngine(TlsParameters(isServer=True), None)
     engine.feed(received)
     engine.handshake()
+    if engine.wasAskedForCertificate:
+        # OpenSSL sees nothing wrong, such as in a record without content.
+        return alertRecord(TlsAlert.decode_error), TlsAlert.decode_error
     return engine.output(), engine.alertSent

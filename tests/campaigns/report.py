@@ -182,6 +182,12 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "certificates in a store.",
         "tests.test_faults.DiskTests.test_secrets, tests.test_faults.DiskTests.test_store",
     ),
+    (
+        "A record without content before its hello, which OpenSSL takes, and whoever wanted to "
+        "could have a server that chooses by hellos log an `AttributeError` of ours. It is "
+        "refused with `decode_error`.",
+        "tests.test_hello.BadHelloTests.test_emptyRecord",
+    ),
 )
 
 
