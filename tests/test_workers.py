@@ -51,6 +51,7 @@ from .programs import (
     TWISTD,
     authorityPath,
     environment,
+    runPython,
     runSslstream,
     runTwistd,
     sampleServerProcess,
@@ -620,6 +621,55 @@ def wait(condition: Any, seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
+#: A worker that is told to end by its own service, as that begins.
+_EARLY_END = """
+import os
+import signal
+
+from twisted.application.service import Service
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall
+
+from txsslstream._workers import Workers
+
+
+class Early(Service):
+    def __init__(self, endpoint, isParents):
+        self.endpoint = endpoint
+        self.isParents = isParents
+
+    def privilegedStartService(self):
+        self.endpoint.listen(Factory())
+
+    def startService(self):
+        os.write(1, b"begins\\n")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stopService(self):
+        os.write(1, b"ends in peace\\n")
+
+
+def place(reactor):
+    return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+
+
+def look():
+    if not workers.workers and reactor.running:
+        looking.stop()
+        workers.stopService().addCallback(lambda _: reactor.stop())
+
+
+workers = Workers(reactor, 1, place, lambda _, *arguments: Early(*arguments), 20)
+workers.privilegedStartService()
+looking = LoopingCall(look)
+reactor.callWhenRunning(workers.startService)
+reactor.callWhenRunning(looking.start, 0.05, False)
+reactor.run()
+"""
+
+
 class ProcessTests(SynchronousTestCase):
     """
     Real processes.
@@ -843,6 +893,13 @@ class ProcessTests(SynchronousTestCase):
         ready = r"Listening on \S+:(\d+), forwarding"
         with background(command, ready, environment=environment(self.home)) as tool:
             self.served(tool)
+
+    def test_endsAsItBegins(self) -> None:
+        """
+        A worker that is told to end before it listens to that ends in peace all the
+        same.
+        """
+        self.assertEqual(runPython(_EARLY_END), "begins\nends in peace\n")
 
     def test_fileSystem(self) -> None:
         """

@@ -485,9 +485,8 @@ class Workers(Service):
         try:
             parents.close()
             self._forgetParent()
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             reactor = freshReactor(self._reactor)
-            self._run(reactor, line)
+            self._run(reactor, line, mask)
             status = 0
         except BaseException:
             self._log.failure("the worker could not go on")
@@ -495,8 +494,7 @@ class Workers(Service):
             os._exit(status)
 
     def _forgetParent(self) -> None:
-        for each in (signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # An interrupt from the keyboard comes to all, and the parent tells the
         # workers; a hangup may come before there is something to read again.
         for each in (signal.SIGINT, signal.SIGHUP):
@@ -516,10 +514,15 @@ class Workers(Service):
             if opened is not None:
                 opened.close()
 
-    def _run(self, reactor: Any, line: socket.socket) -> None:
+    def _run(self, reactor: Any, line: socket.socket, mask: set[int | signal.Signals]) -> None:
         def cut() -> None:
             reactor.removeReader(lifeline)
             _end(reactor)
+
+        def heed() -> None:
+            signal.signal(signal.SIGTERM, lambda *_: _stopSoon(reactor))
+            # Whoever was to end before, too, lets clients in for as long as it is given.
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
         lifeline = _Lifeline(line, cut)
         globalLogPublisher.addObserver(lifeline)
@@ -532,7 +535,7 @@ class Workers(Service):
             port.socket.close()
             service.startService()
             reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-        reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stopSoon(reactor))
+        reactor.callWhenRunning(heed)
         reactor.run()
 
 

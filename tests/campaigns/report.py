@@ -188,6 +188,11 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "refused with `decode_error`.",
         "tests.test_hello.BadHelloTests.test_emptyRecord",
     ),
+    (
+        "A worker that was told to end before it had begun was gone at once, and those who came "
+        "within `--grace` were refused.",
+        "tests.test_workers.ProcessTests.test_endsAsItBegins",
+    ),
 )
 
 
