@@ -5,13 +5,13 @@ them.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.garbage import withoutCollector
 from txsslstream import SslProtocols, SslStream
 from txsslstream._waiting import _parked
 from txsslstream.testing import Bystander, MemoryTransport, StreamPair, failureOf
@@ -152,12 +152,8 @@ class LeakMixin(StreamMixin):
                     references[f"{type(each).__name__} of {stream.isServer}"] = weakref.ref(each)
                 references[f"connection of {stream.isServer}"] = weakref.ref(engine.connection)
 
-        gc.collect()
-        gc.disable()
-        try:
-            live()
-            self.assertEqual(len(references), 10)
-            alive = [name for name, reference in references.items() if reference() is not None]
-        finally:
-            gc.enable()
+        withoutCollector(self)
+        live()
+        self.assertEqual(len(references), 10)
+        alive = [name for name, reference in references.items() if reference() is not None]
         self.assertEqual(alive, [])

@@ -77,6 +77,7 @@ from txsslstream.testing import (
 )
 from txsslstream.testing.damage import ofUnknownVersion, resigned, withBadTime
 
+from .garbage import withoutCollector
 from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
@@ -445,8 +446,7 @@ class Question(Conversation):
         """
         Nothing may depend on the garbage collector.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
 
     def ask(self, answer: Callable[[], object]) -> None:
         """
@@ -1425,8 +1425,7 @@ class BeforeHello(Conversation):
         """
         Nothing may depend on the garbage collector.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         self.cancelled: list[type[BaseException] | None] = []
 
     def choose(self, callback: Callback, **server: Any) -> None:
@@ -3000,8 +2999,7 @@ class WaitingForRevocation(Conversation):
         """
         Nothing may depend on the garbage collector.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
 
     def test_givenUp(self) -> None:
         """

@@ -5,7 +5,6 @@ single modules do not show it: whole conversations, and what happens at once.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -54,6 +53,7 @@ from txsslstream.testing import (
 from txsslstream.testing.conforming import patterned
 
 from .applications import ProtocolMixin
+from .garbage import withoutCollector
 from .streams import LeakMixin, StreamMixin
 from .support import AUTHORITY, CLIENT, clientOptions, serverOptions
 from .test_stream import noteCalls
@@ -1067,9 +1067,7 @@ class LeakTests(LeakMixin):
         it, and nobody is warned; when the peer ends the connection nothing is
         left of it.
         """
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for isServer in (False, True):
             pair = StreamPair()
             pair.authenticate(self.version)
@@ -1136,9 +1134,7 @@ class ApplicationLeakTests(ProtocolMixin):
                 # As those of a reactor do when they are lost.
                 transport.protocol = None
 
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for end in ends:
             for isAuthenticated in (False, True):
                 for isServer in (False, True):
@@ -1192,9 +1188,7 @@ class ApplicationLeakTests(ProtocolMixin):
                 transport.protocol = None
             return [weakref.ref(each) for each in both]
 
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for which in ("client's", "server's", "server's, behind options"):
             for answer in (None, "nothing"):
                 for givesUp in (False, True):
@@ -1240,9 +1234,7 @@ class UnreachableTests(SynchronousTestCase):
             connecting.errback(ConnectError())
 
         references: list[weakref.ref[Any]] = []
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for end in (refuse, Deferred.cancel):
             for isStream in (False, True):
                 live(end, isStream)

@@ -19,6 +19,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import TimedFilesMixin
+from tests.garbage import withoutCollector
 from tests.streams import StreamMixin
 from tests.support import AUTHORITY
 from tests.test_reload import ERROR, INFO, PASSWORD, SECONDS, WEAK, both
@@ -541,8 +542,7 @@ class LaterTests(DirectoryMixin, SynchronousTestCase):
         """
         Nothing holds what nobody uses any more.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         directory = self.selecting()
         directory.keepFitFor(parametersWith(directory))
         (self.directory / "one.pem").unlink()

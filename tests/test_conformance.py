@@ -38,6 +38,7 @@ from txsslstream.testing.conformance import (
 )
 from txsslstream.testing.conforming import expect
 
+from .garbage import leaveAside
 from .programs import ROOT as CHECKOUT
 from .support import AUTHORITY, SERVER
 from .test_behaviour import BEHAVIOUR, MANY
@@ -331,9 +332,7 @@ class FlawTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        # The collections below need not look at what was there before.
-        gc.freeze()
-        self.addCleanup(gc.unfreeze)
+        leaveAside(self)
 
     def outcome(self, case: type[Conformance], test: str, isServer: bool) -> bool:
         """

@@ -4,7 +4,6 @@ Tests for L{txsslstream._deferreds}: what happens once, for everybody.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.garbage import withoutCollector
 from txsslstream import AuthenticationError, TlsAlert, _deferreds
 from txsslstream._deferreds import (
     Decision,
@@ -386,7 +386,5 @@ class DismissalTests(SynchronousTestCase):
             Decision().dismiss(decision)
             return weakref.ref(held)
 
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         self.assertIsNone(live()())

@@ -94,6 +94,7 @@ from txsslstream.testing import (
 
 from .campaigns import faults
 from .campaigns._common import Campaign
+from .garbage import leaveAside
 from .programs import temporaryDirectory
 from .shortage import CONVERSATIONS, Conversation, ForgivingClock, ForgivingWire, Shortage
 from .support import AUTHORITY, SERVER
@@ -113,6 +114,8 @@ def quiet(test: SynchronousTestCase) -> None:
     observers = list(globalLogPublisher._observers)
     for each in observers:
         globalLogPublisher.removeObserver(each)
+
+    leaveAside(test)
 
     def restore() -> None:
         # What nobody has heard of is logged now.

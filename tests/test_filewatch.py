@@ -5,7 +5,6 @@ is noticed.
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import FilesMixin
+from tests.garbage import withoutCollector
 from tests.watching import INOTIFY, ReadingClock, openFiles
 from txsslstream._filewatch import FileWatch, placesOf
 
@@ -300,8 +300,7 @@ class WatchTests(FilesMixin, SynchronousTestCase):
         """
         Once it is closed, nothing holds it.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         reactor = ReadingClock()
         watch = FileWatch(reactor, [str(self.path)], self.changed)
         watch.refresh()

@@ -5,7 +5,6 @@ TLS at the client's end or at the target's.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -36,6 +35,7 @@ from txsslstream.forward import LAST_HANDSHAKES, Forwarder
 from txsslstream.testing import Application, Authority, HalfCloseableApplication, perVersion
 
 from .forwarding import Network, PipeTransport, SocketWire, Target, Visit
+from .garbage import withoutCollector
 from .support import AUTHORITY, CLIENT, SERVER
 
 if TYPE_CHECKING:
@@ -946,9 +946,7 @@ class LeakTests(ForwardingMixin):
         """
         Nothing is left after this end.
         """
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         joined = self.joined(idleTimeout=60)
         network = joined.network
         left = self.parts(network)
@@ -972,9 +970,7 @@ class LeakTests(ForwardingMixin):
         The same where there was no target.
         """
         for mode in ("refused", "later"):
-            gc.collect()
-            gc.disable()
-            self.addCleanup(gc.enable)
+            withoutCollector(self)
             network = self.network()
             network.target.mode = mode
             with capturedLogs():

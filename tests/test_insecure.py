@@ -5,7 +5,6 @@ unless asked.
 
 from __future__ import annotations
 
-import gc
 import os
 import stat
 import sys
@@ -34,6 +33,7 @@ from txsslstream.insecure import obeySSLKEYLOGFILE, withKeyLog
 from txsslstream.testing import StreamPair, Wire, perVersion
 
 from .files import FilesMixin
+from .garbage import withoutCollector
 from .interop._tools import runTool
 from .programs import environment
 from .streams import StreamMixin
@@ -355,8 +355,7 @@ class SinkMixin(KeyLogMixin):
         class Sink:
             def __call__(self, line: bytes) -> None: ...
 
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for isServer in (False, True):
             sink = Sink()
             pair = self.connected(*self.sides(isServer, sink))

@@ -5,7 +5,6 @@ connections begin and end, and what is counted of it.
 
 from __future__ import annotations
 
-import gc
 import json
 import weakref
 from collections.abc import Callable
@@ -67,6 +66,7 @@ from txsslstream.testing import (
 from txsslstream.testing.revocations import crl
 
 from .applications import ProtocolMixin
+from .garbage import withoutCollector
 from .support import AUTHORITY, SERVER, clientOptions, serverOptions
 
 if TYPE_CHECKING:
@@ -871,9 +871,7 @@ class Observers(Observed):
         Observers keep no connection, neither one that has failed nor one that
         is gone.
         """
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         for options in ({}, {"targetHost": "elsewhere.example"}):
             pair, side = self.begin("client", **options)
             side.addErrback(lambda _: None)

@@ -6,7 +6,6 @@ questions and what becomes of the answers, and the record path.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import re
 import weakref
@@ -23,6 +22,7 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.garbage import withoutCollector
 from txsslstream import (
     AuthenticationError,
     CertificateError,
@@ -392,8 +392,7 @@ class Sharing(FilesMixin, SynchronousTestCase):
         more; those before are forgotten at once, and with them the private
         key.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         # It goes when its certificate and key do, which have no weak references.
         owned: Any = Owned()
         parameters = forServer(

@@ -7,7 +7,6 @@ What the peer may begin by itself is in L{tests.test_renegotiation}.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -64,6 +63,7 @@ from txsslstream.testing import (
 from txsslstream.testing.damage import ofUnknownVersion
 
 from .applications import ProtocolMixin
+from .garbage import withoutCollector
 from .streams import Opened, StreamMixin
 from .support import AUTHORITY, CLIENT, SERVER, clientOptions, serverOptions
 from .test_endpoints import EndpointMixin
@@ -1756,9 +1756,7 @@ class Memory(AskingMixin):
         """
         Do without the garbage collector.
         """
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
 
     def parts(self, opened: Opened) -> list[Any]:
         """

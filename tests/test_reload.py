@@ -5,7 +5,6 @@ and wrongly, while they are in use.
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -26,6 +25,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.files import TimedFilesMixin
+from tests.garbage import withoutCollector
 from tests.streams import StreamMixin
 from tests.support import AUTHORITY, SERVER, clientOptions, serverOptions
 from tests.watching import INOTIFY, openFiles
@@ -694,8 +694,7 @@ class ByTimeTests(ReloadingMixin, SynchronousTestCase):
         """
         Whoever forgets it sets it free, whatever has happened.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         certificate = self.reloading()
         self.made.clear()
         for data in (both(NEW), b"", both(OLD)):
@@ -1279,8 +1278,7 @@ class InotifyTests(WatchingMixin, SynchronousTestCase):
         """
         Whoever stops watching sets it free, whatever has happened.
         """
-        gc.disable()
-        self.addCleanup(gc.enable)
+        withoutCollector(self)
         certificate = self.watched()
         self.made.clear()
         for data in (both(NEW), b"", both(OLD)):

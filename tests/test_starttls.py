@@ -5,7 +5,6 @@ conversation.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -33,6 +32,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides, implementer
 from zope.interface.verify import verifyObject
 
+from tests.garbage import withoutCollector
 from txsslstream import (
     AuthenticationError,
     HandshakeCancelled,
@@ -554,14 +554,10 @@ class FunctionTests(StartTLSMixin):
                 protocol.onSTARTTLS = None
                 protocol.reason = None
 
-        gc.collect()
-        gc.disable()
-        try:
-            for targetHost in ("localhost", "elsewhere"):
-                live(targetHost)
-            alive = [each() for each in references if each() is not None]
-        finally:
-            gc.enable()
+        withoutCollector(self)
+        for targetHost in ("localhost", "elsewhere"):
+            live(targetHost)
+        alive = [each() for each in references if each() is not None]
         self.assertEqual(alive, [])
         self.assertEqual(len(references), 8)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import gc
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementedBy, implementer, providedBy
 
 from tests.applications import ProtocolMixin
+from tests.garbage import withoutCollector
 from tests.support import CLIENT, SERVER, clientOptions
 from txsslstream import (
     AuthenticationError,
@@ -98,9 +98,7 @@ def _alone(test: SynchronousTestCase) -> None:
     """
     Let nothing else become free while a test looks at memory.
     """
-    gc.collect()
-    gc.disable()
-    test.addCleanup(gc.enable)
+    withoutCollector(test)
 
 
 @perVersion(segments=(0,))

@@ -5,7 +5,6 @@ more than TLS.
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.garbage import withoutCollector
 from txsslstream import (
     AuthenticationError,
     InvalidOperationError,
@@ -862,13 +862,9 @@ class LeakTests(UnwrapMixin):
                 # A lost transport in memory keeps its protocol.
                 references.append(weakref.ref(opened.ours._inner))
 
-        gc.collect()
-        gc.disable()
-        try:
-            live()
-            alive = [each() for each in references if each() is not None]
-        finally:
-            gc.enable()
+        withoutCollector(self)
+        live()
+        alive = [each() for each in references if each() is not None]
         self.assertEqual(alive, [])
         self.assertEqual(len(references), 5 if isSilent else 6)
 
