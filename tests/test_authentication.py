@@ -40,6 +40,7 @@ from txsslstream import (
     HandshakeTimeout,
     InvalidOperationError,
     IRetriever,
+    RetrievalError,
     SslApplicationProtocol,
     SslCertificateTrust,
     SslPolicyErrors,
@@ -3005,32 +3006,13 @@ class WaitingForRevocation(Conversation):
         """
         Giving up cancels what is under way and leaves nothing behind.
         """
-        authority = Authority("Asked About")
-        url = x509.DistributionPoint(
-            [x509.UniformResourceIdentifier("http://crl.example/")], None, None, None
-        )
-        server = authority.issue(
-            "localhost", extensions=[(x509.CRLDistributionPoints([url]), False)]
-        )
         for giveUp in (
             lambda: self.pair.client.abort(),
             lambda: self.pair.wire.cut(),
             lambda: self.sides["client"].cancel(),
             lambda: self.pair.client.close(),
         ):
-            retriever = _Silent()
-            policy = X509ChainPolicy(
-                trustMode=X509ChainTrustMode.CustomRootTrust,
-                customTrustStore=authority.certificate,
-                revocationMode=X509RevocationMode.Online,
-                urlRetrievalTimeout=100,
-                retriever=retriever,
-            )
-            self.begin(
-                {"certificateChainPolicy": policy, "trust": None},
-                {"serverCertificate": server, "handshakeTimeout": None},
-            )
-            self.assertEqual(len(retriever.answers), 1)
+            retriever = self.beginAsking()
             giveUp()
             self.pair.wire.flush()
             for name in ("client", "server"):
@@ -3039,6 +3021,53 @@ class WaitingForRevocation(Conversation):
             # Their results have the frames of whoever has cancelled.
             retriever.answers.clear()
             self.assertNothingLeft()
+
+    def beginAsking(self, **client: Any) -> _Silent:
+        """
+        Begin, and have the client ask about the server's certificate.
+
+        @return: whom it asks.
+        """
+        authority = Authority("Asked About")
+        url = x509.DistributionPoint(
+            [x509.UniformResourceIdentifier("http://crl.example/")], None, None, None
+        )
+        server = authority.issue(
+            "localhost", extensions=[(x509.CRLDistributionPoints([url]), False)]
+        )
+        retriever = _Silent()
+        policy = X509ChainPolicy(
+            trustMode=X509ChainTrustMode.CustomRootTrust,
+            customTrustStore=authority.certificate,
+            revocationMode=X509RevocationMode.Online,
+            urlRetrievalTimeout=100,
+            retriever=retriever,
+        )
+        self.begin(
+            {"certificateChainPolicy": policy, "trust": None, **client},
+            {"serverCertificate": server, "handshakeTimeout": None},
+        )
+        self.assertEqual(len(retriever.answers), 1)
+        return retriever
+
+    def test_cancelledAsked(self) -> None:
+        """
+        Whoever is asked about the certificate behind that, and cancels the
+        authentication, has what it has begun cancelled as well.
+        """
+        cancelled: list[Any] = []
+        answer: Deferred[bool] = Deferred(cancelled.append)
+
+        def judge(*_: object) -> Deferred[bool]:
+            self.sides["client"].cancel()
+            return answer
+
+        retriever = self.beginAsking(remoteCertificateValidationCallback=judge)
+        retriever.answers[0].errback(RetrievalError("http://crl.example/", "there is nobody"))
+        self.pair.wire.flush()
+        self.failureResultOf(self.sides["client"], HandshakeCancelled)
+        self.failureResultOf(self.sides["server"], AuthenticationError)
+        self.assertEqual(cancelled, [answer])
 
 
 @implementer(IRetriever)

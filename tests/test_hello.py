@@ -300,6 +300,38 @@ class GivingUp(HelloMixin):
         error = self.assertGivenUp(answer, HandshakeTimeout)
         self.assertIs(error.alert, TlsAlert.internal_error)
 
+    def test_cancelledAsked(self) -> None:
+        """
+        Whoever is asked for a certificate behind a late answer with the options, and
+        cancels the authentication, has what it has begun cancelled as well.
+        """
+        options: Deferred[Any] = Deferred()
+        self.cancelled = []
+        answer: Deferred[Any] = Deferred(self.cancelled.append)
+
+        def choose(*_: object) -> Deferred[Any]:
+            self.server.cancel()
+            return answer
+
+        self.begin(lambda *_: options)
+        options.callback(serverOptions(serverCertificateSelectionCallback=choose))
+        self.assertGivenUp(answer, HandshakeCancelled)
+
+    def test_askedNoMore(self) -> None:
+        """
+        Whoever has cancelled as the options were asked for is not asked for a
+        certificate.
+        """
+        asked: list[object] = []
+
+        def select(*_: object) -> Any:
+            self.server.cancel()
+            return serverOptions(serverCertificateSelectionCallback=lambda *_: asked.append(_))
+
+        self.begin(select)
+        self.refused(self.server)
+        self.assertEqual(asked, [])
+
     def test_silentClient(self) -> None:
         """
         A client that does not say what it wants is given up in time, and told.

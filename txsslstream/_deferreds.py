@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -149,6 +149,23 @@ class Decision:
             decision.cancel()
         except BaseException:
             self._log.failure("a callback's Deferred failed to be cancelled")
+
+
+def ask(
+    isOver: Callable[[], bool], callback: Callable[..., Any], *arguments: object
+) -> Deferred[Any]:
+    """
+    Ask a callback that may itself make an end of what it is asked for.  Behind the
+    answer of another one, whose Deferred is under way, nobody else could give up
+    what it has begun.
+
+    @param isOver: tells whether there is anything left to decide.
+    @return: a Deferred of the answer; cancelled if that is so.
+    """
+    answer: Deferred[Any] = maybeDeferred(callback, *arguments)
+    if isOver():
+        Decision().dismiss(answer)
+    return answer
 
 
 #: The outcome of most: shared.

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
+from ._deferreds import ask
 from ._openssl import TlsEngine, contextFor
 from .clienthello import ClientHelloReader, HelloState
 from .enums import TlsAlert
@@ -74,6 +75,7 @@ class HelloPhase:
         self._options = options
         self._sender = sender
         self._localSelection = localSelection
+        self._isOver = False
 
     @property
     def serverName(self) -> str:
@@ -110,8 +112,14 @@ class HelloPhase:
         if isinstance(options, SslServerAuthenticationOptions):
             return self._chooseCertificate(options)
         select: Callable[..., object] = options.serverOptionsSelectionCallback
-        answer = maybeDeferred(select, self._sender, self.reader.info, options.state)
-        return answer.addCallback(self._chooseCertificate)
+        return self._ask(select, self.reader.info, options.state).addCallback(
+            self._chooseCertificate
+        )
+
+    def _ask(self, callback: Callable[..., object], *arguments: object) -> Deferred[Any]:
+        if self._isOver:
+            raise CancelledError
+        return ask(lambda: self._isOver, callback, self._sender, *arguments)
 
     def _chooseCertificate(self, options: Any) -> Deferred[Choice]:
         if options is None:
@@ -124,10 +132,10 @@ class HelloPhase:
         configured = options.parameters.certificate
         select = options.serverCertificateSelectionCallback
         if select is not None:
-            answer = maybeDeferred(select, self._sender, self.serverName)
+            answer = self._ask(select, self.serverName)
         elif self._localSelection is not None:
             ours = () if configured is None else (configured,)
-            answer = maybeDeferred(self._localSelection, self._sender, "", ours, None, ())
+            answer = self._ask(self._localSelection, "", ours, None, ())
         else:
             return succeed(Choice(options, options.parameters))
         return answer.addCallback(self._chosen, options)
@@ -144,6 +152,7 @@ class HelloPhase:
         """
         Forget what leads back to the stream: nobody will be asked any more.
         """
+        self._isOver = True
         self._sender = None
         self._localSelection = None
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ._deferreds import forgetFrames
+from ._deferreds import ask, forgetFrames
 from ._openssl import TlsEngine, contextFor
 from ._waiting import pause
 from .chain import X509Chain, alertFor, isAtOnce
@@ -155,6 +155,7 @@ class Judgement:
         self._engine = engine
         self._sender: object = sender
         self._clock = clock
+        self._isOver = False
         self._localSelection: LocalCertificateSelectionCallback | None = None
         if isinstance(options, SslClientAuthenticationOptions):
             self._localSelection = options.localCertificateSelectionCallback
@@ -165,6 +166,7 @@ class Judgement:
         """
         Forget what leads back to the stream: nobody will be asked any more.
         """
+        self._isOver = True
         self._sender = None
         self._localSelection = None
 
@@ -315,8 +317,9 @@ class Judgement:
         if callback is None:
             return succeed(self._conclude(errors))
         self._note(errors)
-        answer = maybeDeferred(
-            callback, self._sender, self.remoteCertificate, self.remoteChain, errors
+        answer = ask(
+            lambda: self._isOver,
+            *(callback, self._sender, self.remoteCertificate, self.remoteChain, errors),
         )
         return answer.addCallbacks(self._verdict, self._callbackFailed)
 
@@ -446,7 +449,8 @@ class Judgement:
         assert isinstance(options, SslClientAuthenticationOptions)
         assert self._localSelection is not None
         select: Callable[..., object] = self._localSelection
-        answer = maybeDeferred(
+        answer = ask(
+            lambda: self._isOver,
             select,
             self._sender,
             options.targetHost,

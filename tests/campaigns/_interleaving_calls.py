@@ -281,7 +281,9 @@ class End(Witness):
         """
         Want nothing for a while.
         """
-        if self.plan.kind == "push" and self.stream is not None and not self.losses:
+        # In the end it wants all there is, for nobody would resume it.
+        isKept = self.isDraining or self.stream is None or self.losses
+        if self.plan.kind == "push" and not isKept:
             self.stream.pauseProducing()
 
     def doResume(self, _: int) -> None:

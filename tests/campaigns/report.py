@@ -193,6 +193,14 @@ DEFECTS: Sequence[tuple[str, str]] = (
         "within `--grace` were refused.",
         "tests.test_workers.ProcessTests.test_endsAsItBegins",
     ),
+    (
+        "A callback that was asked behind the late answer of another one, or behind a revocation "
+        "list that came late, and cancelled the authentication: what it had begun itself, its "
+        "Deferred, was not cancelled.",
+        "tests.test_hello.GivingUp.test_cancelledAsked, "
+        "tests.test_hello.GivingUp.test_askedNoMore, "
+        "tests.test_authentication.WaitingForRevocation.test_cancelledAsked",
+    ),
 )
 
 
