@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from random import SystemRandom
 
 LOOPBACK = "127.0.0.1"
 
@@ -58,16 +59,24 @@ def missing(*tools: str) -> str | None:
     return "not installed: " + ", ".join(absent)
 
 
+#: Below Linux' C{ip_local_port_range}.
+_PORTS = 10_000, 32_000
+_random = SystemRandom()
+
+
 def freePort() -> int:
     """
-    Find a TCP port of 127.0.0.1 that nothing listens on at the moment.
+    Find a TCP port of 127.0.0.1 that nothing listens on at the moment.  It is none of
+    those that the system gives to whoever asks for any: somebody, such as the same
+    tests beside these, would have it before it is listened on.
 
     @return: the port's number.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = _random.randrange(*_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def _start(
