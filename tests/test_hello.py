@@ -330,6 +330,7 @@ class GivingUp(HelloMixin):
 
         self.begin(select)
         self.refused(self.server)
+        self.refused(self.client)
         self.assertEqual(asked, [])
 
     def test_silentClient(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -151,19 +151,17 @@ class Decision:
             self._log.failure("a callback's Deferred failed to be cancelled")
 
 
-def ask(
-    isOver: Callable[[], bool], callback: Callable[..., Any], *arguments: object
-) -> Deferred[Any]:
+def unless(isOver: bool, answer: Deferred[_T]) -> Deferred[_T]:
     """
-    Ask a callback that may itself make an end of what it is asked for.  Behind the
-    answer of another one, whose Deferred is under way, nobody else could give up
-    what it has begun.
+    Whoever is asked may make an end of what they are asked for.  Behind the answer
+    of another callback, whose Deferred is under way, nobody else could give up what
+    they have begun.
 
-    @param isOver: tells whether there is anything left to decide.
-    @return: a Deferred of the answer; cancelled if that is so.
+    @param isOver: whether there is nothing left to decide.
+    @param answer: theirs, given or not.
+    @return: the same; cancelled if that is so.
     """
-    answer: Deferred[Any] = maybeDeferred(callback, *arguments)
-    if isOver():
+    if isOver:
         Decision().dismiss(answer)
     return answer
 

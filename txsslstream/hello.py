@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 
-from ._deferreds import ask
+from ._deferreds import unless
 from ._openssl import TlsEngine, contextFor
 from .clienthello import ClientHelloReader, HelloState
 from .enums import TlsAlert
@@ -119,7 +119,8 @@ class HelloPhase:
     def _ask(self, callback: Callable[..., object], *arguments: object) -> Deferred[Any]:
         if self._isOver:
             raise CancelledError
-        return ask(lambda: self._isOver, callback, self._sender, *arguments)
+        answer: Deferred[Any] = maybeDeferred(callback, self._sender, *arguments)
+        return unless(self._isOver, answer)
 
     def _chooseCertificate(self, options: Any) -> Deferred[Choice]:
         if options is None:

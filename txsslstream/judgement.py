@@ -15,11 +15,11 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ._deferreds import ask, forgetFrames
+from ._deferreds import forgetFrames, unless
 from ._openssl import TlsEngine, contextFor
 from ._waiting import pause
 from .chain import X509Chain, alertFor, isAtOnce
@@ -317,11 +317,10 @@ class Judgement:
         if callback is None:
             return succeed(self._conclude(errors))
         self._note(errors)
-        answer = ask(
-            lambda: self._isOver,
-            *(callback, self._sender, self.remoteCertificate, self.remoteChain, errors),
+        answer: Deferred[Any] = maybeDeferred(
+            callback, self._sender, self.remoteCertificate, self.remoteChain, errors
         )
-        return answer.addCallbacks(self._verdict, self._callbackFailed)
+        return unless(self._isOver, answer).addCallbacks(self._verdict, self._callbackFailed)
 
     def _note(self, errors: SslPolicyErrors) -> None:
         self.isMade = True
@@ -449,8 +448,7 @@ class Judgement:
         assert isinstance(options, SslClientAuthenticationOptions)
         assert self._localSelection is not None
         select: Callable[..., object] = self._localSelection
-        answer = ask(
-            lambda: self._isOver,
+        answer: Deferred[Any] = maybeDeferred(
             select,
             self._sender,
             options.targetHost,
@@ -458,6 +456,7 @@ class Judgement:
             remoteCertificate,
             issuers,
         )
+        answer = unless(self._isOver, answer)
         return answer.addCallback(self._chosen).addErrback(self._callbackFailed)
 
     def _chosen(self, certificate: Any) -> object:
