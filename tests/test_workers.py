@@ -735,6 +735,9 @@ class ProcessTests(SynchronousTestCase):
         A session of one worker goes on in all, in both versions.
         """
         with sampleServerProcess(self.home, "--processes", "3") as server:
+            # Those that still begin would let one serve all.
+            pids = self.pidsOf(server.tool, 3).values()
+            wait(lambda: all(heeds(each, signal.SIGTERM) for each in pids))
             for version, reused in (("1.2", "Reused, TLSv1.2"), ("1.3", "Reused, TLSv1.3")):
                 session = str(self.home / "session.pem")
 

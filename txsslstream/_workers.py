@@ -494,7 +494,8 @@ class Workers(Service):
             os._exit(status)
 
     def _forgetParent(self) -> None:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for each in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(each, signal.SIG_DFL)
         # An interrupt from the keyboard comes to all, and the parent tells the
         # workers; a hangup may come before there is something to read again.
         for each in (signal.SIGINT, signal.SIGHUP):
