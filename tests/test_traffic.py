@@ -94,13 +94,6 @@ def _saying(*pieces: bytes) -> Callable[[Any], None]:
     return say
 
 
-def _alone(test: SynchronousTestCase) -> None:
-    """
-    Let nothing else become free while a test looks at memory.
-    """
-    withoutCollector(test)
-
-
 @perVersion(segments=(0,))
 class WakeUpTests(ProtocolMixin):
     """
@@ -436,7 +429,7 @@ class WakeUpTests(ProtocolMixin):
         For what needs more than a record OpenSSL gets room for all that comes at
         once, until the connection is trimmed.
         """
-        _alone(self)
+        withoutCollector(self)
         for link in self.opened():
             near = link.near.tls
 
@@ -464,7 +457,7 @@ class WakeUpTests(ProtocolMixin):
         What OpenSSL reads records into stays while much comes.  It is given back
         as well, and small records leave nothing behind then.
         """
-        _alone(self)
+        withoutCollector(self)
         links = [link for _ in range(4) for link in self.opened()]
         sides = [side for link in links for side in (link.near, link.far)]
 

@@ -636,9 +636,8 @@ from txsslstream._workers import Workers
 
 
 class Early(Service):
-    def __init__(self, endpoint, isParents):
+    def __init__(self, endpoint):
         self.endpoint = endpoint
-        self.isParents = isParents
 
     def privilegedStartService(self):
         self.endpoint.listen(Factory())
@@ -661,7 +660,7 @@ def look():
         workers.stopService().addCallback(lambda _: reactor.stop())
 
 
-workers = Workers(reactor, 1, place, lambda _, *arguments: Early(*arguments), 20)
+workers = Workers(reactor, 1, place, lambda _, endpoint, isParents: Early(endpoint), 20)
 workers.privilegedStartService()
 looking = LoopingCall(look)
 reactor.callWhenRunning(workers.startService)
