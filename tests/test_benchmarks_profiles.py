@@ -1,5 +1,5 @@
 """
-Tests for L{tests.benchmarks.profiles}; nothing is timed.
+Tests for L{tests.benchmarks.profiling} and L{tests.benchmarks.profiles}; nothing is timed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from .benchmarks.contestants import byName
 from .benchmarks.figures import chanceOfLess
 from .benchmarks.issuing import write
 from .benchmarks.memory.runs import run
-from .benchmarks.profiles import REST, merged, partOf, parts, scaled
+from .benchmarks.profiles import merged, scaled
+from .benchmarks.profiling import REST, begun, partOf, parts
 from .benchmarks.results import Result, Results
 from .benchmarks.workloads import MIB, WORKLOADS
 from .programs import temporaryDirectory
@@ -88,7 +89,7 @@ class PartTests(SynchronousTestCase):
         """
         What is built in is counted where it is called, and nothing is left out.
         """
-        profile = profiles.begun()
+        profile = begun()
         profile.enable()
         chanceOfLess([1.1, 0.9] * 10)
         profile.disable()

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 
-from .profiles import begun, parts
+from .profiling import begun, parts
 from .results import Result
 
 #: In the environment: how many times the time that it needs a process is to

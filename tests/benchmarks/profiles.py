@@ -8,31 +8,18 @@ share the rest of what the workload takes otherwise, in proportion.
 
 from __future__ import annotations
 
-import pstats
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from cProfile import Profile
-from functools import cache
 from statistics import median
-from time import process_time
-from typing import Any
 
 from .contestants import Contestant
+from .profiling import OUTSIDE, REST
 from .results import Results
 from .tables import figure, table
 from .workloads import Workload
 
 #: What is less than this part of the time of every contestant is told together.
 _SMALL = 0.02
-
-REST = "everything else"
-
-#: So many calls tell what a call takes by being measured.
-_CALLS = 20_000
-
-#: What no Python function can make take less.
-_OUTSIDE = ("OpenSSL: ", "kernel: ")
 
 #: What the files of a folder are called together.
 _FILES = {
@@ -41,72 +28,6 @@ _FILES = {
     "OpenSSL": "pyOpenSSL",
 }
 
-_OPENSSL = re.compile(r"<built-in method _openssl\.(\w+)>")
-_KERNEL = re.compile(r"<method '(?!fileno)(\w+)' of '(?:_socket\.socket|select\.epoll)' objects>")
-_PLACES = re.compile(
-    r"/(?:site-packages|main)/(?=twisted/|OpenSSL/)(.+)|/(txsslstream/.+)|/(tests/benchmarks)/"
-)
-
-#: As cProfile names a function: file, line, name.
-Function = tuple[str, int, str]
-
-
-def partOf(function: Function) -> str:
-    """
-    @return: what a function belongs to; nothing if to whoever calls it.
-    """
-    file, _, name = function
-    if file == "~":
-        for kind, pattern in zip(_OUTSIDE, (_OPENSSL, _KERNEL), strict=True):
-            if found := pattern.fullmatch(name):
-                return kind + found[1]
-        return ""
-    if found := _PLACES.search(file):
-        return str(next(filter(None, found.groups())))
-    return ""
-
-
-def begun() -> Profile:
-    """
-    @return: a profile that counts a processor's time, not yet enabled.
-    """
-    return Profile(process_time)
-
-
-def _statsOf(profile: Profile) -> Any:
-    return pstats.Stats(profile).stats  # type: ignore[attr-defined]
-
-
-@cache
-def _bias() -> float:
-    """
-    @return: the seconds that a call of a function in C takes by being measured.
-    """
-    profile = begun()
-    profile.enable()
-    for _ in range(_CALLS):
-        ord("x")
-    profile.disable()
-    [own] = [own for (*_, name), (_, _, own, *_) in _statsOf(profile).items() if "ord" in name]
-    return float(own / _CALLS)
-
-
-def parts(profile: Profile) -> dict[str, float]:
-    """
-    @return: the seconds for each part.
-    """
-    found: defaultdict[str, float] = defaultdict(float)
-    for function, (_, calls, own, _, callers) in _statsOf(profile).items():
-        part = partOf(function)
-        if part.startswith(_OUTSIDE):
-            found[part] += max(0.0, own - calls * _bias())
-        elif part or not callers:
-            found[part or REST] += own
-        else:
-            for caller, (_, _, ofIt, _) in callers.items():
-                found[partOf(caller) or REST] += ofIt
-    return dict(found)
-
 
 def scaled(parts: Mapping[str, float], total: float) -> dict[str, float]:
     """
@@ -114,7 +35,7 @@ def scaled(parts: Mapping[str, float], total: float) -> dict[str, float]:
     @param total: without.
     @return: the parts of the total.
     """
-    outside = {name: each for name, each in parts.items() if name.startswith(_OUTSIDE)}
+    outside = {name: each for name, each in parts.items() if name.startswith(OUTSIDE)}
     inside = {name: each for name, each in parts.items() if name not in outside}
     left = max(0.0, total - sum(outside.values()))
     factor = left / (sum(inside.values()) or 1.0)
@@ -141,7 +62,7 @@ def merged(costs: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, floa
         for name in {name for own in found.values() for name in own}
     }
     order = sorted(
-        largest, key=lambda name: (name == REST, not name.startswith(_OUTSIDE), -largest[name])
+        largest, key=lambda name: (name == REST, not name.startswith(OUTSIDE), -largest[name])
     )
     return {name: {who: own[name] for who, own in found.items() if name in own} for name in order}
 
